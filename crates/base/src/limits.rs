@@ -1,0 +1,34 @@
+//! Every bound in one place, each with its reason. A queue, buffer or loop that is not bounded by
+//! one of these, or by a setting, is a defect.
+
+/// Databases of a single-group server, as Redis' default `databases`.
+pub const DATABASES: usize = 16;
+
+/// Longest bulk string: Redis' `proto-max-bulk-len`.
+pub const BULK_BYTES_MAX: usize = 512 << 20;
+/// Most arguments of one command: Redis' multibulk limit.
+pub const ARGS_MAX: usize = 1 << 20;
+/// Longest inline command or protocol line: Redis' `PROTO_INLINE_MAX_SIZE`.
+pub const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// What a transaction may touch on a network thread before it moves to the heavy pool.
+pub const BUDGET_RECORDS: u32 = 256;
+pub const BUDGET_BYTES: u32 = 64 << 10;
+
+/// Largest log entry. Bounds what one append, one replication message and one apply step hold.
+pub const ENTRY_BYTES_MAX: usize = 8 << 20;
+/// A batch is closed when it is this big, whatever its age; what is larger goes in parts.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Write-back: the store follows the log by at most this much, or this long.
+pub const APPLY_BYTES_MAX: usize = 64 << 20;
+pub const APPLY_DELAY_MS_MAX: u64 = 1_000;
+/// Sequenced writes that the store does not hold yet. Above it writers wait for the store.
+pub const DIRTY_BYTES_MAX: usize = 256 << 20;
+
+const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
+const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);
+
+/// Largest command with its framing, as Redis' `client-query-buffer-limit`: what one connection can
+/// make the server hold before anything runs. Offsets into it are 32 bits wide.
+pub const COMMAND_BYTES_MAX: usize = 1 << 30;

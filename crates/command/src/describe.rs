@@ -1,0 +1,139 @@
+//! What COMMAND says of a row: one entry of COMMAND INFO and of COMMAND DOCS, and the keys of a call.
+
+use resp::Reply;
+
+use crate::args::Args;
+use crate::row::{Access, Command, Flags, KeySpec, Keys, access, flags};
+
+/// An entry of COMMAND INFO. `subcommands` are the entries of a container's own commands.
+pub fn info<R>(command: &Command<R>, subcommands: Vec<Reply>) -> Reply {
+    let (first, last, step) = legacy_range(&command.keys);
+    Reply::Array(vec![
+        Reply::bulk(command.name),
+        Reply::Integer(i64::from(command.arity.0)),
+        Reply::Set(shown_flags(command)),
+        Reply::Integer(first),
+        Reply::Integer(last),
+        Reply::Integer(step),
+        Reply::Set(command.categories().into_iter().map(Reply::simple).collect()),
+        Reply::Set(command.tips.iter().copied().map(Reply::bulk).collect()),
+        Reply::Set(key_specs(&command.keys)),
+        Reply::Set(subcommands),
+    ])
+}
+
+/// An entry of COMMAND DOCS: its name and what is said of it. `subcommands` are such entries too.
+pub fn docs<R>(command: &Command<R>, subcommands: Vec<(Reply, Reply)>) -> (Reply, Reply) {
+    let docs = &command.docs;
+    let mut about = vec![
+        (Reply::bulk("summary"), Reply::bulk(docs.summary)),
+        (Reply::bulk("since"), Reply::bulk(docs.since)),
+        (Reply::bulk("group"), Reply::bulk(docs.group)),
+    ];
+    if !docs.complexity.is_empty() {
+        about.push((Reply::bulk("complexity"), Reply::bulk(docs.complexity)));
+    }
+    if let Some(deprecated) = command.deprecated {
+        about.push((Reply::bulk("doc_flags"), Reply::Set(vec![Reply::simple("deprecated")])));
+        about.push((Reply::bulk("deprecated_since"), Reply::bulk(deprecated.since)));
+        about.push((Reply::bulk("replaced_by"), Reply::bulk(deprecated.replaced_by)));
+    }
+    if !subcommands.is_empty() {
+        about.push((Reply::bulk("subcommands"), Reply::Map(subcommands)));
+    }
+    (Reply::bulk(command.name), Reply::Map(about))
+}
+
+/// COMMAND GETKEYS: the keys of a call, or nothing where it has none.
+pub fn keys<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
+    command.keys.positions(args).map(|at| Reply::copied(args.get(at))).collect()
+}
+
+/// COMMAND GETKEYSANDFLAGS: each key of a call with what is done with it.
+pub fn keys_and_flags<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
+    let positions: Vec<usize> = command.keys.positions(args).collect();
+    let access_at = |nth: usize| match (command.keys.spec, command.keys.second) {
+        (KeySpec::Counted { extra: Some(_), .. }, Some(second)) if nth > 0 => second,
+        (KeySpec::Range { .. }, Some(second)) if nth + 1 == positions.len() => second,
+        _ => command.keys.access,
+    };
+    let entry = |(nth, &at): (usize, &usize)| {
+        Reply::Array(vec![Reply::copied(args.get(at)), Reply::Set(access_flags(access_at(nth)))])
+    };
+    positions.iter().enumerate().map(entry).collect()
+}
+
+fn shown_flags<R>(command: &Command<R>) -> Vec<Reply> {
+    let counted = matches!(command.keys.spec, KeySpec::Counted { .. });
+    let all = if counted { command.flags | flags::MOVABLE_KEYS } else { command.flags };
+    let name = |&(flag, name): &(Flags, &'static str)| all.has(flag).then(|| Reply::simple(name));
+    flags::SHOWN.iter().filter_map(name).collect()
+}
+
+/// First, last and step as they were before there were key specifications.
+fn legacy_range(keys: &Keys) -> (i64, i64, i64) {
+    match keys.spec {
+        KeySpec::Range { first, last, step } => (i64::from(first), i64::from(last), i64::from(step)),
+        KeySpec::Counted { extra: Some(extra), .. } => (i64::from(extra), i64::from(extra), 1),
+        KeySpec::None | KeySpec::Counted { extra: None, .. } => (0, 0, 0),
+    }
+}
+
+fn key_specs(keys: &Keys) -> Vec<Reply> {
+    let second = keys.second.unwrap_or(keys.access);
+    match keys.spec {
+        KeySpec::None => Vec::new(),
+        KeySpec::Range { first, last, .. } if keys.second.is_some() => {
+            let last = u32::try_from(last).unwrap_or(first);
+            vec![
+                spec(keys.access, keys.note, first, find_range(0, 1)),
+                spec(second, "", last, find_range(0, 1)),
+            ]
+        }
+        KeySpec::Range { first, last, step } => {
+            // Counted from the first key, unless it is from the end.
+            let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
+            vec![spec(keys.access, keys.note, first, find_range(last, step))]
+        }
+        KeySpec::Counted { at, extra } => {
+            let destination = extra.map(|extra| spec(keys.access, keys.note, extra, find_range(0, 1)));
+            let counted = if extra.is_some() { second } else { keys.access };
+            destination.into_iter().chain([spec(counted, "", at, find_counted())]).collect()
+        }
+    }
+}
+
+fn spec(access: Access, note: &'static str, first: u32, find_keys: Reply) -> Reply {
+    let begin = map([("type", Reply::bulk("index")), ("spec", map([("index", integer(first))]))]);
+    let mut spec = Vec::with_capacity(4);
+    if !note.is_empty() {
+        spec.push((Reply::bulk("notes"), Reply::bulk(note)));
+    }
+    spec.push((Reply::bulk("flags"), Reply::Set(access_flags(access))));
+    spec.push((Reply::bulk("begin_search"), begin));
+    spec.push((Reply::bulk("find_keys"), find_keys));
+    Reply::Map(spec)
+}
+
+fn find_range(last: i64, step: u32) -> Reply {
+    let range = map([("lastkey", Reply::Integer(last)), ("keystep", integer(step)), ("limit", Reply::ZERO)]);
+    map([("type", Reply::bulk("range")), ("spec", range)])
+}
+
+fn find_counted() -> Reply {
+    let counted = map([("keynumidx", Reply::ZERO), ("firstkey", Reply::ONE), ("keystep", Reply::ONE)]);
+    map([("type", Reply::bulk("keynum")), ("spec", counted)])
+}
+
+fn access_flags(held: Access) -> Vec<Reply> {
+    let name = |&(flag, name): &(Access, &'static str)| held.has(flag).then(|| Reply::simple(name));
+    access::SHOWN.iter().filter_map(name).collect()
+}
+
+fn map<const N: usize>(entries: [(&'static str, Reply); N]) -> Reply {
+    Reply::Map(entries.into_iter().map(|(key, value)| (Reply::bulk(key), value)).collect())
+}
+
+fn integer(value: u32) -> Reply {
+    Reply::Integer(i64::from(value))
+}

@@ -1,0 +1,83 @@
+//! What a command can fail with: a reply line as Redis words it, or a stop of the transaction.
+
+use std::borrow::Cow;
+
+use resp::{Line, Reply};
+use store::{Failure, Stop};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, Clone)]
+pub enum Error {
+    /// The whole line with its code.
+    Line(Cow<'static, str>),
+    /// As above, with bytes from the client in it.
+    Bytes(Vec<u8>),
+    Stop(Stop),
+}
+
+impl Error {
+    pub const WRONG_TYPE: Self =
+        Self::line("WRONGTYPE Operation against a key holding the wrong kind of value");
+    pub const SYNTAX: Self = Self::line("ERR syntax error");
+    pub const NOT_INTEGER: Self = Self::line("ERR value is not an integer or out of range");
+    pub const NOT_FLOAT: Self = Self::line("ERR value is not a valid float");
+    pub const OVERFLOW: Self = Self::line("ERR increment or decrement would overflow");
+    pub const NO_SUCH_KEY: Self = Self::line("ERR no such key");
+    pub const OUT_OF_RANGE: Self = Self::line("ERR index out of range");
+    pub const DB_RANGE: Self = Self::line("ERR DB index is out of range");
+    pub const SAME_OBJECT: Self = Self::line("ERR source and destination objects are the same");
+    pub const TOO_LONG: Self =
+        Self::line("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+    pub const fn line(line: &'static str) -> Self {
+        Self::Line(Cow::Borrowed(line))
+    }
+
+    pub fn text(line: impl Into<String>) -> Self {
+        Self::Line(Cow::Owned(line.into()))
+    }
+
+    /// `ERR wrong number of arguments for 'get' command`.
+    pub fn arity(name: &str) -> Self {
+        Self::text(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// `ERR invalid expire time in 'set' command`.
+    pub fn expire_time(name: &str) -> Self {
+        Self::text(format!("ERR invalid expire time in '{name}' command"))
+    }
+
+    /// `ERR unknown subcommand 'x'. Try OBJECT HELP.`
+    pub fn subcommand(container: &str, subcommand: &[u8]) -> Self {
+        const SHOWN_BYTES_MAX: usize = 128;
+        let shown = subcommand.get(..SHOWN_BYTES_MAX).unwrap_or(subcommand);
+        let tail = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+        Self::Bytes([b"ERR unknown subcommand '", shown, tail.as_bytes()].concat())
+    }
+
+    /// The error as it is sent. A stop is not sent: whoever ran the transaction deals with it.
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::Line(Cow::Borrowed(line)) => Reply::error(line),
+            Self::Line(Cow::Owned(line)) => Reply::error(line),
+            Self::Bytes(line) => Reply::Error(Line::from(line)),
+            Self::Stop(stop) => Reply::error(format!("ERR {stop}")),
+        }
+    }
+}
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl Failure for Error {
+    fn stop(&self) -> Option<&Stop> {
+        match self {
+            Self::Stop(stop) => Some(stop),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The families: a table of rows at the top of each file, and below it their functions in the same
+//! order.
+
+mod database;
+mod generic;
+mod string;
+mod time;
+
+use resp::Blob;
+use store::{Kind, Record, Txn};
+
+use crate::error::{Error, Result};
+use crate::row::{Access, Arity, Command, Docs, Flags, Keys, Run};
+
+/// Every command on data.
+pub const FAMILIES: &[&[Command]] = &[
+    string::basic::COMMANDS,
+    string::many::COMMANDS,
+    string::range::COMMANDS,
+    string::number::COMMANDS,
+    string::lcs::COMMANDS,
+    generic::keys::COMMANDS,
+    generic::rename::COMMANDS,
+    generic::expiry::COMMANDS,
+    generic::scan::COMMANDS,
+    generic::object::COMMANDS,
+    database::COMMANDS,
+];
+
+/// A row of a group, before its documentation.
+const fn row(
+    group: &'static str,
+    name: &'static str,
+    arity: i32,
+    keys: Keys,
+    flags: &[Flags],
+    run: Run,
+) -> Command {
+    let docs = Docs { summary: "", since: "", group, complexity: "" };
+    Command::new(name, Arity(arity), keys, flags, run, docs)
+}
+
+/// One key at the first place.
+const fn key(access: &[Access]) -> Keys {
+    Keys::one(1).with(access)
+}
+
+/// A string's record, if the key holds one.
+fn string(txn: &mut Txn<'_>, key: &[u8]) -> Result<Option<Record>> {
+    match txn.get(key)? {
+        Some(record) if record.kind != Kind::String => Err(Error::WRONG_TYPE),
+        found => Ok(found),
+    }
+}
+
+/// A string's value, shared with its record.
+fn blob(record: &Record) -> Blob {
+    Blob::shared(record.value().clone(), record.payload_range())
+}

@@ -1,0 +1,142 @@
+//! One string at a time: reading, setting, taking.
+
+use resp::Reply;
+
+use super::options::{Options, Ttl};
+use super::*;
+use crate::args::Args;
+use crate::families::key;
+use crate::families::time::{Base, Unit};
+use crate::row::access::{ACCESS, DELETE, INSERT, OW, RO, RW, UPDATE, VARIABLE};
+use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
+use store::Encoding;
+
+const SET_NOTE: &str = "RW and ACCESS due to the optional `GET` argument";
+const GETEX_NOTE: &str = "RW and UPDATE because it changes the TTL";
+
+pub(crate) const COMMANDS: &[Command] = &[
+    row("get", 2, key(&[RO, ACCESS]), &[READONLY, FAST], get)
+        .docs("1.0.0", "O(1)", "Returns the string that a key holds."),
+    row("set", -3, key(&[RW, ACCESS, UPDATE, VARIABLE]).noted(SET_NOTE), &[WRITE, DENYOOM], set)
+        .docs("1.0.0", "O(1)", "Sets a key to a string, whatever it held before."),
+    row("setnx", 3, key(&[OW, INSERT]), &[WRITE, DENYOOM, FAST], setnx)
+        .docs("1.0.0", "O(1)", "Sets a key to a string if the key does not exist.")
+        .deprecated("2.6.12", "`SET` with the `NX` argument"),
+    row("setex", 4, key(&[OW, UPDATE]), &[WRITE, DENYOOM], setex)
+        .docs("2.0.0", "O(1)", "Sets a key to a string that expires after some seconds.")
+        .deprecated("2.6.12", "`SET` with the `EX` argument"),
+    row("psetex", 4, key(&[OW, UPDATE]), &[WRITE, DENYOOM], psetex)
+        .docs("2.6.0", "O(1)", "Sets a key to a string that expires after some milliseconds.")
+        .deprecated("2.6.12", "`SET` with the `PX` argument"),
+    row("getset", 3, key(&[RW, ACCESS, UPDATE]), &[WRITE, DENYOOM, FAST], getset)
+        .docs("1.0.0", "O(1)", "Sets a key to a string and returns the one it held.")
+        .deprecated("6.2.0", "`SET` with the `!GET` argument"),
+    row("getdel", 2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], getdel)
+        .docs("6.2.0", "O(1)", "Returns the string that a key holds and deletes the key."),
+    row("getex", -2, key(&[RW, ACCESS, UPDATE]).noted(GETEX_NOTE), &[WRITE, FAST], getex)
+        .docs("6.2.0", "O(1)", "Returns the string that a key holds and changes when it expires."),
+    row("strlen", 2, key(&[RO]), &[READONLY, FAST], strlen)
+        .docs("2.2.0", "O(1)", "Returns how many bytes a string has."),
+];
+
+fn get(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    Ok(value(string(txn, args.get(1))?))
+}
+
+fn set(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let options = Options::of_set(args)?;
+    let (written, old) = write(txn, args, 2, options, "set")?;
+    Ok(match (options.get, written) {
+        (true, _) => value(old),
+        (false, true) => Reply::Ok,
+        (false, false) => Reply::Null,
+    })
+}
+
+fn setnx(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let (written, _) = write(txn, args, 2, Options { nx: true, ..Options::NONE }, "setnx")?;
+    Ok(Reply::Integer(i64::from(written)))
+}
+
+fn setex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    set_for(txn, args, Unit::Seconds, "setex")
+}
+
+fn psetex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    set_for(txn, args, Unit::Milliseconds, "psetex")
+}
+
+fn getset(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let (_, old) = write(txn, args, 2, Options { get: true, ..Options::NONE }, "getset")?;
+    Ok(value(old))
+}
+
+fn getdel(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let old = string(txn, args.get(1))?;
+    if old.is_some() {
+        txn.remove(args.get(1))?;
+    }
+    Ok(value(old))
+}
+
+fn getex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let options = Options::of_getex(args)?;
+    let Some(record) = string(txn, args.get(1))? else { return Ok(Reply::Null) };
+    let moment = options.ttl.moment(args, txn.now_ms(), "getex")?;
+    match moment {
+        Some(at) if at <= txn.now_ms() => {
+            txn.remove(args.get(1))?;
+        }
+        Some(_) => txn.put_record(args.get(1), &record.with_expiry(moment))?,
+        None if options.ttl == Ttl::Persist && record.expiry_ms.is_some() => {
+            txn.put_record(args.get(1), &record.with_expiry(None))?;
+        }
+        None => {}
+    }
+    Ok(value(Some(record)))
+}
+
+fn strlen(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let record = string(txn, args.get(1))?;
+    Ok(Reply::Integer(record.map_or(0, |record| record.payload().len() as i64)))
+}
+
+fn value(record: Option<Record>) -> Reply {
+    record.map_or(Reply::Null, |record| Reply::Bulk(blob(&record)))
+}
+
+fn set_for(txn: &mut Txn<'_>, args: &Args<'_>, unit: Unit, command: &str) -> Result<Reply> {
+    let ttl = Ttl::At { unit, base: Base::Now, value: 2 };
+    write(txn, args, 3, Options { ttl, ..Options::NONE }, command)?;
+    Ok(Reply::Ok)
+}
+
+/// Sets the first argument's key to argument `at`, as the options say; gives whether it did so, and
+/// what the key held if that was asked for.
+fn write(
+    txn: &mut Txn<'_>,
+    args: &Args<'_>,
+    at: usize,
+    options: Options,
+    command: &str,
+) -> Result<(bool, Option<Record>)> {
+    let (key, now_ms) = (args.get(1), txn.now_ms());
+    let moment = options.ttl.moment(args, now_ms, command)?;
+    let asks = options.nx || options.xx || options.ttl == Ttl::Keep;
+    let old = match options.get {
+        true => string(txn, key)?,
+        false if asks => txn.get(key)?,
+        false => None,
+    };
+    if (options.nx && old.is_some()) || (options.xx && old.is_none()) {
+        return Ok((false, old));
+    }
+    if moment.is_some_and(|at| at <= now_ms) {
+        // Nobody could ever see the new value.
+        txn.remove(key)?;
+        return Ok((true, old));
+    }
+    let kept = old.as_ref().filter(|_| options.ttl == Ttl::Keep).and_then(|old| old.expiry_ms);
+    txn.put(key, Kind::String, Encoding::Plain, moment.or(kept), args.get(at))?;
+    Ok((true, old))
+}

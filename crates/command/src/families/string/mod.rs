@@ -1,0 +1,19 @@
+//! Strings.
+
+pub(super) mod basic;
+pub(super) mod lcs;
+pub(super) mod many;
+pub(super) mod number;
+mod options;
+pub(super) mod range;
+
+use resp::Blob;
+use store::{Kind, Record, Txn};
+
+use super::{blob, row as row_of, string};
+use crate::error::Result;
+use crate::row::{Command, Flags, Keys, Run};
+
+const fn row(name: &'static str, arity: i32, keys: Keys, flags: &[Flags], run: Run) -> Command {
+    row_of("string", name, arity, keys, flags, run)
+}

@@ -1,0 +1,122 @@
+//! Parts of a string: reading, overwriting, appending.
+
+use std::ops::Range;
+
+use base::limits;
+use resp::Reply;
+use store::Encoding;
+
+use super::*;
+use crate::args::Args;
+use crate::error::Error;
+use crate::families::key;
+use crate::row::access::{ACCESS, INSERT, RO, RW, UPDATE};
+use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
+
+pub(crate) const COMMANDS: &[Command] = &[
+    row("append", 3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], append).docs(
+        "2.0.0",
+        "O(N) where N is the length of the new string",
+        "Appends bytes to a string, which it creates if need be.",
+    ),
+    row("setrange", 4, key(&[RW, UPDATE]), &[WRITE, DENYOOM], setrange).docs(
+        "2.2.0",
+        "O(N) where N is the length of the new string",
+        "Overwrites a part of a string, with zeros in front of it where there was nothing.",
+    ),
+    row("getrange", 4, key(&[RO, ACCESS]), &[READONLY], getrange)
+        .docs("2.4.0", "O(1)", "Returns a part of a string, from one offset to another."),
+    row("substr", 4, key(&[RO, ACCESS]), &[READONLY], getrange)
+        .docs("1.0.0", "O(1)", "Returns a part of a string, from one offset to another.")
+        .deprecated("2.0.0", "`GETRANGE`"),
+];
+
+fn append(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let (key, tail) = (args.get(1), args.get(2));
+    let Some(record) = string(txn, key)? else {
+        txn.put(key, Kind::String, Encoding::Plain, None, tail)?;
+        return Ok(length(tail.len()));
+    };
+    let len = checked_length(record.payload().len(), tail.len())?;
+    txn.spend(0, len)?;
+    let text = [record.payload(), tail].concat();
+    txn.put(key, Kind::String, Encoding::Raw, record.expiry_ms, &text)?;
+    Ok(length(len))
+}
+
+fn setrange(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let (key, part) = (args.get(1), args.get(3));
+    let offset = usize::try_from(args.int(2)?).map_err(|_| Error::line("ERR offset is out of range"))?;
+    let record = string(txn, key)?;
+    let old = record.as_ref().map(Record::payload).unwrap_or_default();
+    if part.is_empty() {
+        return Ok(length(old.len()));
+    }
+    let end = checked_length(offset, part.len())?;
+    txn.spend(0, old.len().max(end))?;
+    let mut text = Vec::with_capacity(old.len().max(end));
+    text.extend_from_slice(old.get(..offset).unwrap_or(old));
+    text.resize(offset, 0);
+    text.extend_from_slice(part);
+    text.extend_from_slice(old.get(end..).unwrap_or_default());
+    let expiry_ms = record.and_then(|record| record.expiry_ms);
+    txn.put(key, Kind::String, Encoding::Raw, expiry_ms, &text)?;
+    Ok(length(text.len()))
+}
+
+fn getrange(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let (start, end) = (args.int(2)?, args.int(3)?);
+    let Some(record) = string(txn, args.get(1))? else { return Ok(Reply::Bulk(Blob::EMPTY)) };
+    let payload = record.payload_range();
+    let part = part(start, end, payload.len());
+    let range = payload.start + part.start..payload.start + part.end;
+    Ok(Reply::Bulk(Blob::shared(record.value().clone(), range)))
+}
+
+/// The bytes from one offset to another, both included; negative ones count from the end.
+///
+/// As in Redis, an end before the first byte means the first byte, unless both were negative and the
+/// wrong way round.
+fn part(start: i64, end: i64, len: usize) -> Range<usize> {
+    if len == 0 || (start < 0 && end < 0 && start > end) {
+        return 0..0;
+    }
+    let len = len as i64;
+    let from_front = |offset: i64| if offset < 0 { len.saturating_add(offset).max(0) } else { offset };
+    let (start, end) = (from_front(start), from_front(end).min(len - 1));
+    if start > end { 0..0 } else { start as usize..end as usize + 1 }
+}
+
+fn length(len: usize) -> Reply {
+    Reply::Integer(len as i64)
+}
+
+/// The length of two parts together, if a string may be that long.
+fn checked_length(a: usize, b: usize) -> Result<usize> {
+    a.checked_add(b).filter(|len| *len <= limits::BULK_BYTES_MAX).ok_or(Error::TOO_LONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_cut_to_the_string() {
+        for (start, end, expected) in [
+            (0, -1, 0..5),
+            (1, 3, 1..4),
+            (-3, -1, 2..5),
+            (-100, 1, 0..2),
+            (3, 100, 3..5),
+            (5, 9, 0..0),
+            (3, 1, 0..0),
+            (-1, -3, 0..0),
+            (0, -100, 0..1),
+            (-100, -50, 0..1),
+            (i64::MIN, i64::MAX, 0..5),
+        ] {
+            assert_eq!(part(start, end, 5), expected, "{start} {end}");
+        }
+        assert_eq!(part(0, -1, 0), 0..0);
+    }
+}

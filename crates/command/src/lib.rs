@@ -1,0 +1,24 @@
+//! The commands on data: one row and one function each. Synchronous: a command reads and writes
+//! through a [`store::Txn`] and returns a reply, and the same function runs for a plain call, in
+//! MULTI and in a script.
+//!
+//! Invariant: knows no sockets, no sessions, no Raft. What follows from a command's writes is
+//! derived from its write set by the store, never called by hand here.
+
+mod args;
+pub mod describe;
+mod error;
+mod families;
+mod row;
+
+pub use args::{Args, OwnedArgs};
+pub use error::{Error, Result};
+pub use families::FAMILIES;
+pub use row::{
+    Access, Arity, Command, Deprecated, Docs, Flags, KeySpec, Keys, Lane, Positions, Run, access, flags,
+};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,413 @@
+//! The row of a command: everything that is known about it without running it. Arity checks, key
+//! extraction, ACL categories, COMMAND, metrics and documentation all derive from it.
+
+use resp::Reply;
+use store::Txn;
+
+use crate::args::Args;
+use crate::error::Result;
+
+/// A command's function.
+pub type Run = fn(&mut Txn<'_>, &Args<'_>) -> Result<Reply>;
+
+/// How many arguments a command takes, its name included: exactly, or at least if negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arity(pub i32);
+
+impl Arity {
+    pub const fn exactly(count: i32) -> Self {
+        Self(count)
+    }
+
+    pub const fn at_least(count: i32) -> Self {
+        Self(-count)
+    }
+
+    pub fn accepts(self, count: usize) -> bool {
+        let wanted = self.0.unsigned_abs() as usize;
+        if self.0 >= 0 { count == wanted } else { count >= wanted }
+    }
+}
+
+/// Where a command's keys are, and what it does with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    pub spec: KeySpec,
+    /// What is done with the keys.
+    pub access: Access,
+    /// What is done with the last key of a range, or the keys behind a destination, where it differs.
+    pub second: Option<Access>,
+    /// A remark that COMMAND shows beside the first of them.
+    pub note: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySpec {
+    None,
+    /// First, last (negative: from the end) and step, as COMMAND shows them.
+    Range { first: u32, last: i32, step: u32 },
+    /// A number of keys at `at`, the keys behind it; with `extra` a key at that place before it
+    /// (the destination).
+    Counted { at: u32, extra: Option<u32> },
+}
+
+/// What a command does with a key: a set of [`access`] flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Access(pub u16);
+
+impl Access {
+    pub const fn of(flags: &[Self]) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < flags.len() {
+            bits |= flags[at].0;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+}
+
+/// How a key is used, as Redis' key specifications name it.
+pub mod access {
+    use super::Access;
+
+    pub const RO: Access = Access(1);
+    pub const RW: Access = Access(1 << 1);
+    pub const OW: Access = Access(1 << 2);
+    pub const RM: Access = Access(1 << 3);
+    pub const ACCESS: Access = Access(1 << 4);
+    pub const UPDATE: Access = Access(1 << 5);
+    pub const INSERT: Access = Access(1 << 6);
+    pub const DELETE: Access = Access(1 << 7);
+    pub const NOT_KEY: Access = Access(1 << 8);
+    pub const INCOMPLETE: Access = Access(1 << 9);
+    pub const VARIABLE: Access = Access(1 << 10);
+
+    pub const SHOWN: &[(Access, &str)] = &[
+        (RO, "RO"),
+        (RW, "RW"),
+        (OW, "OW"),
+        (RM, "RM"),
+        (ACCESS, "access"),
+        (UPDATE, "update"),
+        (INSERT, "insert"),
+        (DELETE, "delete"),
+        (NOT_KEY, "not_key"),
+        (INCOMPLETE, "incomplete"),
+        (VARIABLE, "variable_flags"),
+    ];
+}
+
+impl Keys {
+    pub const NONE: Self = Self::at(KeySpec::None);
+
+    const fn at(spec: KeySpec) -> Self {
+        Self { spec, access: Access(0), second: None, note: "" }
+    }
+
+    /// One key at `at`.
+    pub const fn one(at: u32) -> Self {
+        Self::range(at, at as i32, 1)
+    }
+
+    /// Every argument from `at` on.
+    pub const fn rest(at: u32) -> Self {
+        Self::range(at, -1, 1)
+    }
+
+    pub const fn range(first: u32, last: i32, step: u32) -> Self {
+        Self::at(KeySpec::Range { first, last, step })
+    }
+
+    pub const fn counted(at: u32, extra: Option<u32>) -> Self {
+        Self::at(KeySpec::Counted { at, extra })
+    }
+
+    /// What is done with the keys.
+    pub const fn with(mut self, access: &[Access]) -> Self {
+        self.access = Access::of(access);
+        self
+    }
+
+    /// What is done with the second of two kinds of keys: a destination comes first.
+    pub const fn and(mut self, access: &[Access]) -> Self {
+        self.second = Some(Access::of(access));
+        self
+    }
+
+    pub const fn noted(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    /// Where the keys are among these arguments.
+    pub fn positions(&self, args: &Args<'_>) -> Positions {
+        match self.spec {
+            KeySpec::None => Positions { next: 0, last: 0, step: 1, extra: None },
+            KeySpec::Range { first, last, step } => {
+                let last = if last < 0 { args.len() as i64 + i64::from(last) } else { i64::from(last) };
+                let end = (last + 1).clamp(0, args.len() as i64) as usize;
+                Positions { next: first as usize, last: end, step: step.max(1) as usize, extra: None }
+            }
+            KeySpec::Counted { at, extra } => {
+                let count = args.int(at as usize).unwrap_or(0).max(0) as usize;
+                let first = at as usize + 1;
+                let end = first.saturating_add(count).min(args.len());
+                let extra = extra.map(|extra| extra as usize);
+                Positions { next: first, last: end, step: 1, extra }
+            }
+        }
+    }
+}
+
+/// Iterates over the positions of keys.
+#[derive(Clone, Debug)]
+pub struct Positions {
+    next: usize,
+    last: usize,
+    step: usize,
+    extra: Option<usize>,
+}
+
+impl Iterator for Positions {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if let Some(extra) = self.extra.take() {
+            return Some(extra);
+        }
+        let at = self.next;
+        if at == 0 || at >= self.last {
+            return None;
+        }
+        self.next += self.step;
+        Some(at)
+    }
+}
+
+/// A set of [`flags`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Flags(pub u32);
+
+impl Flags {
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+}
+
+impl std::ops::BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What is true of a command. The first ones are shown by COMMAND under Redis' names.
+pub mod flags {
+    use super::Flags;
+
+    pub const WRITE: Flags = Flags(1);
+    pub const READONLY: Flags = Flags(1 << 1);
+    pub const DENYOOM: Flags = Flags(1 << 2);
+    pub const ADMIN: Flags = Flags(1 << 3);
+    pub const PUBSUB: Flags = Flags(1 << 4);
+    pub const NOSCRIPT: Flags = Flags(1 << 5);
+    pub const BLOCKING: Flags = Flags(1 << 6);
+    pub const LOADING: Flags = Flags(1 << 7);
+    pub const STALE: Flags = Flags(1 << 8);
+    pub const SKIP_MONITOR: Flags = Flags(1 << 9);
+    pub const SKIP_SLOWLOG: Flags = Flags(1 << 10);
+    pub const ASKING: Flags = Flags(1 << 11);
+    pub const FAST: Flags = Flags(1 << 12);
+    pub const NO_AUTH: Flags = Flags(1 << 13);
+    pub const MAY_REPLICATE: Flags = Flags(1 << 14);
+    pub const NO_ASYNC_LOADING: Flags = Flags(1 << 15);
+    pub const NO_MULTI: Flags = Flags(1 << 16);
+    pub const MOVABLE_KEYS: Flags = Flags(1 << 17);
+    pub const ALLOW_BUSY: Flags = Flags(1 << 18);
+    /// Not shown: goes to the heavy lane at once.
+    pub const HEAVY: Flags = Flags(1 << 24);
+    /// Not shown: reads what only the section knows.
+    pub const SECTION: Flags = Flags(1 << 25);
+    /// Not shown: dangerous in the sense of the ACL category.
+    pub const DANGEROUS: Flags = Flags(1 << 26);
+    /// Not shown: of the ACL category `keyspace`, whatever its group.
+    pub const KEYSPACE: Flags = Flags(1 << 27);
+    /// Not shown: concerns every group of a node; their replies are merged.
+    pub const FANOUT: Flags = Flags(1 << 28);
+    /// Not shown: only holds subcommands, which have rows of their own.
+    pub const CONTAINER: Flags = Flags(1 << 29);
+
+    /// Redis' names of the flags that COMMAND shows.
+    pub const SHOWN: &[(Flags, &str)] = &[
+        (WRITE, "write"),
+        (READONLY, "readonly"),
+        (DENYOOM, "denyoom"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+        (NOSCRIPT, "noscript"),
+        (BLOCKING, "blocking"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (SKIP_MONITOR, "skip_monitor"),
+        (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (MAY_REPLICATE, "may_replicate"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
+        (NO_MULTI, "no_multi"),
+        (MOVABLE_KEYS, "movablekeys"),
+        (ALLOW_BUSY, "allow_busy"),
+    ];
+}
+
+/// What COMMAND DOCS says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Docs {
+    pub summary: &'static str,
+    pub since: &'static str,
+    /// Redis' name of the family: `string`, `generic`, `server`, …
+    pub group: &'static str,
+    pub complexity: &'static str,
+}
+
+/// Since when a command is deprecated, and what to use instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deprecated {
+    pub since: &'static str,
+    pub replaced_by: &'static str,
+}
+
+/// Where a command starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    Read,
+    Inline,
+    Heavy,
+}
+
+/// A command's row. `R` is its function: over a transaction here, over a session in the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Command<R = Run> {
+    /// Lower case; a subcommand as `config|get`.
+    pub name: &'static str,
+    pub arity: Arity,
+    pub keys: Keys,
+    pub flags: Flags,
+    pub run: R,
+    pub docs: Docs,
+    /// Hints for clients and proxies, as COMMAND INFO shows them.
+    pub tips: &'static [&'static str],
+    pub deprecated: Option<Deprecated>,
+}
+
+impl<R> Command<R> {
+    pub const fn new(name: &'static str, arity: Arity, keys: Keys, flags: &[Flags], run: R, docs: Docs) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < flags.len() {
+            bits |= flags[at].0;
+            at += 1;
+        }
+        Self { name, arity, keys, flags: Flags(bits), run, docs, tips: &[], deprecated: None }
+    }
+
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    pub const fn docs(mut self, since: &'static str, complexity: &'static str, summary: &'static str) -> Self {
+        self.docs = Docs { summary, since, group: self.docs.group, complexity };
+        self
+    }
+
+    pub const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Self {
+        self.deprecated = Some(Deprecated { since, replaced_by });
+        self
+    }
+
+    pub fn lane(&self) -> Lane {
+        if self.flags.has(flags::HEAVY) {
+            Lane::Heavy
+        } else if self.flags.has(flags::WRITE) || self.flags.has(flags::SECTION) {
+            Lane::Inline
+        } else {
+            Lane::Read
+        }
+    }
+
+    /// The ACL categories, with their `@`, in Redis' order.
+    pub fn categories(&self) -> Vec<&'static str> {
+        let group = self.docs.group;
+        let family = match group {
+            "list" | "set" | "hash" | "string" | "bitmap" | "hyperloglog" | "geo" | "stream" | "pubsub" => group,
+            "sorted-set" => "sortedset",
+            _ => "",
+        };
+        let has = |flag| self.flags.has(flag);
+        let container = has(flags::CONTAINER);
+        let fast = has(flags::FAST);
+        let named = [
+            ((group == "generic" && !container) || has(flags::KEYSPACE), "@keyspace"),
+            (has(flags::READONLY) && group != "scripting", "@read"),
+            (has(flags::WRITE) && group != "scripting", "@write"),
+            (family == "set", "@set"),
+            (family == "sortedset", "@sortedset"),
+            (family == "list", "@list"),
+            (family == "hash", "@hash"),
+            (family == "string", "@string"),
+            (family == "bitmap", "@bitmap"),
+            (family == "hyperloglog", "@hyperloglog"),
+            (family == "geo", "@geo"),
+            (family == "stream", "@stream"),
+            ((family == "pubsub" && !container) || has(flags::PUBSUB), "@pubsub"),
+            (has(flags::ADMIN), "@admin"),
+            (fast, "@fast"),
+            (!fast, "@slow"),
+            (has(flags::BLOCKING), "@blocking"),
+            (has(flags::ADMIN) || has(flags::DANGEROUS), "@dangerous"),
+            (group == "connection" && !container, "@connection"),
+            (group == "transactions", "@transaction"),
+            (group == "scripting" && !container, "@scripting"),
+        ];
+        named.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::OwnedArgs;
+
+    fn check(keys: Keys, command: &str, found: &[usize]) {
+        let args = OwnedArgs::of(command.split(' ').map(str::as_bytes));
+        assert_eq!(keys.positions(&args.as_args()).collect::<Vec<_>>(), found, "{command}");
+    }
+
+    #[test]
+    fn keys_are_found_where_the_row_says() {
+        check(Keys::NONE, "ping a", &[]);
+        check(Keys::one(1), "get a", &[1]);
+        check(Keys::one(1), "get", &[]);
+        check(Keys::rest(1), "del a b c", &[1, 2, 3]);
+        check(Keys::range(1, -1, 2), "mset a 1 b 2", &[1, 3]);
+        check(Keys::range(1, 2, 1), "rename a b", &[1, 2]);
+        check(Keys::counted(1, None), "zunion 2 a b withscores", &[2, 3]);
+        check(Keys::counted(2, Some(1)), "zunionstore d 2 a b", &[1, 3, 4]);
+        check(Keys::counted(1, None), "zunion 9 a b", &[2, 3]);
+        check(Keys::counted(1, None), "zunion x a b", &[]);
+    }
+
+    #[test]
+    fn arity_is_exact_or_a_minimum() {
+        assert!(Arity::exactly(2).accepts(2) && !Arity::exactly(2).accepts(3));
+        assert!(Arity::at_least(2).accepts(9) && !Arity::at_least(2).accepts(1));
+    }
+}

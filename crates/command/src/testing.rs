@@ -1,0 +1,198 @@
+//! Runs commands without a server: a group's store, and each command in the lane that its row says,
+//! or all of them in the heavy one.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use base::{ManualClock, Stamp};
+use resp::{Limits, Parsed, Parser, Reply};
+use store::apply::{Applier, Committed, Queue, Watch};
+use store::{Cancel, Disk, DiskError, DiskOptions, Group, GroupOptions, Leave, Scratch};
+use tempfile::TempDir;
+
+use crate::{Command, Error, FAMILIES, Lane, OwnedArgs};
+
+/// How commands are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As in the server: in the row's lane, then in the heavy one if need be.
+    Lanes,
+    /// Everything in the heavy lane.
+    Heavy,
+    /// As in the server, with everything in the store and next to nothing cached between commands.
+    Stored,
+}
+
+pub const MODES: [Mode; 3] = [Mode::Lanes, Mode::Heavy, Mode::Stored];
+
+pub const START_MS: u64 = 1_700_000_000_000;
+const EPOCH: u64 = 1;
+
+pub struct Bench {
+    pub group: Arc<Group>,
+    pub mode: Mode,
+    pub database: u8,
+    clock: Arc<ManualClock>,
+    scratch: Scratch,
+    queue: Arc<Queue>,
+    applying: Option<JoinHandle<()>>,
+    index: u64,
+    _dir: TempDir,
+}
+
+struct Quiet;
+
+impl Watch for Quiet {
+    fn progress(&self) {}
+
+    fn failed(&self, error: &DiskError) {
+        panic!("{error}");
+    }
+}
+
+impl Bench {
+    pub fn new(mode: Mode) -> Self {
+        let dir = TempDir::new().unwrap();
+        let disk = Disk::open(&DiskOptions::new(dir.path())).unwrap().group(0).unwrap();
+        let clock = Arc::new(ManualClock::new(START_MS));
+        let cache_bytes = if mode == Mode::Stored { 0 } else { 1 << 20 };
+        let options = GroupOptions { cache_bytes, seed: 7 };
+        let group = Arc::new(Group::new(disk, &options, clock.clone()));
+        let queue = Arc::new(Queue::default());
+        let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();
+        let applying = Some(std::thread::spawn(|| applier.run()));
+        assert!(group.open(EPOCH, Stamp::ZERO).unwrap());
+        let scratch = Scratch::default();
+        Self { group, mode, database: 0, clock, scratch, queue, applying, index: 0, _dir: dir }
+    }
+
+    /// Lets time pass, in steps that the clock of expiry takes for ordinary.
+    pub fn pass(&self, ms: u64) {
+        const STEP_MS: u64 = 400;
+        let mut left = ms;
+        while left > 0 {
+            let step = left.min(STEP_MS);
+            self.clock.advance(step);
+            self.group.turn_clock();
+            left -= step;
+        }
+    }
+
+    /// Runs a line as a client would type it.
+    pub fn run(&mut self, line: &str) -> Reply {
+        let args = split(line);
+        if self.mode == Mode::Stored {
+            self.store();
+        }
+        self.call(&args)
+    }
+
+    pub fn call(&mut self, args: &OwnedArgs) -> Reply {
+        let row = match find(args) {
+            Ok(row) => row,
+            Err(error) => return error.reply(),
+        };
+        let called = args.as_args();
+        let mut run = |txn: &mut store::Txn<'_>| (row.run)(txn, &called);
+        let lane = if self.mode == Mode::Heavy { Lane::Heavy } else { row.lane() };
+        let (database, scratch) = (self.database, &mut self.scratch);
+        let done = match lane {
+            Lane::Read => self.group.run_read(database, scratch, &mut run),
+            Lane::Inline => self.group.run_inline(database, scratch, &mut run),
+            Lane::Heavy => Err(Leave::Outgrown),
+        };
+        let done = match done {
+            Err(Leave::Outgrown) => self.group.run_heavy(database, scratch, &Cancel::default(), &mut run),
+            done => done,
+        };
+        done.unwrap().result.unwrap_or_else(Error::reply)
+    }
+
+    /// Commits what is sequenced, and waits until the store holds it.
+    pub fn store(&mut self) {
+        while let Some(batch) = self.group.sequencer.take_batch() {
+            self.index += 1;
+            self.queue.apply(Committed {
+                term: 1,
+                index: self.index,
+                payload: batch.payload.into(),
+                membership: None,
+                permit: None,
+            });
+            self.group.sequencer.on_committed(batch.epoch, batch.last);
+        }
+        let (done, wait) = mpsc::channel();
+        self.queue.barrier(move |_| done.send(()).unwrap());
+        wait.recv().unwrap();
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.queue.stop();
+        let ended = self.applying.take().map(JoinHandle::join);
+        assert!(std::thread::panicking() || ended.is_none_or(|ended| ended.is_ok()));
+    }
+}
+
+/// Splits a line into arguments, with Redis' quotes.
+pub fn split(line: &str) -> OwnedArgs {
+    let mut input = line.as_bytes().to_vec();
+    input.extend_from_slice(b"\r\n");
+    let (mut parser, mut spans) = (Parser::new(), Vec::new());
+    let parsed = parser.parse(&input, &mut spans, &Limits::default()).unwrap();
+    assert!(matches!(parsed, Parsed::Command { .. }), "{line}");
+    OwnedArgs::of(crate::Args::new(parser.source(&input), &spans).from(0))
+}
+
+/// The row of a call, its arity checked.
+pub fn find(args: &OwnedArgs) -> Result<&'static Command, Error> {
+    let args = args.as_args();
+    let name = String::from_utf8_lossy(args.get(0)).to_lowercase();
+    let sub = format!("{name}|{}", String::from_utf8_lossy(args.get(1)).to_lowercase());
+    let rows = || FAMILIES.iter().flat_map(|family| family.iter());
+    let named = |name: &str| rows().find(|row| row.name == name);
+    let row = named(&sub).or_else(|| named(&name)).unwrap_or_else(|| panic!("no such command: {name}"));
+    if row.arity.accepts(args.len()) { Ok(row) } else { Err(Error::arity(row.name)) }
+}
+
+/// A reply on one line.
+pub fn show(reply: &Reply) -> String {
+    let many = |items: &[Reply]| items.iter().map(show).collect::<Vec<_>>().join(" ");
+    let pairs = |entries: &[(Reply, Reply)]| {
+        entries.iter().map(|(k, v)| format!("{}: {}", show(k), show(v))).collect::<Vec<_>>().join(", ")
+    };
+    match reply {
+        Reply::Ok => "+OK".into(),
+        Reply::Simple(line) => format!("+{line}"),
+        Reply::Error(line) => format!("-{line}"),
+        Reply::Integer(value) => format!(":{value}"),
+        Reply::Bulk(blob) => format!("{blob:?}"),
+        Reply::Null => "nil".into(),
+        Reply::Array(items) => format!("[{}]", many(items)),
+        Reply::Map(entries) => format!("{{{}}}", pairs(entries)),
+        Reply::Set(items) => format!("~{}~", many(items)),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Runs a script in every mode: lines with the reply behind `=>`, `wait MS` and `db N`. The replies must
+/// be the same everywhere.
+#[track_caller]
+pub fn check(script: &str) {
+    for mode in MODES {
+        let mut bench = Bench::new(mode);
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if let Some(ms) = line.strip_prefix("wait ") {
+                bench.pass(ms.parse().unwrap());
+            } else if let Some(database) = line.strip_prefix("db ") {
+                bench.database = database.parse().unwrap();
+            } else {
+                let (command, expected) = line.split_once("=>").unwrap_or((line, "+OK"));
+                let reply = show(&bench.run(command.trim()));
+                assert_eq!(reply, expected.trim(), "{} ({mode:?})", command.trim());
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Purging the log: never above what the machine's store holds durably.
+//!
+//! When enough was appended, or the WAL needs space, the machine is asked to persist; what it then
+//! holds becomes openraft's 'snapshot', up to which openraft lets the log go.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openraft::LogIdOptionExt;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::oneshot;
+
+use crate::config::log_id;
+use crate::group::{Group, GroupCore};
+use crate::machine::Position;
+
+/// A machine that does not persist within this time is asked again when more was appended.
+const PERSIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// openraft only has to look at its own memory.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the size of the WAL is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Purges one group whenever it is time, until the node stops.
+pub(crate) async fn run(core: Arc<GroupCore>, keep_bytes: u64) {
+    loop {
+        let forced = tokio::select! {
+            () = core.log.0.purge_wanted.notified() => None,
+            () = core.purge.asked.notified() => core.purge.upto.lock().take(),
+        };
+        if core.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        core.log.purge_counted();
+        if let Err(why) = purge(&core, forced, keep_bytes).await {
+            tracing::warn!(group = core.group, "the log was not purged: {why}");
+        }
+    }
+}
+
+async fn purge(core: &Arc<GroupCore>, forced: Option<u64>, keep_bytes: u64) -> Result<(), String> {
+    if core.state.handed().is_none() {
+        return Ok(());
+    }
+    let persisted = persist(core).await?;
+    core.state.note_persisted(persisted);
+    let raft = core.raft();
+    raft.trigger().snapshot().await.map_err(|e| e.to_string())?;
+    let at = log_id(persisted);
+    let built = raft.wait(Some(STEP_TIMEOUT)).metrics(|m| m.snapshot >= Some(at), "position to purge by").await;
+    built.map_err(|e| e.to_string())?;
+    let upto = match forced {
+        Some(upto) => persisted.index.min(upto),
+        None => persisted.index.min(keep_for_followers(core, keep_bytes)),
+    };
+    if core.log.purged().next_index() > upto {
+        return Ok(());
+    }
+    raft.trigger().purge_log(upto).await.map_err(|e| e.to_string())?;
+    core.counters.purges.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+async fn persist(core: &Arc<GroupCore>) -> Result<Position, String> {
+    let (tx, rx) = oneshot::channel();
+    core.state.machine().persist(Box::new(move |result| {
+        let _ = tx.send(result);
+    }));
+    let answer = tokio::time::timeout(PERSIST_TIMEOUT, rx).await.map_err(|_| "the machine does not persist")?;
+    answer.map_err(|_| "the machine has gone")?.map_err(|e| e.to_string())
+}
+
+/// Up to which index nothing is lost that a follower may still want. A follower that lags behind
+/// by more than `keep_bytes` gets a snapshot instead.
+fn keep_for_followers(core: &Arc<GroupCore>, keep_bytes: u64) -> u64 {
+    if core.wal.group_bytes(core.group) > keep_bytes {
+        return u64::MAX;
+    }
+    let metrics = core.raft().metrics();
+    let seen = metrics.borrow_watched();
+    let lowest = seen.replication.iter().flatten().map(|(_, at)| at.as_ref().map(|id| id.index)).min();
+    match lowest {
+        // A follower of which nothing is known may want all of it.
+        Some(None) => 0,
+        Some(Some(index)) => index,
+        None => u64::MAX,
+    }
+}
+
+/// Keeps the WAL below its bound: the groups that pin its oldest segments are asked to purge, also
+/// those that have nothing to do.
+pub(crate) async fn watch_disk(groups: Vec<Group>, wal: wal::Wal, bytes_max: u64) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if wal.disk_bytes() <= bytes_max {
+            continue;
+        }
+        for (group, upto) in wal.oldest_pins() {
+            if let Some(group) = groups.get(usize::from(group)) {
+                group.ask_purge(upto);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Whether this node leads a group: tells the machine, and keeps the lease that reads go by.
+//!
+//! The vote is watched where it is saved: openraft saves a newer vote before it appends, and so
+//! before it commits, any entry of a newer term. That is what makes `Following` come in time.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::config::{Membership, StoredMembership, Vote};
+use crate::machine::{Leadership, Machine};
+
+/// Leases end as nanoseconds since this instant. Set long before any lease is granted.
+fn origin() -> Instant {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(Instant::now)
+}
+
+fn nanos(at: Instant) -> u64 {
+    u64::try_from(at.saturating_duration_since(origin()).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The end of a lease that does not run out: a century, which every clock can express.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+#[derive(Default)]
+struct Inner {
+    vote: Option<Vote>,
+    /// The term of which the machine was told that this node leads it, until it is told otherwise.
+    announced: Option<u64>,
+    /// The index of the newest membership in the log: what is known of older ones is stale.
+    membership_index: Option<u64>,
+    /// This node may not hold a lease: it hands over leadership, or is no voter any more.
+    no_lease: bool,
+    /// This node is the only voter.
+    alone: bool,
+}
+
+pub(crate) struct RoleKeeper {
+    node_id: u64,
+    machine: Arc<dyn Machine>,
+    lease: Duration,
+    inner: Mutex<Inner>,
+    /// The announced term; 0 when not leading. No leader has term 0.
+    leading: AtomicU64,
+    /// The end of the lease of `leading`, as nanoseconds; 0 when there is none.
+    lease_until: AtomicU64,
+    stopped: AtomicBool,
+    elections: AtomicU64,
+}
+
+impl RoleKeeper {
+    /// `lease`: for how long after a quorum has heard from this leader no other can be elected.
+    pub(crate) fn new(node_id: u64, machine: Arc<dyn Machine>, lease: Duration) -> Self {
+        origin();
+        Self {
+            node_id,
+            machine,
+            lease,
+            inner: Mutex::default(),
+            leading: AtomicU64::new(0),
+            lease_until: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            elections: AtomicU64::new(0),
+        }
+    }
+
+    /// The vote that was recovered: nobody is told of it.
+    pub(crate) fn recovered(&self, vote: Option<Vote>) {
+        self.inner.lock().vote = vote;
+    }
+
+    /// A newer vote is about to be saved.
+    pub(crate) fn vote_changes(&self, vote: &Vote) {
+        let mut inner = self.inner.lock();
+        inner.vote = Some(*vote);
+        if !vote.committed && vote.leader_id.voted_for == self.node_id {
+            self.elections.fetch_add(1, Ordering::Relaxed);
+        }
+        let still = inner
+            .announced
+            .is_some_and(|term| vote.leader_id.term == term && vote.leader_id.voted_for == self.node_id);
+        if !still {
+            let leader = vote.committed.then_some(vote.leader_id.voted_for);
+            self.step_down(&mut inner, leader.filter(|&node| node != self.node_id));
+        }
+    }
+
+    /// The entry with which `term` began was handed to the machine, and so was everything before.
+    pub(crate) fn term_began(&self, term: u64) {
+        let mut inner = self.inner.lock();
+        let mine = inner.vote.is_some_and(|vote| {
+            vote.committed && vote.leader_id.term == term && vote.leader_id.voted_for == self.node_id
+        });
+        if !mine || inner.announced == Some(term) || self.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        inner.announced = Some(term);
+        inner.no_lease = false;
+        // The machine may propose as soon as it is told.
+        self.leading.store(term, Ordering::Release);
+        self.machine.leadership(Leadership::Leading { term });
+        if inner.alone {
+            self.lease_until.store(nanos(origin() + FOREVER), Ordering::Release);
+        }
+    }
+
+    fn step_down(&self, inner: &mut Inner, leader: Option<u64>) {
+        self.lease_until.store(0, Ordering::Release);
+        self.leading.store(0, Ordering::Release);
+        if inner.announced.take().is_some() {
+            self.machine.leadership(Leadership::Following { leader });
+        }
+    }
+
+    /// The group has failed or is being shut down: nothing more is announced.
+    pub(crate) fn stop(&self) {
+        let mut inner = self.inner.lock();
+        self.stopped.store(true, Ordering::Relaxed);
+        self.step_down(&mut inner, None);
+    }
+
+    /// The core is restarted, and with it the election.
+    pub(crate) fn restart(&self) {
+        let mut inner = self.inner.lock();
+        self.step_down(&mut inner, None);
+        self.stopped.store(false, Ordering::Relaxed);
+    }
+
+    /// A membership is about to be appended to the log, and takes effect at once.
+    pub(crate) fn membership_appended(&self, index: u64, membership: &Membership) {
+        let mut inner = self.inner.lock();
+        inner.membership_index = Some(index);
+        self.take_membership(&mut inner, membership);
+    }
+
+    /// The log was cut: older memberships may be in effect again.
+    pub(crate) fn truncated(&self, after: Option<u64>) {
+        let mut inner = self.inner.lock();
+        if inner.membership_index > after {
+            inner.membership_index = after;
+        }
+    }
+
+    fn take_membership(&self, inner: &mut Inner, membership: &Membership) {
+        inner.alone = membership.voter_ids().eq([self.node_id]);
+        if !membership.voter_ids().any(|id| id == self.node_id) {
+            inner.no_lease = true;
+        }
+        let alone = inner.alone && inner.announced.is_some() && !inner.no_lease;
+        let until = self.lease_until.load(Ordering::Relaxed);
+        if alone {
+            self.lease_until.store(nanos(origin() + FOREVER), Ordering::Release);
+        } else if inner.no_lease || until == nanos(origin() + FOREVER) {
+            // What a quorum acknowledges from now on renews it.
+            self.lease_until.store(0, Ordering::Release);
+        }
+    }
+
+    /// What openraft knows, a moment ago: the membership in effect, and when a quorum last heard
+    /// from this leader.
+    pub(crate) fn observed(&self, term: u64, membership: &StoredMembership, acked: Option<Instant>) {
+        let mut inner = self.inner.lock();
+        let index = membership.log_id().map(|id| id.index);
+        if index < inner.membership_index {
+            return;
+        }
+        self.take_membership(&mut inner, membership.membership());
+        if inner.announced != Some(term) || inner.alone || inner.no_lease {
+            return;
+        }
+        if let Some(acked) = acked {
+            self.lease_until.store(nanos(acked + self.lease), Ordering::Release);
+        }
+    }
+
+    /// Leadership is about to be handed over: the voters are told to ignore this node's lease.
+    pub(crate) fn hands_over(&self) {
+        let mut inner = self.inner.lock();
+        inner.no_lease = true;
+        self.lease_until.store(0, Ordering::Release);
+    }
+
+    /// Candidacies of this node since it started.
+    pub(crate) fn elections(&self) -> u64 {
+        self.elections.load(Ordering::Relaxed)
+    }
+
+    /// The term that this node leads, as the machine was told.
+    pub(crate) fn leading(&self) -> Option<u64> {
+        match self.leading.load(Ordering::Acquire) {
+            0 => None,
+            term => Some(term),
+        }
+    }
+
+    /// The term and the end of its lease.
+    pub(crate) fn lease(&self) -> Option<(u64, Instant)> {
+        let term = self.leading()?;
+        let until = self.lease_until.load(Ordering::Acquire);
+        // Unchanged after `until` was read: it is this term's.
+        if until == 0 || self.leading.load(Ordering::Acquire) != term {
+            return None;
+        }
+        Some((term, origin() + Duration::from_nanos(until)))
+    }
+}

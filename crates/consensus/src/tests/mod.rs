@@ -1,0 +1,6 @@
+//! Tests of whole nodes: one alone, and three over a network in memory.
+
+mod alone;
+mod cluster;
+mod machine;
+mod net;

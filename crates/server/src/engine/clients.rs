@@ -1,0 +1,129 @@
+//! Who is connected, and how to wake the network threads that serve them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::net::mailbox::{Mail, Mailbox};
+
+/// The network threads' mailboxes.
+#[derive(Default)]
+pub struct Wakers {
+    mailboxes: Mutex<Arc<[Arc<Mailbox>]>>,
+}
+
+impl Wakers {
+    pub fn connect(&self, mailboxes: Vec<Arc<Mailbox>>) {
+        *self.mailboxes.lock() = mailboxes.into();
+    }
+
+    fn all(&self) -> Arc<[Arc<Mailbox>]> {
+        self.mailboxes.lock().clone()
+    }
+
+    pub fn wake_all(&self) {
+        for mailbox in &*self.all() {
+            mailbox.wake();
+        }
+    }
+
+    /// A batch was committed: wakes the threads whose clients wait for one, and in any case one that
+    /// submits the next batch.
+    pub fn committed(&self) {
+        let all = self.all();
+        let mut woken = false;
+        for mailbox in &*all {
+            woken |= mailbox.wake_if_waiting();
+        }
+        if !woken && let Some(first) = all.first() {
+            first.wake();
+        }
+    }
+
+    /// Sends mail to every network thread.
+    pub fn broadcast(&self, mail: impl Fn() -> Mail) {
+        for mailbox in &*self.all() {
+            mailbox.send(mail());
+        }
+    }
+}
+
+/// What is known of a client, shared between its connection and whoever lists clients.
+pub struct Client {
+    pub id: u64,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub connected_ms: u64,
+    pub last_ms: AtomicU64,
+    pub database: AtomicU64,
+    pub commands: AtomicU64,
+    pub resp3: AtomicBool,
+    pub input_bytes: AtomicU64,
+    pub output_bytes: AtomicU64,
+    /// Set by CLIENT KILL: its network thread closes it.
+    pub killed: AtomicBool,
+    pub details: Mutex<Details>,
+    pub mailbox: Arc<Mailbox>,
+}
+
+/// What a client says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    pub name: Vec<u8>,
+    pub lib_name: Vec<u8>,
+    pub lib_version: Vec<u8>,
+    pub user: String,
+    pub last_command: &'static str,
+}
+
+impl Client {
+    /// Has its network thread close the client.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::SeqCst);
+        self.mailbox.send(Mail::Killed { client: self.id });
+    }
+}
+
+/// Everybody who is connected.
+#[derive(Default)]
+pub struct Clients {
+    connected: Mutex<BTreeMap<u64, Arc<Client>>>,
+    next_id: AtomicU64,
+    pub accepted: AtomicU64,
+    pub rejected: AtomicU64,
+}
+
+impl Clients {
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub fn add(&self, client: Arc<Client>) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.connected.lock().insert(client.id, client);
+    }
+
+    pub fn remove(&self, id: u64) {
+        self.connected.lock().remove(&id);
+    }
+
+    pub fn len(&self) -> usize {
+        self.connected.lock().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everybody, by id.
+    pub fn list(&self) -> Vec<Arc<Client>> {
+        self.connected.lock().values().cloned().collect()
+    }
+
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.connected.lock().get(&id).cloned()
+    }
+}

@@ -1,0 +1,176 @@
+//! One group as the server sees it: its store, its consensus handle, and the pump that moves
+//! batches from the one to the other.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use base::Stamp;
+use bytes::Bytes;
+use consensus::{Completion, Leadership, NotCommitted, Position};
+use store::apply::Queue;
+
+use crate::engine::clients::Wakers;
+
+/// Counters of a group's batches.
+#[derive(Default)]
+pub struct BatchStats {
+    pub batches: AtomicU64,
+    pub transactions: AtomicU64,
+    pub effects: AtomicU64,
+    pub bytes: AtomicU64,
+    pub commit_us: AtomicU64,
+}
+
+pub struct Group {
+    pub id: u16,
+    pub store: Arc<store::Group>,
+    pub queue: Arc<Queue>,
+    pub stats: BatchStats,
+    pub apply_stats: Arc<store::apply::Stats>,
+    consensus: OnceLock<consensus::Group>,
+    /// The term that the open epoch belongs to; zero while this node does not lead.
+    term: AtomicU64,
+    wakers: Arc<Wakers>,
+}
+
+impl Group {
+    pub fn new(
+        id: u16,
+        store: Arc<store::Group>,
+        queue: Arc<Queue>,
+        apply_stats: Arc<store::apply::Stats>,
+        wakers: Arc<Wakers>,
+    ) -> Self {
+        Self {
+            id,
+            store,
+            queue,
+            stats: BatchStats::default(),
+            apply_stats,
+            consensus: OnceLock::new(),
+            term: AtomicU64::new(0),
+            wakers,
+        }
+    }
+
+    /// The node hands over the consensus handle once it has one.
+    pub fn connect(&self, consensus: consensus::Group) {
+        let first = self.consensus.set(consensus).is_ok();
+        debug_assert!(first, "a group is connected once");
+    }
+
+    pub fn consensus(&self) -> Option<&consensus::Group> {
+        self.consensus.get()
+    }
+
+    /// Whether reads here are linearizable without asking anybody: this node leads, and its lease
+    /// has not run out.
+    pub fn may_read(&self) -> bool {
+        let lease = self.consensus.get().and_then(consensus::Group::lease);
+        lease.is_some_and(|lease| {
+            lease.term == self.term.load(Ordering::SeqCst) && lease.until > Instant::now()
+        })
+    }
+
+    /// Submits the next batch if none is in flight. Called by whoever added to a batch and by whoever
+    /// is woken by a commit; never by a raft thread.
+    pub fn pump(self: &Arc<Self>) {
+        let Some(batch) = self.store.sequencer.take_batch() else { return };
+        let term = self.term.load(Ordering::SeqCst);
+        self.stats.batches.fetch_add(1, Ordering::Relaxed);
+        self.stats.transactions.fetch_add(batch.transactions, Ordering::Relaxed);
+        self.stats.effects.fetch_add(batch.effects as u64, Ordering::Relaxed);
+        self.stats.bytes.fetch_add(batch.payload.len() as u64, Ordering::Relaxed);
+        let done = InFlight {
+            group: self.clone(),
+            epoch: batch.epoch,
+            last: batch.last,
+            submitted: Instant::now(),
+        };
+        match self.consensus.get() {
+            Some(consensus) => consensus.submit(term, Bytes::from(batch.payload), Box::new(done)),
+            None => Box::new(done).failed(NotCommitted::Refused("the node is starting".into())),
+        }
+    }
+
+    /// Consensus says that leadership changed. On a raft thread.
+    pub fn on_leadership(self: &Arc<Self>, change: Leadership) {
+        match change {
+            Leadership::Leading { term } => {
+                tracing::info!(group = self.id, term, "leading");
+                self.open(term);
+            }
+            Leadership::Following { leader } => {
+                tracing::info!(group = self.id, ?leader, "following");
+                self.term.store(0, Ordering::SeqCst);
+                self.end_epoch(self.store.sequencer.epoch(), None);
+            }
+        }
+    }
+
+    /// Opens the running epoch once the store has everything that was handed over.
+    fn open(self: &Arc<Self>, term: u64) {
+        self.term.store(term, Ordering::SeqCst);
+        let group = self.clone();
+        let epoch = self.store.sequencer.epoch();
+        self.queue.barrier(move |applier| {
+            if group.term.load(Ordering::SeqCst) != term {
+                return;
+            }
+            group.store.sequencer.reset();
+            match group.store.open(epoch, applier.stored().last) {
+                Ok(opened) => tracing::debug!(group = group.id, epoch, opened, "section opened"),
+                Err(error) => tracing::error!(group = group.id, %error, "the section cannot open"),
+            }
+            group.wakers.wake_all();
+        });
+    }
+
+    /// What was sequenced and not committed is void; the section opens again if this node still
+    /// leads.
+    fn end_epoch(self: &Arc<Self>, epoch: u64, refused: Option<Arc<str>>) {
+        if !self.store.sequencer.end_epoch(epoch, refused) {
+            return;
+        }
+        self.wakers.wake_all();
+        let term = self.term.load(Ordering::SeqCst);
+        if term != 0 {
+            self.open(term);
+            return;
+        }
+        let group = self.clone();
+        self.queue.barrier(move |_| {
+            if group.term.load(Ordering::SeqCst) == 0 {
+                group.store.sequencer.reset();
+            }
+        });
+    }
+}
+
+/// A batch on its way. Told of its fate on a raft thread: a few stores and a wake-up.
+struct InFlight {
+    group: Arc<Group>,
+    epoch: u64,
+    last: Stamp,
+    submitted: Instant,
+}
+
+impl Completion for InFlight {
+    fn committed(self: Box<Self>, _at: Position) {
+        let us = self.submitted.elapsed().as_micros() as u64;
+        self.group.stats.commit_us.fetch_add(us, Ordering::Relaxed);
+        self.group.store.sequencer.on_committed(self.epoch, self.last);
+        self.group.wakers.committed();
+    }
+
+    fn failed(self: Box<Self>, why: NotCommitted) {
+        let refused = match why {
+            NotCommitted::Refused(why) => Some(why.into()),
+            NotCommitted::Uncertain => None,
+        };
+        tracing::warn!(group = self.group.id, ?refused, "a batch was not committed");
+        self.group.end_epoch(self.epoch, refused);
+    }
+}

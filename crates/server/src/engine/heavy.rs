@@ -1,0 +1,172 @@
+//! The heavy pool: a bounded number of threads and a bounded queue for work that outgrew the
+//! network threads. When both are full, the command is told so at once.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use command::OwnedArgs;
+use parking_lot::{Condvar, Mutex};
+use resp::Reply;
+use store::{Cancel, Gate, Scratch};
+
+use crate::engine::node::Node;
+use crate::net::dispatch;
+use crate::net::mailbox::{Mail, Mailbox};
+use crate::table::Entry;
+
+/// Work on the node that takes time: it ends with a reply.
+pub type Task = Box<dyn FnOnce(&Arc<Node>, &Cancel) -> Reply + Send>;
+
+pub enum Work {
+    Command { entry: &'static Entry, args: OwnedArgs, database: u8, target: Target },
+    Task(Task),
+}
+
+/// The groups that a command concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    One(u16),
+    All,
+}
+
+/// What became of a piece of work.
+pub struct Outcome {
+    pub reply: Reply,
+    /// The reply leaves once all of these are committed.
+    pub gates: Vec<(u16, Gate)>,
+}
+
+impl Outcome {
+    pub fn ungated(reply: Reply) -> Self {
+        Self { reply, gates: Vec::new() }
+    }
+}
+
+/// A piece of work and who waits for it.
+pub struct Job {
+    pub client: u64,
+    pub mailbox: Arc<Mailbox>,
+    pub cancel: Arc<Cancel>,
+    pub work: Work,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    stopping: bool,
+}
+
+#[derive(Default)]
+pub struct HeavyStats {
+    pub submitted: AtomicU64,
+    pub rejected: AtomicU64,
+    pub outgrown: AtomicU64,
+    pub run_us: AtomicU64,
+}
+
+pub struct HeavyPool {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    queue_max: usize,
+    threads: usize,
+    running: AtomicUsize,
+    pub stats: HeavyStats,
+}
+
+impl HeavyPool {
+    pub fn new(threads: usize, queue_max: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            queue_max,
+            threads,
+            running: AtomicUsize::new(0),
+            stats: HeavyStats::default(),
+        }
+    }
+
+    pub fn start(&self, node: &Arc<Node>) -> std::io::Result<Vec<thread::JoinHandle<()>>> {
+        (0..self.threads)
+            .map(|at| {
+                let node = Arc::downgrade(node);
+                thread::Builder::new().name(format!("heavy-{at}")).spawn(move || run(&node))
+            })
+            .collect()
+    }
+
+    /// Takes on a job, or gives it back if the pool is full.
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        let mut queue = self.queue.lock();
+        let free = self.threads.saturating_sub(self.running.load(Ordering::SeqCst));
+        if queue.stopping || queue.jobs.len() >= free + self.queue_max {
+            drop(queue);
+            self.stats.rejected.fetch_add(1, Ordering::Relaxed);
+            return Err(job);
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.stats.submitted.fetch_add(1, Ordering::Relaxed);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Jobs running and jobs waiting.
+    pub fn load(&self) -> (usize, usize) {
+        (self.running.load(Ordering::SeqCst), self.queue.lock().jobs.len())
+    }
+
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// No more jobs; what waits is still done.
+    pub fn stop(&self) {
+        self.queue.lock().stopping = true;
+        self.arrived.notify_all();
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                self.running.fetch_add(1, Ordering::SeqCst);
+                return Some(job);
+            }
+            if queue.stopping {
+                return None;
+            }
+            self.arrived.wait(&mut queue);
+        }
+    }
+}
+
+/// One thread of the pool.
+fn run(node: &Weak<Node>) {
+    let mut scratch = Scratch::default();
+    loop {
+        // The pool must not keep the node alive while it waits.
+        let Some(node) = node.upgrade() else { return };
+        let Some(job) = node.heavy.next() else { return };
+        let started = std::time::Instant::now();
+        let outcome = if job.cancel.is_cancelled() {
+            Outcome::ungated(Reply::error("ERR cancelled"))
+        } else {
+            perform(&node, job.work, &job.cancel, &mut scratch)
+        };
+        node.pump();
+        node.heavy.stats.run_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
+        node.heavy.running.fetch_sub(1, Ordering::SeqCst);
+        job.mailbox.send(Mail::Finished { client: job.client, outcome });
+    }
+}
+
+fn perform(node: &Arc<Node>, work: Work, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
+    match work {
+        Work::Task(task) => Outcome::ungated(task(node, cancel)),
+        Work::Command { entry, args, database, target } => {
+            dispatch::run_heavy(node, entry, &args.as_args(), database, target, cancel, scratch)
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The groups of a node: stores, consensus, and what goes between them; the heavy pool.
+
+pub mod clients;
+pub mod group;
+pub mod heavy;
+pub mod image;
+pub mod machine;
+pub mod maintenance;
+pub mod node;

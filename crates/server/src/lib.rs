@@ -1,0 +1,15 @@
+//! The server: a node's groups on their threads, and the clients that talk to them.
+//!
+//! `engine/` runs the groups (store, consensus and the way between them) and the heavy pool; `net/`
+//! has the sockets; `session/` the commands on connections and on the node.
+//!
+//! Invariant: nothing here encodes a record or decides what a data command does.
+
+pub mod config;
+pub mod engine;
+pub mod net;
+pub mod session;
+mod table;
+
+pub use config::Config;
+pub use engine::node::{Node, StartError};

@@ -1,0 +1,219 @@
+//! One client's connection: its input, its output, and what it waits for.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Instant;
+
+use command::Args;
+use mio::net::TcpStream;
+use resp::{Limits, Parsed, Parser, Reply, Span};
+use store::{Cancel, Fate};
+
+use crate::engine::clients::Client;
+use crate::engine::node::Node;
+use crate::net::dispatch;
+use crate::net::output::Output;
+use crate::session::Session;
+
+/// Output that has not been taken by the client: above this its next command waits.
+pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Bytes read from a client in one turn; then it is another one's turn.
+pub const READ_BYTES_MAX: usize = 64 << 10;
+/// An empty input buffer larger than this is given back.
+const IDLE_INPUT_BYTES_MAX: usize = 64 << 10;
+/// A large argument's buffer grows by at most this ahead of what has arrived.
+const RESERVE_BYTES_MAX: usize = 8 << 20;
+
+/// What a connection does.
+pub enum State {
+    Ready,
+    /// The heavy pool works for it.
+    Working(Arc<Cancel>),
+    /// The store has to catch up before it may write.
+    Stalled,
+    /// Answered at this time.
+    Sleeping(Instant, Reply),
+    /// Closed once its output is sent.
+    Closing,
+}
+
+pub struct Connection {
+    pub stream: TcpStream,
+    pub client: Arc<Client>,
+    pub session: Session,
+    pub state: State,
+    pub output: Output,
+    input: Vec<u8>,
+    /// Where in `input` the next command begins.
+    consumed: usize,
+    parser: Parser,
+    spans: Vec<Span>,
+    pub readable: bool,
+    pub writable: bool,
+    /// Whether it is in its thread's queue of connections to serve.
+    pub queued: bool,
+    /// Whether it is in its thread's list of connections with held replies.
+    pub listed: bool,
+    /// The client has closed its side.
+    pub ended: bool,
+}
+
+/// What happens with a connection next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing to do until something happens.
+    Idle,
+    /// It has more to do, but it is another one's turn.
+    Again,
+    Close,
+}
+
+impl Connection {
+    pub fn new(stream: TcpStream, client: Arc<Client>, session: Session) -> Self {
+        Self {
+            stream,
+            client,
+            session,
+            state: State::Ready,
+            output: Output::default(),
+            input: Vec::new(),
+            consumed: 0,
+            parser: Parser::new(),
+            spans: Vec::new(),
+            readable: true,
+            writable: true,
+            queued: false,
+            listed: false,
+            ended: false,
+        }
+    }
+
+    /// Bytes of input that wait to be understood.
+    pub fn input_len(&self) -> usize {
+        self.input.len() - self.consumed
+    }
+
+    /// Reads once. `buffer` is the thread's own.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        loop {
+            return match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.readable = false;
+                    self.ended = true;
+                    Ok(())
+                }
+                Ok(count) => {
+                    self.readable = count == buffer.len();
+                    self.take_in(buffer.get(..count).unwrap_or_default());
+                    Ok(())
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    Ok(())
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) {
+        if self.consumed == self.input.len() {
+            self.input.clear();
+            self.consumed = 0;
+        }
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// The next command, if it has arrived whole. Its arguments are read with [`Self::args`] until
+    /// [`Self::consume`].
+    pub fn parse(&mut self) -> Result<Option<usize>, Reply> {
+        loop {
+            let limits = Limits { authenticated: self.session.is_authenticated(), ..Limits::default() };
+            let input = self.input.get(self.consumed..).unwrap_or_default();
+            if input.is_empty() {
+                return Ok(None);
+            }
+            match self.parser.parse(input, &mut self.spans, &limits) {
+                Ok(Parsed::Command { used }) => return Ok(Some(used)),
+                Ok(Parsed::Nothing { used }) => self.consume(used),
+                Ok(Parsed::Incomplete { want }) => {
+                    self.compact(want);
+                    return Ok(None);
+                }
+                Err(error) => return Err(Reply::Error(error.line())),
+            }
+        }
+    }
+
+    pub fn args(&self) -> Args<'_> {
+        let input = self.input.get(self.consumed..).unwrap_or_default();
+        Args::new(self.parser.source(input), &self.spans)
+    }
+
+    /// Session and arguments at once.
+    pub fn split(&mut self) -> (&mut Session, Args<'_>) {
+        let input = self.input.get(self.consumed..).unwrap_or_default();
+        (&mut self.session, Args::new(self.parser.source(input), &self.spans))
+    }
+
+    pub fn consume(&mut self, used: usize) {
+        self.consumed += used;
+        if self.consumed >= self.input.len() {
+            self.consumed = 0;
+            if self.input.capacity() > IDLE_INPUT_BYTES_MAX {
+                self.input = Vec::new();
+                self.spans = Vec::new();
+            } else {
+                self.input.clear();
+            }
+        }
+    }
+
+    /// Makes room for the rest of a command: moved to the front, and a large one's buffer reserved
+    /// exactly, as it arrives, instead of doubled.
+    fn compact(&mut self, want: usize) {
+        if self.consumed > 0 {
+            self.input.drain(..self.consumed);
+            self.consumed = 0;
+        }
+        if want > READ_BYTES_MAX && self.input.capacity() - self.input.len() < READ_BYTES_MAX {
+            self.input.reserve_exact(want.min(RESERVE_BYTES_MAX.max(self.input.len() / 4)));
+        }
+    }
+
+    pub fn reply(&mut self, reply: &Reply) {
+        self.output.push(reply, self.session.protocol);
+    }
+
+    /// Lets out what is committed by now. Says whether something is still held.
+    pub fn release(&mut self, node: &Node) -> bool {
+        while let Some(held) = self.output.held() {
+            let Some(group) = node.groups.get(usize::from(held.group)) else { break };
+            match group.store.sequencer.fate(held.gate.epoch, held.gate.stamp) {
+                Fate::Pending => return true,
+                Fate::Committed => self.output.release(),
+                Fate::Uncertain => self.output.replace(&dispatch::void(None), self.session.protocol),
+                Fate::Refused(why) => {
+                    self.output.replace(&dispatch::void(Some(&why)), self.session.protocol);
+                }
+            }
+        }
+        false
+    }
+
+    /// Sends what may go out.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.output.sendable() == 0 || !self.writable {
+            return Ok(());
+        }
+        self.output.send(&mut self.stream)?;
+        self.writable = self.output.sendable() == 0;
+        Ok(())
+    }
+
+    /// Whether everything has been answered and taken.
+    pub fn is_drained(&self) -> bool {
+        self.output.is_empty() && matches!(self.state, State::Ready | State::Closing)
+    }
+}

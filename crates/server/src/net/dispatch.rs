@@ -1,0 +1,252 @@
+//! From a parsed command to its lane: look up, check, route to a group, run. The same steps for
+//! every command.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base::slot;
+use command::{Args, Error, Lane, flags};
+use resp::Reply;
+use store::{Cancel, Done, Gate, KeyPosition, Leave, Scratch};
+
+use crate::engine::group::Group;
+use crate::engine::heavy::{Outcome, Target};
+use crate::engine::node::Node;
+use crate::session::{Answer, Context, Session};
+use crate::table::{Entry, Handler, table};
+
+/// What a network thread does about a command.
+pub enum Step {
+    /// Answer at once, or when the gate opens.
+    Reply(Reply, Option<(u16, Gate)>),
+    /// The heavy pool takes it; the connection waits.
+    Heavy(&'static Entry, Target),
+    /// As a session command says.
+    Answer(Answer),
+    /// The store has to catch up first: the same command again later.
+    Stalled,
+}
+
+pub const BUSY: &str = "BUSY server overloaded, retry later";
+pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
+const NOT_LEADING: &str = "CLUSTERDOWN this node does not lead these keys now, retry later";
+
+/// What the error of a reply says whose commit is void.
+pub fn void(refused: Option<&str>) -> Reply {
+    match refused {
+        Some(why) => Reply::error(format!("MISCONF the write was refused and has had no effect: {why}")),
+        None => Reply::error(
+            "UNCERTAIN leadership changed before the outcome was known; the write may or may not take effect",
+        ),
+    }
+}
+
+fn error(error: Error) -> Step {
+    Step::Reply(error.reply(), None)
+}
+
+/// Looks a command up and checks what its row says about its arguments and its caller.
+pub fn find(session: &Session, args: &Args<'_>) -> Result<&'static Entry, Error> {
+    let name = args.get(0);
+    let Some(mut entry) = table().find(name) else { return Err(unknown(args)) };
+    if !entry.subcommands.is_empty() {
+        match table().find_sub(entry, args.get(1)) {
+            Some(sub) => entry = sub,
+            None if args.len() > 1 => return Err(unknown_sub(entry, args)),
+            None => {}
+        }
+    }
+    if !entry.row.arity.accepts(args.len()) {
+        return Err(Error::arity(entry.row.name));
+    }
+    if !session.is_authenticated() && !entry.row.flags.has(flags::NO_AUTH) {
+        return Err(Error::line("NOAUTH Authentication required."));
+    }
+    Ok(entry)
+}
+
+fn unknown(args: &Args<'_>) -> Error {
+    let mut line = b"ERR unknown command '".to_vec();
+    line.extend(args.get(0).iter().take(128));
+    line.extend_from_slice(b"', with args beginning with: ");
+    let limit = line.len() + 128;
+    for arg in args.from(1) {
+        if line.len() >= limit {
+            break;
+        }
+        let room = limit - line.len();
+        line.push(b'\'');
+        line.extend(arg.iter().take(room));
+        line.extend_from_slice(b"' ");
+    }
+    Error::Bytes(line)
+}
+
+fn unknown_sub(container: &Entry, args: &Args<'_>) -> Error {
+    let mut line = b"ERR unknown subcommand '".to_vec();
+    line.extend(args.get(1).iter().take(128));
+    line.extend_from_slice(b"'. Try ");
+    line.extend_from_slice(container.row.name.to_ascii_uppercase().as_bytes());
+    line.extend_from_slice(b" HELP.");
+    Error::Bytes(line)
+}
+
+/// The groups whose keys a command names.
+pub fn target(node: &Node, entry: &Entry, args: &Args<'_>) -> Result<Target, Error> {
+    if node.groups.len() == 1 {
+        return Ok(Target::One(0));
+    }
+    if entry.row.flags.has(flags::FANOUT) {
+        return Ok(if entry.row.name == "scan" { scan_target(node, args) } else { Target::All });
+    }
+    let mut slots = entry.row.keys.positions(args).map(|at| slot::of(args.get(at)));
+    let Some(first) = slots.next() else { return Ok(Target::One(0)) };
+    if slots.any(|other| other != first) {
+        return Err(Error::line(CROSSSLOT));
+    }
+    Ok(Target::One(node.group_of(first)))
+}
+
+/// A scan goes through the groups one after the other: its cursor says where it is.
+fn scan_target(node: &Node, args: &Args<'_>) -> Target {
+    let cursor = std::str::from_utf8(args.get(1)).ok().and_then(|text| text.parse().ok());
+    let at = cursor.and_then(KeyPosition::from_cursor);
+    Target::One(at.map_or(0, |at| node.group_of(at.slot)))
+}
+
+/// Runs a command as far as a network thread may.
+pub fn run(
+    node: &Arc<Node>,
+    session: &mut Session,
+    entry: &'static Entry,
+    args: &Args<'_>,
+    scratch: &mut Scratch,
+) -> Step {
+    let handler = match entry.row.run {
+        Handler::Session(run) => {
+            return match run(&mut Context { node, session }, args) {
+                Ok(answer) => Step::Answer(answer),
+                Err(failed) => error(failed),
+            };
+        }
+        Handler::Data(run) => run,
+    };
+    let target = match target(node, entry, args) {
+        Ok(target) => target,
+        Err(failed) => return error(failed),
+    };
+    let Target::One(id) = target else { return Step::Heavy(entry, target) };
+    let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
+    let write = entry.row.flags.has(flags::WRITE);
+    if write && let Some(why) = node.write_refusal() {
+        return Step::Reply(Reply::error(why), None);
+    }
+    let f = |txn: &mut store::Txn<'_>| handler(txn, args);
+    let database = session.database;
+    let ran = match entry.row.lane() {
+        _ if !group.may_read() => Err(Leave::Closed),
+        Lane::Read => group.store.run_read(database, scratch, f),
+        Lane::Inline => group.store.run_inline(database, scratch, f),
+        Lane::Heavy => Err(Leave::Outgrown),
+    };
+    match ran {
+        Ok(done) => finished(node, group, entry, done),
+        Err(Leave::Outgrown) => {
+            node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
+            Step::Heavy(entry, target)
+        }
+        Err(Leave::Stalled) => Step::Stalled,
+        Err(left) => Step::Reply(left_reply(&left), None),
+    }
+}
+
+fn finished(node: &Node, group: &Group, entry: &Entry, done: Done<Reply, Error>) -> Step {
+    let committed = group.store.sequencer.committed();
+    let open = done.gate.stamp <= committed && done.gate.epoch == group.store.sequencer.epoch();
+    let mut reply = done.result.unwrap_or_else(Error::reply);
+    if node.groups.len() > 1 && entry.row.name == "scan" {
+        continue_scan(node, group.id, &mut reply);
+    }
+    Step::Reply(reply, (!open).then_some((group.id, done.gate)))
+}
+
+/// A scan that is through with a group goes on in the next one.
+fn continue_scan(node: &Node, group: u16, reply: &mut Reply) {
+    let next = group + 1;
+    if usize::from(next) >= node.groups.len() {
+        return;
+    }
+    if let Reply::Array(parts) = reply
+        && let Some(Reply::Bulk(cursor)) = parts.first_mut()
+        && cursor.as_slice() == b"0"
+    {
+        let start = KeyPosition { slot: node.first_slot(next), hash: 0 };
+        *cursor = start.cursor().to_string().into();
+    }
+}
+
+fn left_reply(left: &Leave) -> Reply {
+    match left {
+        Leave::Outgrown | Leave::Stalled => Reply::error(BUSY),
+        Leave::Closed => Reply::error(NOT_LEADING),
+        Leave::Cancelled => Reply::error("ERR the command was cancelled; it has had no effect"),
+        Leave::Disk(error) => Reply::error(format!("MISCONF {error}")),
+    }
+}
+
+/// Runs a command on a thread of the heavy pool.
+pub fn run_heavy(
+    node: &Arc<Node>,
+    entry: &'static Entry,
+    args: &Args<'_>,
+    database: u8,
+    target: Target,
+    cancel: &Cancel,
+    scratch: &mut Scratch,
+) -> Outcome {
+    let Handler::Data(handler) = entry.row.run else {
+        return Outcome::ungated(Reply::error("ERR not a command on data"));
+    };
+    let groups = match target {
+        Target::One(id) => node.groups.get(usize::from(id)..=usize::from(id)).unwrap_or_default(),
+        Target::All => &node.groups[..],
+    };
+    let mut merged: Option<Reply> = None;
+    let mut gates = Vec::new();
+    for group in groups {
+        if !group.may_read() {
+            return Outcome::ungated(left_reply(&Leave::Closed));
+        }
+        let f = |txn: &mut store::Txn<'_>| handler(txn, args);
+        let done = match group.store.run_heavy(database, scratch, cancel, f) {
+            Ok(done) => done,
+            Err(left) => return Outcome::ungated(left_reply(&left)),
+        };
+        group.pump();
+        gates.push((group.id, done.gate));
+        let mut reply = done.result.unwrap_or_else(Error::reply);
+        if groups.len() == 1 && entry.row.name == "scan" {
+            continue_scan(node, group.id, &mut reply);
+        }
+        merged = Some(match merged {
+            None => reply,
+            Some(before) => merge(before, reply),
+        });
+    }
+    Outcome { reply: merged.unwrap_or(Reply::Null), gates }
+}
+
+/// One reply from those of several groups: numbers add up, lists follow each other, the first
+/// value found counts, an error wins.
+fn merge(a: Reply, b: Reply) -> Reply {
+    match (a, b) {
+        (a @ Reply::Error(_), _) | (_, a @ Reply::Error(_)) => a,
+        (Reply::Integer(a), Reply::Integer(b)) => Reply::Integer(a + b),
+        (Reply::Array(mut a), Reply::Array(b)) => {
+            a.extend(b);
+            Reply::Array(a)
+        }
+        (Reply::Null, b) => b,
+        (a, _) => a,
+    }
+}

@@ -1,0 +1,66 @@
+//! A network thread's mailbox: how other threads reach it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::Waker;
+use mio::net::TcpStream;
+use parking_lot::Mutex;
+
+use crate::engine::heavy::Outcome;
+
+pub enum Mail {
+    /// A connection to serve from now on.
+    Connected { stream: TcpStream, peer: SocketAddr },
+    /// What became of the work that a client waits for.
+    Finished { client: u64, outcome: Outcome },
+    /// A client is to be closed.
+    Killed { client: u64 },
+    /// Answer what is in flight and end.
+    Stop,
+}
+
+pub struct Mailbox {
+    waker: Waker,
+    mail: Mutex<Vec<Mail>>,
+    /// Some client of this thread waits for a commit.
+    waiting: AtomicBool,
+}
+
+impl Mailbox {
+    pub fn new(waker: Waker) -> Self {
+        Self { waker, mail: Mutex::default(), waiting: AtomicBool::new(false) }
+    }
+
+    pub fn send(&self, mail: Mail) {
+        let mut queue = self.mail.lock();
+        queue.push(mail);
+        let first = queue.len() == 1;
+        drop(queue);
+        if first {
+            self.wake();
+        }
+    }
+
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *self.mail.lock())
+    }
+
+    pub fn wake(&self) {
+        // A full pipe has a wake-up in it already.
+        let _ = self.waker.wake();
+    }
+
+    pub fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::SeqCst);
+    }
+
+    /// Wakes the thread if one of its clients waits for a commit.
+    pub fn wake_if_waiting(&self) -> bool {
+        let waiting = self.waiting.swap(false, Ordering::SeqCst);
+        if waiting {
+            self.wake();
+        }
+        waiting
+    }
+}

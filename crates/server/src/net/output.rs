@@ -1,0 +1,310 @@
+//! What goes out to one client: replies in the order of its requests, each held back until what it
+//! depends on is committed.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+
+use resp::{Blob, Protocol, Reply, encode};
+use store::Gate;
+
+/// Values from this size on are not copied into the output, they are sent from where they are.
+const SHARED_BYTES_MIN: usize = 32 << 10;
+/// An empty output buffer larger than this is given back.
+const IDLE_BYTES_MAX: usize = 64 << 10;
+
+enum Segment {
+    Bytes(Vec<u8>),
+    Blob(Blob),
+}
+
+impl Segment {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Blob(blob) => blob.as_slice(),
+        }
+    }
+}
+
+/// A reply that waits for a commit: where it lies in the stream of output, and on what it depends.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    pub group: u16,
+    pub gate: Gate,
+    start: u64,
+    end: u64,
+    replies: u32,
+}
+
+#[derive(Default)]
+pub struct Output {
+    segments: VecDeque<Segment>,
+    /// How much of the first segment has been sent.
+    sent: usize,
+    /// Positions count all bytes since the connection began.
+    base: u64,
+    end: u64,
+    held: VecDeque<Held>,
+    /// Part of what the next reply depends on is void.
+    void: Option<(Reply, Protocol)>,
+}
+
+impl Output {
+    /// Bytes that have not been sent.
+    pub fn len(&self) -> usize {
+        (self.end - self.base) as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.end == self.base
+    }
+
+    /// The oldest reply that waits.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.front()
+    }
+
+    /// Appends a reply that may go out as soon as its turn comes.
+    pub fn push(&mut self, reply: &Reply, protocol: Protocol) {
+        if reply.size_hint() < SHARED_BYTES_MIN {
+            let tail = self.tail();
+            let before = tail.len();
+            reply.encode(protocol, tail);
+            let added = tail.len() - before;
+            self.end += added as u64;
+        } else {
+            self.push_large(reply, protocol);
+        }
+    }
+
+    /// Appends a reply that waits for its gate.
+    pub fn push_held(&mut self, reply: &Reply, protocol: Protocol, group: u16, gate: Gate) {
+        let start = self.end;
+        self.push(reply, protocol);
+        let end = self.end;
+        match self.held.back_mut() {
+            // Of one commit and next to each other: one wait.
+            Some(last) if (last.group, last.gate, last.end) == (group, gate, start) && last.replies > 0 => {
+                last.end = end;
+                last.replies += 1;
+            }
+            _ => self.held.push_back(Held { group, gate, start, end, replies: 1 }),
+        }
+    }
+
+    /// Appends a reply that waits for all of these.
+    pub fn push_gated(&mut self, reply: &Reply, protocol: Protocol, gates: &[(u16, Gate)]) {
+        let Some((&(group, gate), others)) = gates.split_last() else { return self.push(reply, protocol) };
+        for &(group, gate) in others {
+            // An empty stretch in front of the reply: if it is void, so is the reply.
+            let at = self.end;
+            self.held.push_back(Held { group, gate, start: at, end: at, replies: 0 });
+        }
+        self.push_held(reply, protocol, group, gate);
+    }
+
+    /// Large values go out from where they are.
+    fn push_large(&mut self, reply: &Reply, protocol: Protocol) {
+        match reply {
+            Reply::Bulk(blob) if blob.as_slice().len() >= SHARED_BYTES_MIN => {
+                let header = format!("${}\r\n", blob.as_slice().len());
+                self.push_bytes(header.as_bytes());
+                self.end += blob.as_slice().len() as u64;
+                self.segments.push_back(Segment::Blob(blob.clone()));
+                self.push_bytes(b"\r\n");
+            }
+            Reply::Array(items) => {
+                let mut header = Vec::new();
+                encode::array_header(items.len(), &mut header);
+                self.push_bytes(&header);
+                for item in items {
+                    self.push(item, protocol);
+                }
+            }
+            other => {
+                let mut bytes = Vec::new();
+                other.encode(protocol, &mut bytes);
+                self.end += bytes.len() as u64;
+                self.segments.push_back(Segment::Bytes(bytes));
+            }
+        }
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        self.tail().extend_from_slice(bytes);
+        self.end += bytes.len() as u64;
+    }
+
+    fn tail(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.segments.back(), Some(Segment::Bytes(_))) {
+            self.segments.push_back(Segment::Bytes(Vec::with_capacity(256)));
+        }
+        match self.segments.back_mut() {
+            Some(Segment::Bytes(bytes)) => bytes,
+            _ => unreachable!("a segment of bytes was just pushed"),
+        }
+    }
+
+    /// The oldest reply may go out.
+    pub fn release(&mut self) {
+        match self.void.take_if(|_| self.held.front().is_some_and(|held| held.replies > 0)) {
+            Some((error, protocol)) => self.replace(&error, protocol),
+            None => {
+                self.held.pop_front();
+            }
+        }
+    }
+
+    /// What the oldest reply depended on is void: its client is told `error` instead.
+    pub fn replace(&mut self, error: &Reply, protocol: Protocol) {
+        let Some(held) = self.held.pop_front() else { return };
+        if held.replies == 0 {
+            self.void = Some((error.clone(), protocol));
+            return;
+        }
+        self.void = None;
+        let mut instead = Vec::new();
+        for _ in 0..held.replies {
+            error.encode(protocol, &mut instead);
+        }
+        self.splice(held.start, held.end, &instead);
+    }
+
+    /// Rare: rebuilds the output with other bytes in one place.
+    fn splice(&mut self, start: u64, end: u64, instead: &[u8]) {
+        let mut all = Vec::with_capacity(self.len());
+        for (at, segment) in self.segments.iter().enumerate() {
+            let skip = if at == 0 { self.sent } else { 0 };
+            all.extend_from_slice(segment.as_slice().get(skip..).unwrap_or_default());
+        }
+        let (from, to) = ((start - self.base) as usize, (end - self.base) as usize);
+        all.splice(from..to, instead.iter().copied());
+        let (old, new) = (end - start, instead.len() as u64);
+        let shift = |position: &mut u64| *position = *position + new - old;
+        shift(&mut self.end);
+        for held in &mut self.held {
+            shift(&mut held.start);
+            shift(&mut held.end);
+        }
+        self.sent = 0;
+        self.segments = VecDeque::from([Segment::Bytes(all)]);
+    }
+
+    /// Bytes that may go out now.
+    pub fn sendable(&self) -> usize {
+        let limit = self.held.front().map_or(self.end, |held| held.start);
+        (limit - self.base) as usize
+    }
+
+    /// Sends what may go out, as far as the socket takes it.
+    pub fn send(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        while self.sendable() > 0 {
+            let Some(first) = self.segments.front() else { break };
+            let left = first.as_slice().get(self.sent..).unwrap_or_default();
+            if left.is_empty() {
+                self.next_segment();
+                continue;
+            }
+            let chunk = left.get(..self.sendable().min(left.len())).unwrap_or(left);
+            match socket.write(chunk) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.sent += written;
+                    self.base += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.is_empty() {
+            self.rewind();
+        }
+        Ok(())
+    }
+
+    fn next_segment(&mut self) {
+        self.segments.pop_front();
+        self.sent = 0;
+    }
+
+    /// Everything has been sent: keeps one buffer of an ordinary size.
+    fn rewind(&mut self) {
+        self.sent = 0;
+        self.segments.truncate(1);
+        match self.segments.front_mut() {
+            Some(Segment::Bytes(bytes)) if bytes.capacity() <= IDLE_BYTES_MAX => bytes.clear(),
+            _ => self.segments.clear(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Stamp;
+
+    fn gate(stamp: u64) -> Gate {
+        Gate { epoch: 1, stamp: Stamp(stamp) }
+    }
+
+    fn sent(output: &mut Output) -> String {
+        let mut socket = Vec::new();
+        output.send(&mut socket).unwrap();
+        String::from_utf8(socket).unwrap()
+    }
+
+    #[test]
+    fn replies_wait_for_their_gate_and_for_those_before_them() {
+        let mut output = Output::default();
+        output.push(&Reply::Integer(1), Protocol::Resp2);
+        output.push_held(&Reply::Integer(2), Protocol::Resp2, 0, gate(5));
+        output.push(&Reply::Integer(3), Protocol::Resp2);
+        assert_eq!(sent(&mut output), ":1\r\n");
+        output.release();
+        assert_eq!(sent(&mut output), ":2\r\n:3\r\n");
+        assert!(output.is_empty());
+    }
+
+    #[test]
+    fn a_void_reply_is_replaced_one_error_for_each() {
+        let mut output = Output::default();
+        output.push_held(&Reply::Integer(1), Protocol::Resp2, 0, gate(5));
+        output.push_held(&Reply::Integer(2), Protocol::Resp2, 0, gate(5));
+        output.push_held(&Reply::Integer(3), Protocol::Resp2, 0, gate(6));
+        output.push(&Reply::Ok, Protocol::Resp2);
+        output.replace(&Reply::error("E"), Protocol::Resp2);
+        assert_eq!(sent(&mut output), "-E\r\n-E\r\n");
+        output.replace(&Reply::error("F"), Protocol::Resp2);
+        assert_eq!(sent(&mut output), "-F\r\n+OK\r\n");
+    }
+
+    #[test]
+    fn a_reply_that_depends_on_two_commits_needs_both() {
+        let mut output = Output::default();
+        let gates = [(0, gate(5)), (1, gate(6))];
+        output.push_gated(&Reply::Integer(1), Protocol::Resp2, &gates);
+        output.push_gated(&Reply::Integer(2), Protocol::Resp2, &gates);
+        output.release();
+        assert_eq!(sent(&mut output), "");
+        output.release();
+        assert_eq!(sent(&mut output), ":1\r\n");
+        output.replace(&Reply::error("E"), Protocol::Resp2);
+        output.release();
+        assert_eq!(sent(&mut output), "-E\r\n");
+        assert!(output.held().is_none());
+    }
+
+    #[test]
+    fn large_values_are_sent_whole() {
+        let mut output = Output::default();
+        let value = vec![b'x'; 100_000];
+        let reply = Reply::Array(vec![Reply::bulk(value.clone()), Reply::Integer(7), Reply::bulk(value)]);
+        let mut expected = Vec::new();
+        reply.encode(Protocol::Resp2, &mut expected);
+        output.push(&reply, Protocol::Resp2);
+        assert_eq!(output.len(), expected.len());
+        assert_eq!(sent(&mut output).into_bytes(), expected);
+        assert!(output.is_empty());
+    }
+}

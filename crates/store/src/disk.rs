@@ -1,0 +1,200 @@
+//! The only owner of fjall: one database per node, one keyspace per group. Everything above sees
+//! records, snapshots and write-backs.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use thiserror::Error;
+
+use crate::keys;
+
+/// The on-disk format this build reads and writes. A node refuses what it does not know.
+pub const FORMAT_VERSION: u32 = 1;
+
+#[derive(Debug, Error, Clone)]
+pub enum DiskError {
+    #[error("store: {0}")]
+    Engine(String),
+    #[error("store: the data in {path} has format {found}, this build knows {FORMAT_VERSION}")]
+    Format { path: PathBuf, found: String },
+    #[error(
+        "store: a snapshot for group {group} was being installed in {path} when the node stopped: \
+         remove the directory and let the node fetch its data again"
+    )]
+    Interrupted { path: PathBuf, group: u16 },
+    #[error("store: record {key:02x?} cannot be read: {why}")]
+    Corrupt { key: Vec<u8>, why: String },
+}
+
+impl From<fjall::Error> for DiskError {
+    fn from(error: fjall::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// Settings of the engine.
+#[derive(Debug, Clone)]
+pub struct DiskOptions {
+    pub path: PathBuf,
+    /// Block cache, shared by all groups.
+    pub cache_bytes: u64,
+    /// Memtables of all groups together.
+    pub write_buffer_bytes: u64,
+    pub worker_threads: usize,
+}
+
+impl DiskOptions {
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            cache_bytes: 64 << 20,
+            write_buffer_bytes: 128 << 20,
+            worker_threads: 1,
+        }
+    }
+}
+
+/// The node's database.
+#[derive(Clone)]
+pub struct Disk {
+    database: Database,
+    path: PathBuf,
+    memtable_bytes: u64,
+}
+
+impl Disk {
+    pub fn open(options: &DiskOptions) -> Result<Self, DiskError> {
+        let database = Database::builder(&options.path)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.write_buffer_bytes.max(64 << 20) * 4)
+            .manual_journal_persist(true)
+            .worker_threads(options.worker_threads.max(1))
+            .open()?;
+        let memtable_bytes = (options.write_buffer_bytes / 2).clamp(8 << 20, 64 << 20);
+        Ok(Self { database, path: options.path.clone(), memtable_bytes })
+    }
+
+    /// Opens a group's keyspace and checks its format.
+    pub fn group(&self, group: u16) -> Result<GroupDisk, DiskError> {
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .manual_journal_persist(true)
+                .max_memtable_size(self.memtable_bytes)
+        };
+        let keyspace = self.database.keyspace(&format!("group-{group}"), options)?;
+        let node = self.database.keyspace("node", options)?;
+        let installing = format!("installing-{group}").into_bytes();
+        let disk = GroupDisk { database: self.database.clone(), keyspace, node, installing };
+        if disk.node.get(&disk.installing)?.is_some() {
+            return Err(DiskError::Interrupted { path: self.path.clone(), group });
+        }
+        let format = disk.get(keys::META_FORMAT)?;
+        match format.as_deref() {
+            None => disk.write([(keys::META_FORMAT, Some(&FORMAT_VERSION.to_be_bytes()[..]))])?,
+            Some(found) if found == FORMAT_VERSION.to_be_bytes() => {}
+            Some(found) => {
+                let found = found
+                    .try_into()
+                    .map_or_else(|_| format!("{found:02x?}"), |b| u32::from_be_bytes(b).to_string());
+                return Err(DiskError::Format { path: self.path.clone(), found });
+            }
+        }
+        Ok(disk)
+    }
+
+    pub fn space_bytes(&self) -> u64 {
+        self.database.disk_space().unwrap_or(0)
+    }
+
+    pub fn write_buffer_bytes(&self) -> u64 {
+        self.database.write_buffer_size()
+    }
+}
+
+/// A group's records on disk. Cloning shares it.
+#[derive(Clone)]
+pub struct GroupDisk {
+    database: Database,
+    keyspace: Keyspace,
+    /// The node's own records, and the one in it that says that an image is being installed.
+    node: Keyspace,
+    installing: Vec<u8>,
+}
+
+impl GroupDisk {
+    /// The newest value. Only for single records: reads of more than one go through a snapshot.
+    pub fn get(&self, key: &[u8]) -> Result<Option<fjall::Slice>, DiskError> {
+        Ok(self.keyspace.get(key)?)
+    }
+
+    pub fn snapshot(&self) -> DiskSnapshot {
+        DiskSnapshot { snapshot: self.database.snapshot(), keyspace: self.keyspace.clone() }
+    }
+
+    /// Writes records as one atomic batch. Not durable before [`Self::persist`]: the log is.
+    pub fn write<'a>(
+        &self,
+        records: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    ) -> Result<(), DiskError> {
+        let mut batch = self.database.batch();
+        for (key, value) in records {
+            match value {
+                Some(value) => batch.insert(&self.keyspace, key, value),
+                None => batch.remove(&self.keyspace, key),
+            }
+        }
+        Ok(batch.commit()?)
+    }
+
+    /// Makes everything written so far survive a power cut.
+    pub fn persist(&self) -> Result<(), DiskError> {
+        Ok(self.database.persist(PersistMode::SyncAll)?)
+    }
+
+    /// Drops every record of the group, also those that the caller has not seen.
+    pub fn clear(&self) -> Result<(), DiskError> {
+        self.keyspace.clear()?;
+        self.write([(keys::META_FORMAT, Some(&FORMAT_VERSION.to_be_bytes()[..]))])
+    }
+
+    /// Says durably that the records are about to be replaced: until [`Self::end_install`] they are
+    /// neither the old ones nor the new ones.
+    pub fn begin_install(&self) -> Result<(), DiskError> {
+        self.node.insert(&self.installing[..], [])?;
+        self.persist()
+    }
+
+    /// Says durably that the records are whole again.
+    pub fn end_install(&self) -> Result<(), DiskError> {
+        self.persist()?;
+        self.node.remove(&self.installing[..])?;
+        self.persist()
+    }
+}
+
+/// An unchanging view of a group's records.
+pub struct DiskSnapshot {
+    snapshot: fjall::Snapshot,
+    keyspace: Keyspace,
+}
+
+pub type Pair = (fjall::Slice, fjall::Slice);
+
+impl DiskSnapshot {
+    pub fn get(&self, key: &[u8]) -> Result<Option<fjall::Slice>, DiskError> {
+        Ok(self.snapshot.get(&self.keyspace, key)?)
+    }
+
+    /// Records from `from` (inclusive) to `to` (exclusive; `None`: to the end), in order.
+    pub fn range(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<Pair, DiskError>> + use<> {
+        let upper = to.map_or(Bound::Unbounded, |to| Bound::Excluded(to.to_vec()));
+        self.snapshot
+            .range(&self.keyspace, (Bound::Included(from.to_vec()), upper))
+            .map(|guard| guard.into_inner().map_err(DiskError::from))
+    }
+}

@@ -1,0 +1,255 @@
+//! A group's store: table, dirty index, pins, sequencer and disk, and the three ways to run a
+//! transaction on them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use base::{Clock, Stamp, SteadyClock, limits};
+use parking_lot::Mutex;
+
+use crate::dirty::Dirty;
+use crate::disk::{DiskError, GroupDisk};
+use crate::keys::{self, Cid, HashSeed, Space};
+use crate::pins::Pins;
+use crate::record::Value;
+use crate::sequencer::{Catalog, Counts, Section, Sequencer};
+use crate::table::{Hashed, Seen, Table};
+use crate::txn::{Begin, Stop};
+
+/// Settings of a group's store.
+#[derive(Debug, Clone)]
+pub struct GroupOptions {
+    /// Bound of the pending table when everything in it is clean.
+    pub cache_bytes: usize,
+    /// Seeds what must not be foreseeable: the table's hash, and the hash of a new group's keys.
+    pub seed: u64,
+}
+
+pub struct Group {
+    pub table: Arc<Table>,
+    pub dirty: Arc<Dirty>,
+    pub pins: Arc<Pins>,
+    pub sequencer: Sequencer,
+    pub disk: GroupDisk,
+    clock: Arc<dyn Clock>,
+    steady: Mutex<SteadyClock>,
+    /// The steady clock's last reading: looked at by every transaction, set by whoever turns it.
+    now_ms: AtomicU64,
+    started: Instant,
+    seed: u64,
+    cid_stamp: AtomicU64,
+    cid_seq: AtomicU32,
+    catalog: Mutex<(Catalog, Stamp)>,
+    /// Mirrors the version in `catalog`.
+    catalog_version: AtomicU64,
+    /// No key expires before this: where the expiry index is read from.
+    pub(crate) expiry_head_ms: AtomicU64,
+    random: AtomicU64,
+}
+
+impl Group {
+    pub fn new(disk: GroupDisk, options: &GroupOptions, clock: Arc<dyn Clock>) -> Self {
+        let table = Arc::new(Table::new(options.cache_bytes, options.seed));
+        let dirty = Arc::new(Dirty::default());
+        let pins = Arc::new(Pins::default());
+        let sequencer = Sequencer::new(table.clone(), dirty.clone(), pins.clone());
+        let wall_ms = clock.wall_ms();
+        Self {
+            table,
+            dirty,
+            pins,
+            sequencer,
+            disk,
+            clock,
+            steady: Mutex::new(SteadyClock::new(wall_ms, 0)),
+            now_ms: AtomicU64::new(wall_ms),
+            started: Instant::now(),
+            seed: options.seed,
+            cid_stamp: AtomicU64::new(0),
+            cid_seq: AtomicU32::new(0),
+            catalog: Mutex::new((Catalog::default(), Stamp::ZERO)),
+            catalog_version: AtomicU64::new(0),
+            expiry_head_ms: AtomicU64::new(0),
+            random: AtomicU64::new(options.seed),
+        }
+    }
+
+    /// SplitMix64 over a counter.
+    pub(crate) fn random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let state = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Turns the clock that expiry goes by. Cheap, but not for every command: network threads call
+    /// it once a round.
+    pub fn turn_clock(&self) -> u64 {
+        let elapsed_ms = self.started.elapsed().as_millis() as u64;
+        let now = self.steady.lock().now_ms(self.clock.wall_ms(), elapsed_ms);
+        self.now_ms.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// The time that transactions live at.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms()
+    }
+
+    pub(crate) fn new_cid(&self) -> Cid {
+        // The stamp is the one at which the running epoch opened: above everything in the log, so
+        // no other epoch whose collections can ever be seen has it.
+        let stamp = self.cid_stamp.load(Ordering::SeqCst);
+        Cid { stamp, seq: self.cid_seq.fetch_add(1, Ordering::SeqCst) }
+    }
+
+    /// A space's counts as sequenced.
+    pub fn counts(&self, space: Space) -> Counts {
+        self.sequencer.lock().counts.get(&space).copied().unwrap_or_default()
+    }
+
+    /// The counts of every database.
+    pub fn database_counts(&self) -> [Counts; limits::DATABASES] {
+        let section = self.sequencer.lock();
+        section.catalog.spaces.map(|space| section.counts.get(&space).copied().unwrap_or_default())
+    }
+
+    /// Reads a record from the store and remembers it.
+    pub(crate) fn load(&self, at: Hashed<'_>) -> Result<Seen, Stop> {
+        let generation = self.pins.generation();
+        let value: Option<Value> = self.disk.get(at.key)?.map(|value| (&*value).into());
+        let still = || self.pins.generation() == generation;
+        self.table.fill(at, value.clone(), self.pins.keep(), still);
+        Ok(Seen { version: Stamp::ZERO, value })
+    }
+
+    /// What a transaction outside the section begins with.
+    pub(crate) fn begin(&self) -> Option<Begin> {
+        let epoch = self.sequencer.open_epoch()?;
+        let catalog = self.catalog.lock();
+        Some(begin(&catalog.0, catalog.1, epoch, self.now_ms()))
+    }
+
+    /// What a transaction in the section begins with.
+    pub(crate) fn begin_section(&self, section: &Section) -> Option<Begin> {
+        let epoch = section.epoch().filter(|epoch| *epoch == self.sequencer.epoch())?;
+        Some(begin(&section.catalog, section.catalog_version, epoch, self.now_ms()))
+    }
+
+    pub(crate) fn catalog_version(&self) -> Stamp {
+        Stamp(self.catalog_version.load(Ordering::SeqCst))
+    }
+
+    /// Keeps the section's and the readers' catalog up with a committed write set.
+    pub(crate) fn note_catalog(&self, section: &mut Section, stamp: Stamp, changes: &[(Vec<u8>, Value)]) {
+        if changes.is_empty() {
+            return;
+        }
+        for (key, value) in changes {
+            apply_catalog(&mut section.catalog, key, value);
+        }
+        section.catalog_version = stamp;
+        self.publish_catalog(section);
+    }
+
+    pub(crate) fn publish_catalog(&self, section: &Section) {
+        *self.catalog.lock() = (section.catalog.clone(), section.catalog_version);
+        self.catalog_version.store(section.catalog_version.0, Ordering::SeqCst);
+    }
+
+    /// Opens the group for writing as `epoch`, after [`Sequencer::reset`]. `last` is the greatest
+    /// stamp handed over. Everything handed over must be in the store.
+    pub fn open(&self, epoch: u64, last: Stamp) -> Result<bool, DiskError> {
+        let snapshot = self.disk.snapshot();
+        let mut counts = HashMap::new();
+        let end = base::codec::prefix_end(keys::META_COUNT_PREFIX);
+        for pair in snapshot.range(keys::META_COUNT_PREFIX, end.as_deref()) {
+            let (key, value) = pair?;
+            if let Some((space, count)) = decode_count(&key, &value) {
+                counts.insert(space, count);
+            }
+        }
+        let mut catalog = Catalog::default();
+        let end = base::codec::prefix_end(keys::CATALOG_PREFIX);
+        for pair in snapshot.range(keys::CATALOG_PREFIX, end.as_deref()) {
+            let (key, value) = pair?;
+            apply_catalog(&mut catalog, &key, &value);
+        }
+        let has_seed = catalog.seed.is_some();
+        let seed = catalog.seed.unwrap_or_else(|| fresh_seed(self.seed, last));
+        catalog.seed = Some(seed);
+        self.turn_clock();
+        if !self.sequencer.open(epoch, last, self.wall_ms(), counts, catalog) {
+            return Ok(false);
+        }
+        let mut section = self.sequencer.lock();
+        self.cid_stamp.store(section.last().0, Ordering::SeqCst);
+        self.cid_seq.store(0, Ordering::SeqCst);
+        self.publish_catalog(&section);
+        if !has_seed {
+            let mut value = seed.0.to_be_bytes().to_vec();
+            value.extend_from_slice(&seed.1.to_be_bytes());
+            let hash = self.table.hash(keys::CATALOG_SEED).hash;
+            let write = crate::sequencer::Write {
+                key: keys::CATALOG_SEED,
+                hash,
+                value: Some(Value::from(value)),
+            };
+            self.sequencer.commit(&mut section, self.wall_ms(), std::iter::once(write), &[]);
+        }
+        Ok(true)
+    }
+}
+
+fn begin(catalog: &Catalog, catalog_version: Stamp, epoch: u64, now_ms: u64) -> Begin {
+    let seed = catalog.seed.unwrap_or_default();
+    Begin { now_ms, seed, spaces: catalog.spaces, catalog_version, epoch }
+}
+
+fn fresh_seed(seed: u64, last: Stamp) -> HashSeed {
+    let mix = |text: &[u8]| HashSeed(seed, last.0).hash48(text);
+    HashSeed(seed ^ (mix(b"first") << 16), mix(b"second") << 16 ^ seed.rotate_left(31))
+}
+
+/// Takes a catalog record into the catalog; ignores what it does not know.
+fn apply_catalog(catalog: &mut Catalog, key: &[u8], value: &[u8]) {
+    let number = <[u8; 4]>::try_from(value).ok().map(u32::from_be_bytes);
+    match (key, number) {
+        (keys::CATALOG_NEXT_SPACE, Some(next)) => catalog.next_space = next,
+        (keys::CATALOG_SEED, _) => {
+            if let Some((first, second)) = value.split_first_chunk::<8>()
+                && let Ok(second) = <[u8; 8]>::try_from(second)
+            {
+                catalog.seed = Some(HashSeed(u64::from_be_bytes(*first), u64::from_be_bytes(second)));
+            }
+        }
+        ([keys::CATALOG, b'd', database], Some(space)) => {
+            if let Some(mapped) = catalog.spaces.get_mut(usize::from(*database)) {
+                *mapped = Space(space);
+            }
+        }
+        _ => {}
+    }
+}
+
+pub(crate) fn encode_count(count: Counts) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[..8].copy_from_slice(&count.keys.to_be_bytes());
+    out[8..].copy_from_slice(&count.expires.to_be_bytes());
+    out
+}
+
+pub(crate) fn decode_count(key: &[u8], value: &[u8]) -> Option<(Space, Counts)> {
+    let space = key.strip_prefix(keys::META_COUNT_PREFIX)?.try_into().ok().map(u32::from_be_bytes)?;
+    let (keys, expires) = value.split_first_chunk::<8>()?;
+    let expires = <[u8; 8]>::try_from(expires).ok()?;
+    let count = Counts { keys: i64::from_be_bytes(*keys), expires: i64::from_be_bytes(expires) };
+    Some((Space(space), count))
+}

@@ -1,0 +1,348 @@
+//! The three ways to run a transaction: read, inline, heavy. Every command goes through one of
+//! these; which one is decided above, and by what the transaction turns out to touch.
+
+use std::collections::HashSet;
+
+use base::Stamp;
+
+use crate::disk::DiskError;
+use crate::group::Group;
+use crate::keys;
+use crate::reserve::Token;
+use crate::sequencer::Section;
+use crate::txn::{Begin, Meter, Scratch, Stop, Txn};
+use crate::view::{Cancel, Pinned, Reserving, View};
+
+/// What a command's own error type must tell: whether it is a real outcome or a stop.
+pub trait Failure: From<Stop> {
+    fn stop(&self) -> Option<&Stop>;
+}
+
+impl Failure for Stop {
+    fn stop(&self) -> Option<&Stop> {
+        Some(self)
+    }
+}
+
+/// What the outcome of a transaction depends on: it may be told once this is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    pub epoch: u64,
+    pub stamp: Stamp,
+}
+
+/// A transaction that came to its end: with a reply or with an error of its own.
+#[derive(Debug)]
+pub struct Done<R, E> {
+    pub result: Result<R, E>,
+    pub gate: Gate,
+    pub wrote: bool,
+}
+
+/// Why a lane could not bring a transaction to its end. It has had no effect.
+#[derive(Debug)]
+pub enum Leave {
+    /// Too big for this lane, or waiting for somebody: the heavy lane takes it.
+    Outgrown,
+    /// This node does not lead the group, or not yet.
+    Closed,
+    /// Too much is waiting to be written to the store.
+    Stalled,
+    Cancelled,
+    Disk(DiskError),
+}
+
+/// How often the first lanes try again before they give a transaction to the heavy lane.
+const TRIES: usize = 8;
+
+impl Group {
+    /// On a network thread, without any lock.
+    pub fn run_read<R, E: Failure>(
+        &self,
+        database: u8,
+        scratch: &mut Scratch,
+        mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        for _ in 0..TRIES {
+            let start = self.sequencer.published();
+            let begin = self.begin().ok_or(Leave::Closed)?;
+            if begin.catalog_version > start {
+                self.sequencer.wait_published(begin.catalog_version);
+                continue;
+            }
+            let view = View::Latest { start };
+            let mut txn = Txn::new(self, view, begin, Meter::small(), database, scratch);
+            let result = f(&mut txn);
+            debug_assert!(!txn.has_writes(), "a command of the read lane writes");
+            match stop_of(&result) {
+                Some(Stop::Moved) => continue,
+                Some(stop) => return Err(leave(stop)),
+                None => {}
+            }
+            let many = txn.meter.records() > 1 && txn.loaded_from_disk;
+            let moved = many && self.pins.applying() > start;
+            if moved || self.catalog_version() != begin.catalog_version {
+                continue;
+            }
+            if self.sequencer.epoch() != begin.epoch {
+                return Err(Leave::Closed);
+            }
+            let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+            return Ok(Done { result, gate, wrote: false });
+        }
+        Err(Leave::Outgrown)
+    }
+
+    /// On a network thread, inside the section.
+    pub fn run_inline<R, E: Failure>(
+        &self,
+        database: u8,
+        scratch: &mut Scratch,
+        mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        for _ in 0..TRIES {
+            if self.sequencer.is_stalled() {
+                return Err(Leave::Stalled);
+            }
+            let mut section = self.sequencer.lock();
+            let begin = self.begin_section(&section).ok_or(Leave::Closed)?;
+            let view = View::Section(&mut section);
+            let mut txn = Txn::new(self, view, begin, Meter::small(), database, scratch);
+            let result = f(&mut txn);
+            match stop_of(&result) {
+                None => {}
+                Some(Stop::Cold) => {
+                    drop(txn);
+                    drop(section);
+                    let at = self.table.hash(scratch.cold());
+                    self.load(at).map_err(|stop| leave(&stop))?;
+                    continue;
+                }
+                Some(stop) => return Err(leave(stop)),
+            }
+            if result.is_err() || !txn.has_writes() {
+                let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+                return Ok(Done { result, gate, wrote: false });
+            }
+            txn.derive().map_err(|stop| leave(&stop))?;
+            let Txn { view, scratch, .. } = txn;
+            let View::Section(section) = view else { return Err(Leave::Outgrown) };
+            if scratch.is_blocked_by(section) {
+                return Err(Leave::Outgrown);
+            }
+            let gate = self.commit(section, begin.epoch, scratch);
+            return Ok(Done { result, gate, wrote: true });
+        }
+        Err(Leave::Outgrown)
+    }
+
+    /// On a thread of the heavy pool: on a snapshot, validated; if it lost a race, once more with
+    /// everything it reads reserved.
+    pub fn run_heavy<R, E: Failure>(
+        &self,
+        database: u8,
+        scratch: &mut Scratch,
+        cancel: &Cancel,
+        mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        if let Some(done) = self.run_pinned(database, scratch, cancel, &mut f)? {
+            return Ok(done);
+        }
+        self.run_reserving(database, scratch, cancel, &mut f)
+    }
+
+    /// `None` if it lost a race.
+    fn run_pinned<R, E: Failure>(
+        &self,
+        database: u8,
+        scratch: &mut Scratch,
+        cancel: &Cancel,
+        f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Option<Done<R, E>>, Leave> {
+        let (begin, pinned) = self.pin(cancel)?;
+        let mut txn = Txn::new(self, View::Pinned(pinned), begin, Meter::unlimited(), database, scratch);
+        let result = f(&mut txn);
+        if let Some(stop) = stop_of(&result) {
+            return Err(leave(stop));
+        }
+        if result.is_err() || !txn.has_writes() {
+            if self.sequencer.epoch() != begin.epoch {
+                return Err(Leave::Closed);
+            }
+            let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+            return Ok(Some(Done { result, gate, wrote: false }));
+        }
+        txn.derive().map_err(|stop| leave(&stop))?;
+        let Txn { view, scratch, .. } = txn;
+        let View::Pinned(pinned) = view else { return Err(Leave::Outgrown) };
+        self.wait_for_room(cancel)?;
+        // Most of the validation happens before the section is entered: inside, only what was
+        // written since then has to be looked at.
+        let mut reads: Reads<'_> = Reads::of(scratch, &pinned);
+        let (mut since, upto) = {
+            let section = self.sequencer.lock();
+            (pinned.batch, section.batch_id())
+        };
+        if !self.unchanged(&mut reads, since) {
+            return Ok(None);
+        }
+        since = upto;
+        let mut section = self.sequencer.lock();
+        loop {
+            if section.epoch() != Some(begin.epoch) || self.sequencer.epoch() != begin.epoch {
+                return Err(Leave::Closed);
+            }
+            if !scratch.is_blocked_by(&section) {
+                break;
+            }
+            if cancel.is_cancelled() {
+                return Err(Leave::Cancelled);
+            }
+            self.sequencer.wait_released(&mut section);
+        }
+        let moved = section.catalog_version > pinned.pin.view;
+        if moved || !self.unchanged(&mut reads, since) {
+            return Ok(None);
+        }
+        drop(reads);
+        let gate = self.commit(&mut section, begin.epoch, scratch);
+        Ok(Some(Done { result, gate, wrote: true }))
+    }
+
+    fn run_reserving<R, E: Failure>(
+        &self,
+        database: u8,
+        scratch: &mut Scratch,
+        cancel: &Cancel,
+        f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        let (begin, reservation) = self.reserve(cancel)?;
+        let view = View::Reserving(Reserving { token: reservation.token, cancel });
+        let mut txn = Txn::new(self, view, begin, Meter::unlimited(), database, scratch);
+        let result = f(&mut txn);
+        if let Some(stop) = stop_of(&result) {
+            return Err(leave(stop));
+        }
+        let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+        if result.is_err() || !txn.has_writes() {
+            return Ok(Done { result, gate: seen, wrote: false });
+        }
+        txn.derive().map_err(|stop| leave(&stop))?;
+        let Txn { scratch, .. } = txn;
+        self.wait_for_room(cancel)?;
+        let mut section = self.sequencer.lock();
+        if section.epoch() != Some(begin.epoch) || !section.reserved.is_held_by(reservation.token) {
+            return Err(Leave::Closed);
+        }
+        let gate = self.commit(&mut section, begin.epoch, scratch);
+        Ok(Done { result, gate, wrote: true })
+    }
+
+    fn commit(&self, section: &mut Section, epoch: u64, scratch: &Scratch) -> Gate {
+        let changes = scratch.catalog_changes();
+        let stamp =
+            self.sequencer.commit(section, self.wall_ms(), scratch.writes(), scratch.count_deltas());
+        self.note_catalog(section, stamp, &changes);
+        self.note_expiry(scratch.earliest_expiry_ms());
+        Gate { epoch, stamp }
+    }
+
+    fn wait_for_room(&self, cancel: &Cancel) -> Result<(), Leave> {
+        while self.sequencer.is_stalled() {
+            if cancel.is_cancelled() {
+                return Err(Leave::Cancelled);
+            }
+            self.sequencer.wait_for_room();
+        }
+        Ok(())
+    }
+
+    /// A stable view of everything sequenced so far.
+    fn pin<'g>(&self, cancel: &'g Cancel) -> Result<(Begin, Pinned<'g>), Leave> {
+        loop {
+            let section = self.sequencer.lock();
+            let begin = self.begin_section(&section).ok_or(Leave::Closed)?;
+            let pin = self.pins.pin(section.last());
+            let batch = section.batch_id();
+            let counts = begin.spaces.map(|space| (space, section.count(space)));
+            drop(section);
+            let disk = self.disk.snapshot();
+            // The snapshot must not hold more than the view.
+            if self.pins.applying() <= pin.view {
+                return Ok((begin, Pinned { pin, disk, batch, cancel, ranges: Vec::new(), counts }));
+            }
+        }
+    }
+
+    fn reserve(&self, cancel: &Cancel) -> Result<(Begin, Reservation<'_>), Leave> {
+        let mut section = self.sequencer.lock();
+        loop {
+            let begin = self.begin_section(&section).ok_or(Leave::Closed)?;
+            if let Some(token) = section.reserved.take() {
+                let to = base::codec::prefix_end(keys::CATALOG_PREFIX);
+                let held = section.reserved.add_range(token, keys::CATALOG_PREFIX, to.as_deref());
+                debug_assert!(held);
+                drop(section);
+                return Ok((begin, Reservation { group: self, token }));
+            }
+            if cancel.is_cancelled() {
+                return Err(Leave::Cancelled);
+            }
+            self.sequencer.wait_released(&mut section);
+        }
+    }
+
+    /// Whether nothing that was read has been written since the view was pinned, as far as the
+    /// batches from `since` on tell.
+    fn unchanged(&self, reads: &mut Reads<'_>, since: u64) -> bool {
+        let view = reads.view;
+        !self.dirty.since(since, |key| {
+            reads.covers(key) && self.table.version(self.table.hash(key)).is_some_and(|v| v > view)
+        })
+    }
+}
+
+/// What a transaction depends on.
+struct Reads<'t> {
+    view: Stamp,
+    keys: HashSet<&'t [u8]>,
+    ranges: &'t [(Vec<u8>, Option<Vec<u8>>)],
+}
+
+impl<'t> Reads<'t> {
+    fn of(scratch: &'t Scratch, pinned: &'t Pinned<'_>) -> Self {
+        Self { view: pinned.pin.view, keys: scratch.reads().collect(), ranges: &pinned.ranges }
+    }
+
+    fn covers(&self, key: &[u8]) -> bool {
+        let within = |(from, to): &(Vec<u8>, Option<Vec<u8>>)| {
+            key >= from.as_slice() && to.as_ref().is_none_or(|to| key < to.as_slice())
+        };
+        self.keys.contains(key) || self.ranges.iter().any(within)
+    }
+}
+
+/// Gives the reservation back when it is dropped.
+struct Reservation<'g> {
+    group: &'g Group,
+    token: Token,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.group.sequencer.lock().reserved.release(self.token);
+        self.group.sequencer.notify_released();
+    }
+}
+
+fn stop_of<R, E: Failure>(result: &Result<R, E>) -> Option<&Stop> {
+    result.as_ref().err().and_then(Failure::stop)
+}
+
+fn leave(stop: &Stop) -> Leave {
+    match stop {
+        Stop::Outgrown | Stop::Cold | Stop::Moved => Leave::Outgrown,
+        Stop::Cancelled => Leave::Cancelled,
+        Stop::Disk(error) => Leave::Disk(error.clone()),
+    }
+}

@@ -1,0 +1,35 @@
+//! The store: the only owner of fjall and of the key encoding; pending writes, transactions, the
+//! sequencer, write-back, expiry and reclaiming.
+//!
+//! Invariant: it knows neither sockets nor Raft. Commands come in as closures over a [`Txn`], what
+//! is to be agreed on goes out as a [`Batch`], and comes back as [`apply::Committed`] entries.
+
+pub mod apply;
+mod derive;
+mod dirty;
+pub mod disk;
+pub mod effects;
+mod expire;
+mod group;
+pub mod keys;
+mod lanes;
+mod pins;
+mod range;
+mod reclaim;
+pub mod record;
+mod reserve;
+mod sequencer;
+mod table;
+mod txn;
+mod view;
+
+pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
+pub use expire::Expired;
+pub use group::{Group, GroupOptions};
+pub use keys::KeyPosition;
+pub use lanes::{Done, Failure, Gate, Leave};
+pub use range::{Flow, Found, Step, walk_keys};
+pub use record::{Encoding, Kind, Peek, Record, Value};
+pub use sequencer::{Batch, Counts, Fate};
+pub use txn::{Scratch, Stop, Txn};
+pub use view::Cancel;

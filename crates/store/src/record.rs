@@ -1,0 +1,228 @@
+//! What a `K` record holds: one header byte (type, encoding, whether it expires), the expiry, and
+//! the value itself or where it is.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use base::codec::{DecodeError, Reader, Write};
+
+use crate::keys::Cid;
+
+/// A record's bytes, shared between the row cache, the open batch and replies.
+pub type Value = Arc<[u8]>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    String = 0,
+    List = 1,
+    Set = 2,
+    SortedSet = 3,
+    Hash = 4,
+    Stream = 5,
+}
+
+impl Kind {
+    /// As the TYPE command names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Hash => "hash",
+            Self::Stream => "stream",
+        }
+    }
+
+    fn from_bits(bits: u8) -> Result<Self, DecodeError> {
+        Ok(match bits {
+            0 => Self::String,
+            1 => Self::List,
+            2 => Self::Set,
+            3 => Self::SortedSet,
+            4 => Self::Hash,
+            5 => Self::Stream,
+            other => return Err(DecodeError::Tag(other)),
+        })
+    }
+}
+
+/// How the value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Encoding {
+    /// The bytes themselves, as they were set.
+    Plain = 0,
+    /// The bytes themselves, changed in place since: Redis would say `raw`, however short.
+    Raw = 1,
+    /// In elements of a fixed size under a collection id.
+    Chunked = 2,
+    /// The bytes themselves, made by a command that writes text: not an integer, even where it looks
+    /// like one.
+    Text = 3,
+}
+
+impl Encoding {
+    fn from_bits(bits: u8) -> Result<Self, DecodeError> {
+        Ok(match bits {
+            0 => Self::Plain,
+            1 => Self::Raw,
+            2 => Self::Chunked,
+            3 => Self::Text,
+            other => return Err(DecodeError::Tag(other)),
+        })
+    }
+}
+
+const EXPIRES: u8 = 0x80;
+const HEADER_PLAIN: usize = 1;
+const HEADER_EXPIRES: usize = 1 + 8;
+
+/// A decoded `K` record. Cloning shares the bytes.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub kind: Kind,
+    pub encoding: Encoding,
+    pub expiry_ms: Option<u64>,
+    value: Value,
+}
+
+impl Record {
+    pub fn decode(value: Value) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(&value);
+        let header = reader.u8()?;
+        let kind = Kind::from_bits(header & 0x0f)?;
+        let encoding = Encoding::from_bits((header >> 4) & 0x07)?;
+        let expiry_ms = if header & EXPIRES != 0 { Some(reader.u64()?) } else { None };
+        Ok(Self { kind, encoding, expiry_ms, value })
+    }
+
+    /// Encodes a record around its payload.
+    pub fn encode(kind: Kind, encoding: Encoding, expiry_ms: Option<u64>, payload: &[u8]) -> Value {
+        thread_local! {
+            static SCRATCH: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+        // One allocation of the exact size: the parts are put together in a scratch buffer first.
+        SCRATCH.with_borrow_mut(|out| {
+            out.clear();
+            let header = kind as u8 | (encoding as u8) << 4;
+            match expiry_ms {
+                None => out.push(header),
+                Some(at) => {
+                    out.push(header | EXPIRES);
+                    out.put_u64(at);
+                }
+            }
+            out.extend_from_slice(payload);
+            let value = Value::from(&out[..]);
+            if out.capacity() > SCRATCH_BYTES_MAX {
+                *out = Vec::new();
+            }
+            value
+        })
+    }
+
+    pub fn payload(&self) -> &[u8] {
+        self.value.get(self.payload_range()).unwrap_or_default()
+    }
+
+    /// Where the payload lies in [`Self::value`].
+    pub fn payload_range(&self) -> Range<usize> {
+        let start = if self.expiry_ms.is_some() { HEADER_EXPIRES } else { HEADER_PLAIN };
+        start..self.value.len()
+    }
+
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    pub fn is_expired(&self, now_ms: u64) -> bool {
+        self.expiry_ms.is_some_and(|at| at <= now_ms)
+    }
+
+    /// The same value with another expiry.
+    #[must_use]
+    pub fn with_expiry(&self, expiry_ms: Option<u64>) -> Self {
+        let value = Self::encode(self.kind, self.encoding, expiry_ms, self.payload());
+        Self { kind: self.kind, encoding: self.encoding, expiry_ms, value }
+    }
+
+    /// Where the elements are, if they are not in the record.
+    pub fn collection(&self) -> Result<Option<Chunks>, DecodeError> {
+        if self.encoding != Encoding::Chunked {
+            return Ok(None);
+        }
+        let mut reader = Reader::new(self.payload());
+        let chunks = Chunks { slot: reader.u16()?, cid: Cid::read(&mut reader)?, len: reader.varint()? };
+        reader.finish()?;
+        Ok(Some(chunks))
+    }
+}
+
+/// What a record's first bytes say, without taking hold of its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peek {
+    pub kind: Kind,
+    pub expiry_ms: Option<u64>,
+}
+
+impl Peek {
+    pub fn at(value: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(value);
+        let header = reader.u8().ok()?;
+        let kind = Kind::from_bits(header & 0x0f).ok()?;
+        let expiry_ms = if header & EXPIRES != 0 { Some(reader.u64().ok()?) } else { None };
+        Some(Self { kind, expiry_ms })
+    }
+}
+
+/// Scratch buffers above this are given back.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
+/// A string kept in chunks: under which id, and how many bytes in all. The slot is that of the key
+/// it was made for; a rename leaves the chunks where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunks {
+    pub slot: u16,
+    pub cid: Cid,
+    pub len: u64,
+}
+
+impl Chunks {
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(24);
+        out.put_u16(self.slot);
+        self.cid.write(&mut out);
+        out.put_varint(self.len);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn records_decode(payload: Vec<u8>, expiry: Option<u64>) {
+            let record = Record::decode(Record::encode(Kind::Hash, Encoding::Raw, expiry, &payload)).unwrap();
+            prop_assert_eq!(record.kind, Kind::Hash);
+            prop_assert_eq!(record.encoding, Encoding::Raw);
+            prop_assert_eq!(record.expiry_ms, expiry);
+            prop_assert_eq!(record.payload(), &payload[..]);
+            let moved = record.with_expiry(Some(7));
+            prop_assert_eq!(moved.expiry_ms, Some(7));
+            prop_assert_eq!(moved.payload(), &payload[..]);
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_refused(bytes: Vec<u8>) {
+            if let Ok(record) = Record::decode(bytes.into()) {
+                let _ = record.payload();
+                let _ = record.collection();
+            }
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! The sequencer: the critical section that orders a group's writes, and what happens to them
+//! until they are committed.
+//!
+//! Inside the section a write gets its stamp and joins the open batch. One batch is in flight at a
+//! time; the next is taken when it is durable. An *epoch* is one stretch of leading without a
+//! failure: what an epoch sequenced and did not commit vanishes as a whole when it ends.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use base::limits;
+use base::{Hlc, Stamp};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::dirty::{Dirty, Listing};
+use crate::effects::{self, CountDelta, Encoder};
+use crate::keys::{HashSeed, Space};
+use crate::pins::Pins;
+use crate::record::Value;
+use crate::reserve::Reserved;
+use crate::table::{Listed, Table};
+
+/// Keys of a space: how many, and how many of them expire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub keys: i64,
+    pub expires: i64,
+}
+
+/// The group's catalog as the section keeps it at hand.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pub seed: Option<HashSeed>,
+    pub spaces: [Space; limits::DATABASES],
+    pub next_space: u32,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        let spaces = std::array::from_fn(|database| Space(database as u32));
+        Self { seed: None, spaces, next_space: limits::DATABASES as u32 }
+    }
+}
+
+/// What a write set hands to the section.
+pub struct Write<'a> {
+    pub key: &'a [u8],
+    pub hash: u64,
+    pub value: Option<Value>,
+}
+
+/// The open batch: the last effect of every record written since the previous one was closed.
+#[derive(Default)]
+struct OpenBatch {
+    id: u64,
+    effects: Vec<(Arc<[u8]>, Option<Value>)>,
+    counts: Vec<CountDelta>,
+    bytes: usize,
+    last: Stamp,
+    transactions: u64,
+}
+
+/// A closed batch on its way to consensus: one log entry.
+pub struct Batch {
+    pub epoch: u64,
+    pub last: Stamp,
+    pub transactions: u64,
+    pub effects: usize,
+    pub payload: Vec<u8>,
+}
+
+/// What the lock protects.
+pub struct Section {
+    /// The epoch being sequenced; `None` while nobody may write here.
+    open: Option<u64>,
+    hlc: Hlc,
+    batch: OpenBatch,
+    closed: VecDeque<OpenBatch>,
+    pub counts: HashMap<Space, Counts>,
+    pub catalog: Catalog,
+    /// When the catalog last changed.
+    pub catalog_version: Stamp,
+    pub reserved: Reserved,
+}
+
+impl Section {
+    pub fn epoch(&self) -> Option<u64> {
+        self.open
+    }
+
+    pub fn last(&self) -> Stamp {
+        self.hlc.last()
+    }
+
+    /// How many keys a space holds.
+    pub fn count(&self, space: Space) -> Counts {
+        self.counts.get(&space).copied().unwrap_or_default()
+    }
+
+    /// The batch that the next write joins.
+    pub fn batch_id(&self) -> u64 {
+        self.batch.id
+    }
+}
+
+/// How an epoch ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub epoch: u64,
+    /// Everything up to here was committed; what came later is uncertain or refused.
+    pub committed: Stamp,
+    pub refused: Option<Arc<str>>,
+}
+
+/// What became of a write, or of what a read saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Pending,
+    Committed,
+    Uncertain,
+    Refused(Arc<str>),
+}
+
+/// Ended epochs remembered. A reply that waits longer than this many fail-overs is uncertain.
+const ENDED_MAX: usize = 32;
+
+/// Waiters look again after this long even if nobody calls them: a cancelled one has to notice.
+const RELEASE_POLL: Duration = Duration::from_millis(50);
+
+pub struct Sequencer {
+    section: Mutex<Section>,
+    /// The running epoch, open or not yet.
+    epoch: AtomicU64,
+    /// The epoch that the section is open for; zero while it is not.
+    open_epoch: AtomicU64,
+    /// The last stamp whose writes are all in the table.
+    published: AtomicU64,
+    committed: AtomicU64,
+    in_flight: AtomicBool,
+    /// Whether there is anything to take: read without the lock.
+    waiting: AtomicBool,
+    ended: Mutex<VecDeque<Ended>>,
+    /// Signalled when a reservation is given back.
+    released: Condvar,
+    /// Signalled when the store has caught up.
+    room: (Mutex<()>, Condvar),
+    dirty_bytes: AtomicU64,
+    table: Arc<Table>,
+    dirty: Arc<Dirty>,
+    pins: Arc<Pins>,
+}
+
+impl Sequencer {
+    pub fn new(table: Arc<Table>, dirty: Arc<Dirty>, pins: Arc<Pins>) -> Self {
+        let section = Section {
+            open: None,
+            hlc: Hlc::default(),
+            batch: OpenBatch { id: 1, ..OpenBatch::default() },
+            closed: VecDeque::new(),
+            counts: HashMap::new(),
+            catalog: Catalog::default(),
+            catalog_version: Stamp::ZERO,
+            reserved: Reserved::default(),
+        };
+        Self {
+            section: Mutex::new(section),
+            epoch: AtomicU64::new(1),
+            open_epoch: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            in_flight: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            ended: Mutex::new(VecDeque::new()),
+            released: Condvar::new(),
+            room: (Mutex::new(()), Condvar::new()),
+            dirty_bytes: AtomicU64::new(0),
+            table,
+            dirty,
+            pins,
+        }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Section> {
+        self.section.lock()
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    pub fn committed(&self) -> Stamp {
+        Stamp(self.committed.load(Ordering::SeqCst))
+    }
+
+    /// Bytes sequenced or handed over that the store does not hold yet.
+    pub fn dirty_bytes(&self) -> u64 {
+        self.dirty_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn add_dirty_bytes(&self, bytes: u64) {
+        self.dirty_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn sub_dirty_bytes(&self, bytes: u64) {
+        let less = |now: u64| Some(now.saturating_sub(bytes));
+        let _ = self.dirty_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        self.room.1.notify_all();
+    }
+
+    /// Whether writers have to wait for the store.
+    pub fn is_stalled(&self) -> bool {
+        self.dirty_bytes() > limits::DIRTY_BYTES_MAX as u64
+    }
+
+    /// Waits a moment for the store to catch up.
+    pub fn wait_for_room(&self) {
+        let mut guard = self.room.0.lock();
+        if self.is_stalled() {
+            self.room.1.wait_for(&mut guard, RELEASE_POLL);
+        }
+    }
+
+    /// Stamps a write set and makes it part of the open batch. The section is held by the caller,
+    /// who has checked that it is open.
+    pub fn commit<'a>(
+        &self,
+        section: &mut Section,
+        wall_ms: u64,
+        writes: impl Iterator<Item = Write<'a>>,
+        counts: &[CountDelta],
+    ) -> Stamp {
+        let stamp = section.hlc.tick(wall_ms);
+        let keep = self.pins.keep();
+        let batch = &mut section.batch;
+        for write in writes {
+            let at = crate::table::Hashed { key: write.key, hash: write.hash };
+            let listed = Listed { batch: batch.id, at: batch.effects.len() as u32 };
+            let written = self.table.write(at, stamp, write.value.clone(), listed, keep);
+            batch.bytes += write.key.len() + write.value.as_ref().map_or(0, |value| value.len());
+            if written.listed.batch == batch.id {
+                if let Some(effect) = batch.effects.get_mut(written.listed.at as usize) {
+                    batch.bytes -= effect.0.len() + effect.1.as_ref().map_or(0, |value| value.len());
+                    effect.1 = write.value;
+                }
+            } else {
+                self.dirty.list(Listing { batch: batch.id, stamp, key: written.key.clone() });
+                batch.effects.push((written.key, write.value));
+            }
+        }
+        for &delta in counts {
+            effects::merge_count(&mut batch.counts, delta);
+            let total = section.counts.entry(delta.space).or_default();
+            total.keys += delta.keys;
+            total.expires += delta.expires;
+        }
+        batch.last = stamp;
+        batch.transactions += 1;
+        if batch.bytes >= limits::BATCH_BYTES_MAX {
+            section.close();
+        }
+        self.published.store(stamp.0, Ordering::SeqCst);
+        self.waiting.store(true, Ordering::SeqCst);
+        stamp
+    }
+
+    /// The newest stamp whose writes can all be seen.
+    pub fn published(&self) -> Stamp {
+        Stamp(self.published.load(Ordering::SeqCst))
+    }
+
+    /// Waits for a transaction that is writing its records right now.
+    pub fn wait_published(&self, stamp: Stamp) {
+        if stamp > self.published() {
+            drop(self.lock());
+        }
+    }
+
+    /// Waits until a reservation is given back.
+    pub fn wait_released(&self, section: &mut MutexGuard<'_, Section>) {
+        self.released.wait_for(section, RELEASE_POLL);
+    }
+
+    pub fn notify_released(&self) {
+        self.released.notify_all();
+    }
+
+    /// The next batch, if there is one and none is in flight. Whoever gets it submits it and
+    /// reports its fate by [`Self::on_committed`] or [`Self::end_epoch`].
+    pub fn take_batch(&self) -> Option<Batch> {
+        if !self.waiting.load(Ordering::SeqCst) || self.in_flight.load(Ordering::SeqCst) {
+            return None;
+        }
+        let mut section = self.section.lock();
+        let epoch = section.open?;
+        if self.in_flight.load(Ordering::SeqCst) {
+            return None;
+        }
+        if section.closed.is_empty() {
+            section.close();
+        }
+        let batch = section.closed.pop_front();
+        let more = !section.closed.is_empty() || !section.batch.effects.is_empty();
+        self.waiting.store(more, Ordering::SeqCst);
+        let batch = batch?;
+        self.in_flight.store(true, Ordering::SeqCst);
+        drop(section);
+        Some(self.encode(epoch, &batch))
+    }
+
+    /// Outside the lock: copying a batch takes time.
+    fn encode(&self, epoch: u64, batch: &OpenBatch) -> Batch {
+        let size = batch.bytes + batch.effects.len() * 8 + 64;
+        let mut encoder = Encoder::new(batch.last, &batch.counts, size);
+        for (key, value) in &batch.effects {
+            encoder.effect(key, value.as_deref());
+        }
+        let payload = encoder.finish();
+        self.add_dirty_bytes(payload.len() as u64);
+        let (transactions, effects) = (batch.transactions, batch.effects.len());
+        Batch { epoch, last: batch.last, transactions, effects, payload }
+    }
+
+    /// The batch in flight is committed. Called on a raft thread: two stores and no section lock.
+    pub fn on_committed(&self, epoch: u64, last: Stamp) {
+        let ended = self.ended.lock();
+        if self.epoch() == epoch {
+            self.committed.fetch_max(last.0, Ordering::SeqCst);
+            self.in_flight.store(false, Ordering::SeqCst);
+        }
+        drop(ended);
+    }
+
+    /// Ends the running epoch: what it sequenced and did not commit is void. Whoever waits for it
+    /// learns that from [`Self::fate`]. The section opens again with [`Self::open`].
+    pub fn end_epoch(&self, epoch: u64, refused: Option<Arc<str>>) -> bool {
+        let mut ended = self.ended.lock();
+        if self.epoch() != epoch {
+            return false;
+        }
+        ended.push_back(Ended { epoch, committed: self.committed(), refused });
+        while ended.len() > ENDED_MAX {
+            ended.pop_front();
+        }
+        self.epoch.store(epoch + 1, Ordering::SeqCst);
+        self.open_epoch.store(0, Ordering::SeqCst);
+        true
+    }
+
+    /// Empties the section and the table after an epoch ended. Everything handed over must be in
+    /// the store by now.
+    pub fn reset(&self) {
+        let mut section = self.section.lock();
+        section.open = None;
+        let id = section.batch.id + 1;
+        section.batch = OpenBatch { id, ..OpenBatch::default() };
+        section.closed.clear();
+        section.reserved.clear();
+        self.notify_released();
+        self.table.clear();
+        self.dirty.clear();
+        self.waiting.store(false, Ordering::SeqCst);
+        self.in_flight.store(false, Ordering::SeqCst);
+        self.dirty_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Opens the section for the running epoch, with what the store holds. Stamps go on above
+    /// `last`, the greatest stamp in the log.
+    pub fn open(
+        &self,
+        epoch: u64,
+        last: Stamp,
+        wall_ms: u64,
+        counts: HashMap<Space, Counts>,
+        catalog: Catalog,
+    ) -> bool {
+        let mut section = self.section.lock();
+        let ended = self.ended.lock();
+        if self.epoch() != epoch {
+            return false;
+        }
+        section.hlc.observe(last);
+        section.counts = counts;
+        section.catalog = catalog;
+        section.catalog_version = Stamp::ZERO;
+        let start = section.hlc.tick(wall_ms);
+        self.committed.fetch_max(start.0, Ordering::SeqCst);
+        self.published.store(start.0, Ordering::SeqCst);
+        section.open = Some(epoch);
+        self.open_epoch.store(epoch, Ordering::SeqCst);
+        drop(ended);
+        true
+    }
+
+    /// The epoch that the section is open for.
+    pub fn open_epoch(&self) -> Option<u64> {
+        let open = self.open_epoch.load(Ordering::SeqCst);
+        (open != 0 && open == self.epoch()).then_some(open)
+    }
+
+    /// Whether what was sequenced at `stamp` in `epoch` is committed by now.
+    pub fn fate(&self, epoch: u64, stamp: Stamp) -> Fate {
+        if stamp <= self.committed() && epoch == self.epoch() {
+            return Fate::Committed;
+        }
+        let ended = self.ended.lock();
+        if epoch == self.epoch() {
+            return if stamp <= self.committed() { Fate::Committed } else { Fate::Pending };
+        }
+        match ended.iter().find(|ended| ended.epoch == epoch) {
+            Some(found) if stamp <= found.committed => Fate::Committed,
+            Some(Ended { refused: Some(why), .. }) => Fate::Refused(why.clone()),
+            _ => Fate::Uncertain,
+        }
+    }
+}
+
+impl Section {
+    fn close(&mut self) {
+        if self.batch.effects.is_empty() {
+            return;
+        }
+        let id = self.batch.id + 1;
+        let batch = std::mem::replace(&mut self.batch, OpenBatch { id, ..OpenBatch::default() });
+        self.closed.push_back(batch);
+    }
+}

@@ -1,0 +1,371 @@
+//! The pending table: the sequenced writes that the store does not hold yet, and at the same time
+//! the row cache. A point look-up costs what a hash map costs.
+//!
+//! A row is *dirty* while its version is above what the store holds, else *clean*: nothing marks
+//! it, the comparison says so. Clean rows are evicted (CLOCK) when the table outgrows its bound;
+//! a row with no value says that the record does not exist. Older versions of a row are kept only
+//! while a pinned snapshot may ask for them.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use base::Stamp;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+
+use crate::record::Value;
+
+/// Shards keep threads off each other's locks; a power of two.
+const SHARDS: usize = 64;
+/// What a row costs beside its key and value: slot, index entry, two allocation headers.
+const ROW_OVERHEAD_BYTES: usize = 112;
+
+/// A record key with its hash, computed once per access.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashed<'a> {
+    pub key: &'a [u8],
+    pub hash: u64,
+}
+
+/// What a look-up found. `version` is zero for what was loaded from the store.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub version: Stamp,
+    pub value: Option<Value>,
+}
+
+struct Older {
+    seen: Seen,
+    older: Option<Box<Older>>,
+}
+
+struct Row {
+    key: Arc<[u8]>,
+    hash: u64,
+    newest: Seen,
+    older: Option<Box<Older>>,
+    /// Where the open batch lists this row, if it does.
+    listed: Listed,
+    /// Set by a look-up, cleared by the CLOCK hand.
+    referenced: bool,
+}
+
+impl Row {
+    fn bytes(&self) -> usize {
+        ROW_OVERHEAD_BYTES + self.key.len() + value_bytes(&self.newest)
+    }
+
+    fn drop_older(&mut self) -> usize {
+        let mut freed = 0;
+        let mut next = self.older.take();
+        while let Some(mut older) = next {
+            freed += value_bytes(&older.seen);
+            next = older.older.take();
+        }
+        freed
+    }
+}
+
+fn value_bytes(seen: &Seen) -> usize {
+    seen.value.as_ref().map_or(0, |value| value.len())
+}
+
+/// A row's place in a batch's list.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Listed {
+    pub batch: u64,
+    pub at: u32,
+}
+
+#[derive(Default)]
+struct Shard {
+    index: HashTable<u32>,
+    rows: Vec<Option<Row>>,
+    free: Vec<u32>,
+    hand: usize,
+    bytes: usize,
+}
+
+/// What a snapshot in use still needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Stamps of the oldest and newest pinned views; versions visible to one in between stay.
+    pub views: Option<(Stamp, Stamp)>,
+    /// Rows above this are not in every snapshot of the store that is in use (or not in the store).
+    pub evictable: Stamp,
+}
+
+impl Keep {
+    /// Whether a version that is about to be replaced may be asked for.
+    fn needs(self, replaced: Stamp, by: Stamp) -> bool {
+        self.views.is_some_and(|(oldest, newest)| newest >= replaced && oldest < by)
+    }
+}
+
+pub struct Table {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: FixedState,
+    shard_bytes_max: usize,
+}
+
+/// What writing a row told.
+pub struct Written {
+    /// The row's key, to be shared by whoever lists it.
+    pub key: Arc<[u8]>,
+    /// Where the row stood in the batch before this write.
+    pub listed: Listed,
+}
+
+impl Table {
+    pub fn new(bytes_max: usize, seed: u64) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
+        Self { shards, hasher: FixedState::with_seed(seed), shard_bytes_max: bytes_max / SHARDS }
+    }
+
+    pub fn hash<'a>(&self, key: &'a [u8]) -> Hashed<'a> {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        Hashed { key, hash: hasher.finish() }
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+
+    /// The newest state of a record; `None` if the table does not know it.
+    pub fn newest(&self, at: Hashed<'_>) -> Option<Seen> {
+        let mut shard = self.shard(at.hash).lock();
+        let row = shard.find_mut(at)?;
+        row.referenced = true;
+        Some(row.newest.clone())
+    }
+
+    /// The state of a record as of `view`; `None` if the table does not know it.
+    pub fn as_of(&self, at: Hashed<'_>, view: Stamp) -> Option<Seen> {
+        let mut shard = self.shard(at.hash).lock();
+        let row = shard.find_mut(at)?;
+        if row.newest.version <= view {
+            return Some(row.newest.clone());
+        }
+        let mut next = row.older.as_deref();
+        while let Some(older) = next {
+            if older.seen.version <= view {
+                return Some(older.seen.clone());
+            }
+            next = older.older.as_deref();
+        }
+        // Every version here is newer: the view's is in its snapshot of the store.
+        None
+    }
+
+    /// The version of a record's newest write, if the table knows it.
+    pub fn version(&self, at: Hashed<'_>) -> Option<Stamp> {
+        self.shard(at.hash).lock().find_mut(at).map(|row| row.newest.version)
+    }
+
+    /// Remembers what the store holds, unless something newer is known by now. `still` is asked
+    /// under the shard's lock: what was read may have been replaced and evicted since.
+    pub fn fill(&self, at: Hashed<'_>, value: Option<Value>, keep: Keep, still: impl FnOnce() -> bool) {
+        let mut shard = self.shard(at.hash).lock();
+        if shard.find_mut(at).is_some() || !still() {
+            return;
+        }
+        let newest = Seen { version: Stamp::ZERO, value };
+        shard.insert(Row {
+            key: Arc::from(at.key),
+            hash: at.hash,
+            newest,
+            older: None,
+            listed: Listed::default(),
+            referenced: false,
+        });
+        shard.evict(self.shard_bytes_max, keep);
+    }
+
+    /// Makes `value` the newest version of a record. `listed` says where the open batch will list
+    /// it if it does not yet.
+    pub fn write(
+        &self,
+        at: Hashed<'_>,
+        version: Stamp,
+        value: Option<Value>,
+        listed: Listed,
+        keep: Keep,
+    ) -> Written {
+        let mut shard = self.shard(at.hash).lock();
+        let newest = Seen { version, value };
+        let written = if let Some(row) = shard.find_mut(at) {
+            let before = row.listed;
+            if before.batch != listed.batch {
+                row.listed = listed;
+            }
+            let (old_bytes, new_bytes) = (value_bytes(&row.newest), value_bytes(&newest));
+            let replaced = std::mem::replace(&mut row.newest, newest);
+            let mut freed = 0;
+            if keep.needs(replaced.version, version) {
+                row.older = Some(Box::new(Older { seen: replaced, older: row.older.take() }));
+            } else {
+                freed = old_bytes + row.drop_older();
+            }
+            row.referenced = true;
+            let key = row.key.clone();
+            shard.bytes = shard.bytes + new_bytes - freed.min(shard.bytes + new_bytes);
+            Written { key, listed: before }
+        } else {
+            let key: Arc<[u8]> = Arc::from(at.key);
+            shard.insert(Row { key: key.clone(), hash: at.hash, newest, older: None, listed, referenced: true });
+            Written { key, listed: Listed::default() }
+        };
+        shard.evict(self.shard_bytes_max, keep);
+        written
+    }
+
+    /// Forgets everything: what it held may not be what a quorum holds.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            *shard.lock() = Shard::default();
+        }
+    }
+
+    /// Rows and bytes held, clean and dirty.
+    pub fn size(&self) -> (usize, usize) {
+        self.shards.iter().map(|shard| shard.lock().size()).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+    }
+}
+
+impl Shard {
+    fn size(&self) -> (usize, usize) {
+        (self.index.len(), self.bytes)
+    }
+
+    fn find_mut(&mut self, at: Hashed<'_>) -> Option<&mut Row> {
+        let rows = &self.rows;
+        let found = self.index.find(at.hash, |&slot| {
+            rows[slot as usize].as_ref().is_some_and(|row| row.hash == at.hash && *row.key == *at.key)
+        })?;
+        self.rows[*found as usize].as_mut()
+    }
+
+    fn insert(&mut self, row: Row) {
+        self.bytes += row.bytes();
+        let hash = row.hash;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.rows[slot as usize] = Some(row);
+                slot
+            }
+            None => {
+                self.rows.push(Some(row));
+                (self.rows.len() - 1) as u32
+            }
+        };
+        let rows = &self.rows;
+        self.index.insert_unique(hash, slot, |&slot| rows[slot as usize].as_ref().map_or(0, |row| row.hash));
+    }
+
+    /// CLOCK: turns the hand until the bound is met, or once and a bit around if what is left may
+    /// not go.
+    fn evict(&mut self, bytes_max: usize, keep: Keep) {
+        let mut steps = if self.bytes > bytes_max { 2 * self.rows.len() } else { 0 };
+        // A write pays for a few steps only: rows that must stay would be looked at again and again.
+        steps = steps.min(EVICT_STEPS_MAX);
+        while self.bytes > bytes_max && steps > 0 {
+            steps -= 1;
+            self.hand = (self.hand + 1) % self.rows.len();
+            let slot = self.hand;
+            let Some(row) = self.rows[slot].as_mut() else { continue };
+            if row.newest.version > keep.evictable {
+                continue;
+            }
+            if std::mem::take(&mut row.referenced) {
+                continue;
+            }
+            self.remove(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: usize) {
+        let Some(mut row) = self.rows[slot].take() else { return };
+        let freed = row.bytes() + row.drop_older();
+        self.bytes -= freed.min(self.bytes);
+        if let Ok(entry) = self.index.find_entry(row.hash, |&found| found as usize == slot) {
+            entry.remove();
+        }
+        self.free.push(slot as u32);
+    }
+}
+
+/// How far one access turns the CLOCK hand at most.
+const EVICT_STEPS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FREE: Keep = Keep { views: None, evictable: Stamp::MAX };
+
+    fn value(text: &str) -> Option<Value> {
+        Some(Value::from(text.as_bytes()))
+    }
+
+    fn text(seen: Option<Seen>) -> Option<String> {
+        seen?.value.map(|v| String::from_utf8_lossy(&v).into_owned())
+    }
+
+    #[test]
+    fn the_newest_write_is_seen() {
+        let table = Table::new(1 << 20, 1);
+        let at = table.hash(b"k");
+        assert!(table.newest(at).is_none());
+        table.write(at, Stamp(1), value("a"), Listed::default(), FREE);
+        table.write(at, Stamp(2), value("b"), Listed::default(), FREE);
+        assert_eq!(text(table.newest(at)), Some("b".into()));
+        assert!(table.as_of(at, Stamp(1)).is_none(), "nobody had pinned the older version");
+    }
+
+    #[test]
+    fn a_pinned_view_keeps_its_versions() {
+        let table = Table::new(1 << 20, 1);
+        let at = table.hash(b"k");
+        let keep = Keep { views: Some((Stamp(1), Stamp(1))), evictable: Stamp::ZERO };
+        table.write(at, Stamp(1), value("a"), Listed::default(), keep);
+        table.write(at, Stamp(2), value("b"), Listed::default(), keep);
+        table.write(at, Stamp(3), None, Listed::default(), keep);
+        assert_eq!(text(table.as_of(at, Stamp(1))), Some("a".into()));
+        assert!(table.newest(at).unwrap().value.is_none());
+        table.write(at, Stamp(4), value("d"), Listed::default(), FREE);
+        assert!(table.as_of(at, Stamp(1)).is_none());
+    }
+
+    #[test]
+    fn dirty_rows_stay_and_clean_ones_go() {
+        let table = Table::new(64 * 4096, 1);
+        let keep = Keep { views: None, evictable: Stamp(1_000) };
+        for i in 0..20_000u64 {
+            let key = i.to_be_bytes();
+            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
+        }
+        for i in 1_001..20_000u64 {
+            assert!(table.newest(table.hash(&i.to_be_bytes())).is_some(), "{i} is dirty");
+        }
+        let keep = Keep { views: None, evictable: Stamp::MAX };
+        for i in 20_000..80_000u64 {
+            let key = i.to_be_bytes();
+            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
+        }
+        let (_, bytes) = table.size();
+        assert!(bytes <= 64 * 4096 + 64 * 200, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_stale_fill_is_not_taken() {
+        let table = Table::new(1 << 20, 1);
+        let at = table.hash(b"k");
+        table.fill(at, value("old"), FREE, || false);
+        assert!(table.newest(at).is_none());
+        table.write(at, Stamp(5), value("new"), Listed::default(), FREE);
+        table.fill(at, value("old"), FREE, || true);
+        assert_eq!(text(table.newest(at)), Some("new".into()));
+    }
+}

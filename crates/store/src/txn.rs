@@ -1,0 +1,507 @@
+//! The transaction: a consistent view, a write set, and a meter. Every command runs on one of
+//! these, whatever lane it runs in.
+//!
+//! A transaction touches *rows*. The first access loads a row through the view; later ones, and
+//! the transaction's own writes, work on the touched row. What follows from the writes (counts,
+//! the expiry index, which keys became dirty) is derived when it finishes.
+
+use std::ops::Range;
+
+use base::{Stamp, limits};
+use hashbrown::HashTable;
+use thiserror::Error;
+
+use crate::derive::Derived;
+use crate::disk::DiskError;
+use crate::effects::CountDelta;
+use crate::group::Group;
+use crate::keys::{self, Cid, HashSeed, Space, Unreachable};
+use crate::record::{Encoding, Kind, Peek, Record, Value};
+use crate::sequencer::{Counts, Section, Write};
+use crate::table::Seen;
+use crate::view::View;
+
+/// Why a transaction cannot go on where it is. Nothing has been written.
+#[derive(Debug, Clone, Error)]
+pub enum Stop {
+    #[error("the budget of the lane is used up")]
+    Outgrown,
+    /// A record is not in memory, and this lane does not wait for the disk.
+    #[error("a record has to be loaded first")]
+    Cold,
+    /// What was read does not belong to one moment.
+    #[error("the view moved")]
+    Moved,
+    #[error("cancelled")]
+    Cancelled,
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// What a transaction may touch before it has to leave its lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    records: u32,
+    bytes: usize,
+    limited: bool,
+}
+
+impl Meter {
+    pub fn small() -> Self {
+        Self { records: 0, bytes: 0, limited: true }
+    }
+
+    pub fn unlimited() -> Self {
+        Self { records: 0, bytes: 0, limited: false }
+    }
+
+    pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
+        self.records = self.records.saturating_add(records);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let outgrown =
+            self.records > limits::BUDGET_RECORDS || self.bytes > limits::BUDGET_BYTES as usize;
+        if self.limited && outgrown { Err(Stop::Outgrown) } else { Ok(()) }
+    }
+
+    pub fn records(&self) -> u32 {
+        self.records
+    }
+
+    pub fn is_limited(&self) -> bool {
+        self.limited
+    }
+}
+
+/// A record that the transaction has read or written.
+struct Touched {
+    key: Range<usize>,
+    hash: u64,
+    /// What the view showed; `None` for a blind write.
+    seen: Option<Seen>,
+    value: Option<Value>,
+    written: bool,
+}
+
+/// The buffers of a transaction, kept from one to the next so that a small one allocates nothing.
+#[derive(Default)]
+pub struct Scratch {
+    rows: Vec<Touched>,
+    keys: Vec<u8>,
+    index: HashTable<u32>,
+    key: Vec<u8>,
+    counts: Vec<CountDelta>,
+    earliest_expiry_ms: Option<u64>,
+    /// The record that an inline transaction missed.
+    cold: Vec<u8>,
+}
+
+/// Above this many rows they are found by hash.
+const ROWS_SCANNED_MAX: usize = 12;
+/// Scratch buffers above this are given back.
+const SCRATCH_ROWS_MAX: usize = 4096;
+const SCRATCH_KEYS_BYTES_MAX: usize = 256 << 10;
+
+/// Identity of the transaction's environment: what it saw when it began.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    pub now_ms: u64,
+    pub seed: HashSeed,
+    pub spaces: [Space; limits::DATABASES],
+    pub catalog_version: Stamp,
+    pub epoch: u64,
+}
+
+pub struct Txn<'g> {
+    pub(crate) group: &'g Group,
+    pub(crate) view: View<'g>,
+    pub(crate) begin: Begin,
+    pub(crate) meter: Meter,
+    /// The newest version among what was read: the reply waits for it.
+    pub(crate) newest_seen: Stamp,
+    pub(crate) loaded_from_disk: bool,
+    pub(crate) scratch: &'g mut Scratch,
+    database: u8,
+    next_cid: u32,
+}
+
+/// A record key and where the transaction keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct RowId(usize);
+
+impl<'g> Txn<'g> {
+    pub(crate) fn new(
+        group: &'g Group,
+        view: View<'g>,
+        begin: Begin,
+        meter: Meter,
+        database: u8,
+        scratch: &'g mut Scratch,
+    ) -> Self {
+        scratch.reset();
+        let newest_seen = begin.catalog_version;
+        Self {
+            group,
+            view,
+            begin,
+            meter,
+            newest_seen,
+            loaded_from_disk: false,
+            scratch,
+            database,
+            next_cid: 0,
+        }
+    }
+
+    /// The time that this transaction lives at.
+    pub fn now_ms(&self) -> u64 {
+        self.begin.now_ms
+    }
+
+    /// The selected database.
+    pub fn database(&self) -> u8 {
+        self.database
+    }
+
+    /// Works on another database from here on.
+    pub fn select(&mut self, database: u8) {
+        debug_assert!(usize::from(database) < limits::DATABASES);
+        self.database = database;
+    }
+
+    pub fn space(&self, database: u8) -> Space {
+        self.begin.spaces.get(usize::from(database)).copied().unwrap_or(Space(0))
+    }
+
+    /// Counts work that is not a record: bytes copied, steps taken.
+    pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
+        self.meter.spend(records, bytes)?;
+        self.view.check_cancelled()
+    }
+
+    /// What a key holds, if it exists and has not expired.
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Record>, Stop> {
+        let row = self.key_row(key)?;
+        self.live_record(row)
+    }
+
+    /// Sets what a key holds.
+    pub fn put(
+        &mut self,
+        key: &[u8],
+        kind: Kind,
+        encoding: Encoding,
+        expiry_ms: Option<u64>,
+        payload: &[u8],
+    ) -> Result<(), Stop> {
+        self.meter.spend(0, payload.len())?;
+        let row = self.key_row(key)?;
+        self.set(row, Some(Record::encode(kind, encoding, expiry_ms, payload)));
+        Ok(())
+    }
+
+    /// Sets what a key holds to a record read elsewhere.
+    pub fn put_record(&mut self, key: &[u8], record: &Record) -> Result<(), Stop> {
+        let row = self.key_row(key)?;
+        self.set(row, Some(record.value().clone()));
+        Ok(())
+    }
+
+    /// Removes a key; says whether it was there.
+    pub fn remove(&mut self, key: &[u8]) -> Result<bool, Stop> {
+        let row = self.key_row(key)?;
+        let live = self.live_record(row)?.is_some();
+        if self.row(row).value.is_some() {
+            self.set(row, None);
+        }
+        Ok(live)
+    }
+
+    /// Removes a key if it expires at `at`, and that is past.
+    pub(crate) fn remove_if_expires_at(&mut self, key: &[u8], at: u64) -> Result<bool, Stop> {
+        let row = self.key_row(key)?;
+        let due = at <= self.begin.now_ms;
+        let same = match &self.row(row).value {
+            Some(value) => self.decode(&self.row(row).key, value)?.expiry_ms == Some(at),
+            None => false,
+        };
+        if due && same {
+            self.set(row, None);
+        }
+        Ok(due && same)
+    }
+
+    /// An id for a collection, never given out before.
+    pub fn new_cid(&mut self) -> Cid {
+        self.next_cid += 1;
+        self.group.new_cid()
+    }
+
+    /// How many keys a database holds, this transaction's own writes included: exact, of the moment
+    /// that the transaction sees.
+    pub fn counts(&mut self, database: u8) -> Result<Counts, Stop> {
+        let space = self.space(database);
+        let (mut counts, seen) = crate::view::counts(self, space)?;
+        self.newest_seen = self.newest_seen.max(seen);
+        for row in self.scratch.rows.iter().filter(|row| row.written) {
+            let key = self.scratch.keys.get(row.key.clone()).unwrap_or_default();
+            if keys::KeyRecord::decode(key).is_ok_and(|key| key.space == space) {
+                let before = row.seen.as_ref().and_then(|seen| seen.value.as_ref());
+                let expires = |value: Option<&Value>| {
+                    i64::from(value.and_then(|v| Peek::at(v)).is_some_and(|peek| peek.expiry_ms.is_some()))
+                };
+                counts.keys += i64::from(row.value.is_some()) - i64::from(before.is_some());
+                counts.expires += expires(row.value.as_ref()) - expires(before);
+            }
+        }
+        Ok(counts)
+    }
+
+    /// A number that differs from call to call. Nothing that must not be guessed depends on it.
+    pub fn random(&self) -> u64 {
+        self.group.random()
+    }
+
+    /// Maps a database to a fresh space: everything in it is unreachable at once.
+    pub fn flush(&mut self, database: u8) -> Result<(), Stop> {
+        // Outside the section, knowing that there is nothing to do would depend on every key.
+        if matches!(self.view, View::Section(_)) && self.counts(database)?.keys == 0 {
+            return Ok(());
+        }
+        let old = self.space(database);
+        let fresh = self.fresh_space()?;
+        self.map(database, fresh);
+        self.write_blind(&Unreachable::Space(old).encode(), Some(Value::from(&[][..])));
+        Ok(())
+    }
+
+    /// Exchanges what two database numbers map to.
+    pub fn swap(&mut self, a: u8, b: u8) {
+        let (space_a, space_b) = (self.space(a), self.space(b));
+        self.map(a, space_b);
+        self.map(b, space_a);
+    }
+
+    fn map(&mut self, database: u8, space: Space) {
+        self.write_blind(&keys::catalog_database(database), Some(Value::from(&space.0.to_be_bytes()[..])));
+        if let Some(mapped) = self.begin.spaces.get_mut(usize::from(database)) {
+            *mapped = space;
+        }
+    }
+
+    fn fresh_space(&mut self) -> Result<Space, Stop> {
+        let row = self.load(keys::CATALOG_NEXT_SPACE)?;
+        let next = self.row(row).value.as_deref().and_then(|v| <[u8; 4]>::try_from(v).ok());
+        let next = next.map_or(limits::DATABASES as u32, u32::from_be_bytes);
+        self.set(row, Some(Value::from(&(next + 1).to_be_bytes()[..])));
+        Ok(Space(next))
+    }
+
+    /// A raw record, for what is not a key: elements, catalog.
+    pub fn raw(&mut self, record_key: &[u8]) -> Result<Option<Value>, Stop> {
+        let row = self.load(record_key)?;
+        Ok(self.row(row).value.clone())
+    }
+
+    /// Writes a raw record without having read it.
+    pub fn write_blind(&mut self, record_key: &[u8], value: Option<Value>) {
+        let at = self.group.table.hash(record_key);
+        let row = match self.find(record_key, at.hash) {
+            Some(row) => row,
+            None => self.touch(record_key, at.hash, None),
+        };
+        self.set(row, value);
+    }
+
+    pub(crate) fn note_cold(&mut self, record_key: &[u8]) {
+        self.scratch.cold.clear();
+        self.scratch.cold.extend_from_slice(record_key);
+    }
+
+    pub(crate) fn key_record(&mut self, key: &[u8]) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.scratch.key);
+        keys::key_record(&mut out, self.begin.seed, self.space(self.database), key);
+        out
+    }
+
+    fn key_row(&mut self, key: &[u8]) -> Result<RowId, Stop> {
+        let record_key = self.key_record(key);
+        let row = self.load(&record_key);
+        self.scratch.key = record_key;
+        row
+    }
+
+    /// The row of a record, loaded through the view at its first access.
+    fn load(&mut self, record_key: &[u8]) -> Result<RowId, Stop> {
+        let hash = self.group.table.hash(record_key).hash;
+        if let Some(row) = self.find(record_key, hash) {
+            return Ok(row);
+        }
+        let seen = crate::view::load(self, record_key, hash)?;
+        self.newest_seen = self.newest_seen.max(seen.version);
+        let bytes = seen.value.as_ref().map_or(0, |value| value.len());
+        let row = self.touch(record_key, hash, Some(seen));
+        self.spend(1, bytes)?;
+        Ok(row)
+    }
+
+    fn find(&self, record_key: &[u8], hash: u64) -> Option<RowId> {
+        let same = |row: &Touched| row.hash == hash && self.scratch.keys.get(row.key.clone()) == Some(record_key);
+        let rows = &self.scratch.rows;
+        if rows.len() <= ROWS_SCANNED_MAX {
+            return rows.iter().position(same).map(RowId);
+        }
+        let found = self.scratch.index.find(hash, |&at| rows.get(at as usize).is_some_and(same));
+        found.map(|&at| RowId(at as usize))
+    }
+
+    fn touch(&mut self, record_key: &[u8], hash: u64, seen: Option<Seen>) -> RowId {
+        let scratch = &mut *self.scratch;
+        let start = scratch.keys.len();
+        scratch.keys.extend_from_slice(record_key);
+        let value = seen.as_ref().and_then(|seen| seen.value.clone());
+        let key = start..scratch.keys.len();
+        scratch.rows.push(Touched { key, hash, seen, value, written: false });
+        let rows = &scratch.rows;
+        let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
+        match rows.len() - 1 {
+            ROWS_SCANNED_MAX => {
+                for (at, row) in rows.iter().enumerate() {
+                    scratch.index.insert_unique(row.hash, at as u32, rehash);
+                }
+            }
+            at if at > ROWS_SCANNED_MAX => {
+                scratch.index.insert_unique(hash, at as u32, rehash);
+            }
+            _ => {}
+        }
+        RowId(rows.len() - 1)
+    }
+
+    #[allow(clippy::indexing_slicing)] // a RowId is only made by `touch` and `find`
+    fn row(&self, row: RowId) -> &Touched {
+        &self.scratch.rows[row.0]
+    }
+
+    #[allow(clippy::indexing_slicing)] // as above
+    fn set(&mut self, row: RowId, value: Option<Value>) {
+        let row = &mut self.scratch.rows[row.0];
+        row.value = value;
+        row.written = true;
+    }
+
+    fn live_record(&self, row: RowId) -> Result<Option<Record>, Stop> {
+        let row = self.row(row);
+        let Some(value) = &row.value else { return Ok(None) };
+        let record = self.decode(&row.key, value)?;
+        Ok((!record.is_expired(self.begin.now_ms)).then_some(record))
+    }
+
+    fn decode(&self, key: &Range<usize>, value: &Value) -> Result<Record, Stop> {
+        Record::decode(value.clone()).map_err(|why| {
+            let key = self.scratch.keys.get(key.clone()).unwrap_or_default().to_vec();
+            Stop::Disk(DiskError::Corrupt { key, why: why.to_string() })
+        })
+    }
+
+    /// This transaction's own writes among the records of `[from, to)`, in order.
+    pub(crate) fn own_writes(&self, from: &[u8], to: Option<&[u8]>) -> Vec<(Vec<u8>, Option<Value>)> {
+        let mut own: Vec<_> = (self.scratch.rows.iter())
+            .filter(|row| row.written)
+            .filter_map(|row| Some((self.scratch.keys.get(row.key.clone())?, &row.value)))
+            .filter(|(key, _)| *key >= from && to.is_none_or(|to| *key < to))
+            .map(|(key, value)| (key.to_vec(), value.clone()))
+            .collect();
+        own.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        own
+    }
+
+    pub fn has_writes(&self) -> bool {
+        self.scratch.has_writes()
+    }
+
+    /// Adds what follows from the written keys: their expiry index records, the counts, and what
+    /// became unreachable.
+    pub(crate) fn derive(&mut self) -> Result<(), Stop> {
+        let mut derived = Derived::default();
+        std::mem::swap(&mut derived.counts, &mut self.scratch.counts);
+        derived.counts.clear();
+        for row in self.scratch.rows.iter().filter(|row| row.written) {
+            let key = self.scratch.keys.get(row.key.clone()).unwrap_or_default();
+            if key.first() != Some(&keys::KEY) {
+                continue;
+            }
+            let before = row.seen.as_ref().and_then(|seen| seen.value.as_ref());
+            let before = before.map(|value| self.decode(&row.key, value)).transpose()?;
+            let after = row.value.as_ref().map(|value| self.decode(&row.key, value)).transpose()?;
+            derived.change(key, before.as_ref(), after.as_ref());
+        }
+        for (key, value) in derived.take_effects() {
+            self.write_blind(&key, value);
+        }
+        self.scratch.counts = derived.counts;
+        self.scratch.earliest_expiry_ms = derived.earliest_expiry_ms;
+        Ok(())
+    }
+}
+
+impl Scratch {
+    fn has_writes(&self) -> bool {
+        self.rows.iter().any(|row| row.written)
+    }
+
+    /// The effects of the write set.
+    pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
+        self.rows.iter().filter(|row| row.written).filter_map(|row| {
+            // A record that was not there and is not there now needs no effect.
+            if row.value.is_none() && row.seen.as_ref().is_some_and(|seen| seen.value.is_none()) {
+                return None;
+            }
+            let key = self.keys.get(row.key.clone())?;
+            Some(Write { key, hash: row.hash, value: row.value.clone() })
+        })
+    }
+
+    /// The keys of everything read through the view, for validation.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &[u8]> {
+        (self.rows.iter()).filter(|row| row.seen.is_some()).filter_map(|row| self.keys.get(row.key.clone()))
+    }
+
+    /// Whether what was written is reserved by another transaction.
+    pub(crate) fn is_blocked_by(&self, section: &Section) -> bool {
+        section.reserved.is_held() && self.writes().any(|write| section.reserved.blocks(write.key))
+    }
+
+    pub(crate) fn earliest_expiry_ms(&self) -> Option<u64> {
+        self.earliest_expiry_ms
+    }
+
+    pub(crate) fn count_deltas(&self) -> &[CountDelta] {
+        &self.counts
+    }
+
+    /// Written catalog records.
+    pub(crate) fn catalog_changes(&self) -> Vec<(Vec<u8>, Value)> {
+        (self.writes())
+            .filter(|write| write.key.first() == Some(&keys::CATALOG))
+            .filter_map(|write| Some((write.key.to_vec(), write.value?)))
+            .collect()
+    }
+
+    pub(crate) fn cold(&self) -> &[u8] {
+        &self.cold
+    }
+
+    fn reset(&mut self) {
+        if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {
+            *self = Self::default();
+            return;
+        }
+        if self.rows.len() > ROWS_SCANNED_MAX {
+            self.index.clear();
+        }
+        self.rows.clear();
+        self.keys.clear();
+        self.counts.clear();
+        self.earliest_expiry_ms = None;
+    }
+}

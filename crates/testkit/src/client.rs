@@ -1,0 +1,147 @@
+//! A blocking client: one connection, commands in, replies out, pipelines under the caller's control.
+
+use crate::Result;
+use crate::reply::{self, Reply};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A server that says nothing for so long is stuck.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const READ_BYTES: usize = 64 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Resp2,
+    Resp3,
+}
+
+/// One command: its name and arguments.
+pub type Command = Vec<Vec<u8>>;
+
+/// A command from words that need no quoting.
+pub fn words(line: &str) -> Command {
+    line.split_whitespace().map(|word| word.as_bytes().to_vec()).collect()
+}
+
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    input: Vec<u8>,
+    /// How much of `input` has been given out.
+    taken: usize,
+    output: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(addr: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        Ok(Self { stream, input: Vec::new(), taken: 0, output: Vec::new() })
+    }
+
+    /// Connects and says HELLO 3 if RESP3 is wanted.
+    pub fn connect_with(addr: SocketAddr, protocol: Protocol) -> Result<Self> {
+        let mut client = Self::connect(addr)?;
+        if protocol == Protocol::Resp3 {
+            let reply = client.call(&words("HELLO 3"))?;
+            if reply.is_error() {
+                return Err(format!("HELLO 3: {reply:?}").into());
+            }
+        }
+        Ok(client)
+    }
+
+    /// Sends one command and waits for its reply.
+    pub fn call<A: AsRef<[u8]>>(&mut self, command: &[A]) -> Result<Reply> {
+        self.queue(command);
+        self.flush()?;
+        self.receive()
+    }
+
+    /// Like [`Self::call`], for a command that needs no quoting.
+    pub fn line(&mut self, line: &str) -> Result<Reply> {
+        self.call(&words(line))
+    }
+
+    /// Like [`Self::line`], for a command that must not fail.
+    pub fn want(&mut self, line: &str) -> Result<Reply> {
+        let reply = self.line(line)?;
+        if reply.is_error() { Err(format!("{line}: {reply:?}").into()) } else { Ok(reply) }
+    }
+
+    /// Adds a command to what [`Self::flush`] sends.
+    pub fn queue<A: AsRef<[u8]>>(&mut self, command: &[A]) {
+        encode(command, &mut self.output);
+    }
+
+    pub fn flush(&mut self) -> Result {
+        let sent = self.stream.write_all(&self.output);
+        self.output.clear();
+        Ok(sent?)
+    }
+
+    /// Sends bytes as they are.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> Result {
+        Ok(self.stream.write_all(bytes)?)
+    }
+
+    /// The next reply.
+    pub fn receive(&mut self) -> Result<Reply> {
+        loop {
+            let rest = self.input.get(self.taken..).unwrap_or_default();
+            if let Some((reply, len)) = reply::parse(rest)? {
+                self.taken += len;
+                return Ok(reply);
+            }
+            self.input.drain(..self.taken);
+            self.taken = 0;
+            self.fill()?;
+        }
+    }
+
+    /// A second handle of the same connection, for a thread that only sends.
+    pub fn sender(&self) -> Result<TcpStream> {
+        Ok(self.stream.try_clone()?)
+    }
+
+    /// Runs a pipeline of any length, sending and receiving at the same time, in chunks.
+    pub fn pipeline(&mut self, commands: &[Command]) -> Result<Vec<Reply>> {
+        const CHUNK: usize = 1000;
+        let mut replies = Vec::with_capacity(commands.len());
+        for chunk in commands.chunks(CHUNK) {
+            for command in chunk {
+                self.queue(command);
+            }
+            self.flush()?;
+            for _ in chunk {
+                replies.push(self.receive()?);
+            }
+        }
+        Ok(replies)
+    }
+
+    fn fill(&mut self) -> Result {
+        let old = self.input.len();
+        // A big reply is read in ever bigger steps: its beginning is parsed anew after each.
+        self.input.resize(old + READ_BYTES.max(old), 0);
+        let read = self.stream.read(self.input.get_mut(old..).unwrap_or_default());
+        self.input.truncate(old + read.as_ref().copied().unwrap_or(0));
+        match read? {
+            0 => Err("the server closed the connection".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub fn encode<A: AsRef<[u8]>>(command: &[A], out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("*{}\r\n", command.len()).as_bytes());
+    for arg in command {
+        let arg = arg.as_ref();
+        out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
+    }
+}

@@ -1,0 +1,81 @@
+//! When two replies count as the same.
+
+use crate::Reply;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    /// Byte for byte.
+    Exact,
+    /// The same items in any order.
+    Unordered,
+    /// Times, which differ by what passed between the two servers' looks at their clocks.
+    Seconds,
+    Millis,
+    /// The same kind of reply; errors are compared exactly.
+    Kind,
+    /// Both null or both not; errors are compared exactly.
+    Nullness,
+    /// The keys of a whole scan, from a first command on. (Its replies are gathered elsewhere.)
+    Scan,
+}
+
+/// The servers may come to a command so long after each other.
+const SLACK_MS: i64 = 5_000;
+
+pub(super) fn same(compare: Compare, left: &Reply, right: &Reply) -> bool {
+    if left == right {
+        return true;
+    }
+    if left.is_error() || right.is_error() {
+        return false;
+    }
+    match compare {
+        Compare::Exact => false,
+        Compare::Unordered | Compare::Scan => sorted(left).is_some_and(|left| Some(left) == sorted(right)),
+        Compare::Seconds => is_close(left, right, SLACK_MS / 1000),
+        Compare::Millis => is_close(left, right, SLACK_MS),
+        Compare::Kind => std::mem::discriminant(left) == std::mem::discriminant(right),
+        Compare::Nullness => left.is_null() == right.is_null(),
+    }
+}
+
+fn sorted(reply: &Reply) -> Option<Vec<Reply>> {
+    let mut items = reply.items()?.to_vec();
+    items.sort();
+    Some(items)
+}
+
+/// Times only: -1, -2 and 0 have meanings of their own.
+fn is_close(left: &Reply, right: &Reply, slack: i64) -> bool {
+    match (left.integer(), right.integer()) {
+        (Some(left), Some(right)) => left > 0 && right > 0 && left.abs_diff(right) <= slack as u64,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(compare: Compare, left: Reply, right: Reply, expected: bool) {
+        assert_eq!(same(compare, &left, &right), expected, "{compare:?} {left:?} {right:?}");
+    }
+
+    #[test]
+    fn replies_are_the_same_byte_for_byte_or_as_far_as_redis_promises() {
+        let array = |items: &[&str]| Reply::Array(items.iter().map(Reply::bulk).collect());
+        check(Compare::Exact, Reply::bulk("a"), Reply::bulk("a"), true);
+        check(Compare::Exact, Reply::bulk("a"), Reply::Simple("a".into()), false);
+        check(Compare::Exact, array(&["a", "b"]), array(&["b", "a"]), false);
+        check(Compare::Unordered, array(&["a", "b"]), array(&["b", "a"]), true);
+        check(Compare::Unordered, array(&["a", "b"]), array(&["b", "b"]), false);
+        check(Compare::Unordered, array(&["a"]), Reply::Error("ERR".into()), false);
+        check(Compare::Seconds, Reply::Integer(100), Reply::Integer(99), true);
+        check(Compare::Seconds, Reply::Integer(100), Reply::Integer(90), false);
+        check(Compare::Seconds, Reply::Integer(-1), Reply::Integer(-2), false);
+        check(Compare::Kind, Reply::Integer(1), Reply::Integer(7), true);
+        check(Compare::Kind, Reply::Error("ERR a".into()), Reply::Error("ERR b".into()), false);
+        check(Compare::Nullness, Reply::bulk("a"), Reply::NullBulk, false);
+    }
+}

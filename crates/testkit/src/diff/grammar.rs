@@ -1,0 +1,326 @@
+//! Random commands from one-line patterns.
+//!
+//! A pattern is a command with holes: `<key>` and the like are filled in, `{a|b c|}` chooses, a `+`
+//! after a hole repeats it. So a command's whole syntax is one row of a table.
+
+use crate::Rng;
+use crate::client::Command;
+
+/// Few keys, so that types and expiries meet. Empty, binary and long ones among them.
+const KEYS: &[&[u8]] = &[
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"e",
+    b"{t}1",
+    b"{t}2",
+    b"k\x00\xff\r\n",
+    b"",
+    b"a key that is rather long, and more than one line of it",
+];
+
+const VALUES: &[&[u8]] = &[
+    b"",
+    b"0",
+    b"1",
+    b"-1",
+    b"10",
+    b"42",
+    b"3.0",
+    b"3.14",
+    b"-0",
+    b"-0.5",
+    b"1e3",
+    b"5e-3",
+    b"0.1",
+    b"inf",
+    b"-inf",
+    b"nan",
+    b"0x1A",
+    b" 12",
+    b"12 ",
+    b"0012",
+    b"+5",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"9223372036854775808",
+    b"hello world",
+    b"abcdefghij",
+    b"acbdegfh",
+    b"binary\x00\x01\xfe\xff\r\n",
+    b"ohmytext",
+    b"mynewtext",
+    b"exactly forty-four bytes long, to the last!!",
+    b"this one has more than forty-four bytes, so that it is raw",
+];
+
+const INTEGERS: &[&[u8]] = &[
+    b"1",
+    b"-1",
+    b"0",
+    b"2",
+    b"100",
+    b"-7",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"9223372036854775808",
+    b"1.5",
+    b"x",
+    b"",
+    b" 1",
+    b"01",
+    b"+1",
+    b"-0",
+    b"4294967296",
+];
+
+const FLOATS: &[&[u8]] = &[
+    b"1",
+    b"-1",
+    b"0.1",
+    b"0.2",
+    b"3.0e2",
+    b"1.5",
+    b"-0.25",
+    b"1e17",
+    b"123456789.123456789",
+    b"0",
+    b"5e-5",
+    b"inf",
+    b"-inf",
+    b"nan",
+    b"abc",
+    b"",
+    b" 1",
+    b"1 ",
+    b"0x10",
+    b"1e400",
+    b"1e-400",
+    b".5",
+    b"5.",
+    b"3.3333333333333333",
+];
+
+const OFFSETS: &[&[u8]] = &[
+    b"0",
+    b"1",
+    b"2",
+    b"5",
+    b"10",
+    b"40",
+    b"100",
+    b"-1",
+    b"-2",
+    b"-5",
+    b"-100",
+    b"536870911",
+    b"536870912",
+    b"4294967296",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"x",
+    b"1.0",
+];
+
+const PATTERNS: &[&[u8]] = &[
+    b"*", b"*", b"a", b"?", b"[a-c]", b"[^a]", b"\\a", b"{t}*", b"k*", b"*long*", b"[", b"[a", b"\\", b"",
+    b"a*b*c", b"[b-a]", b"*\xff*", b"**", b"[!a]", b"??*",
+];
+
+const SECONDS: &[&[u8]] = &[
+    b"0",
+    b"-1",
+    b"-100",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"9223372036854775",
+    b"9223370000000000",
+    b"x",
+    b"1.5",
+    b"",
+];
+
+/// Times long past, besides the odd ones that are no times.
+const PAST: &[&[u8]] = &[b"1", b"1000", b"1000000000", b"0", b"-5"];
+
+const JUNK: &[&[u8]] = &[
+    b"",
+    b"junk",
+    b"-1",
+    b"0",
+    b"1.5",
+    b"NX",
+    b"XX",
+    b"GET",
+    b"EX",
+    b"9223372036854775808",
+    b"\x00\xff",
+    b"LEN",
+    b"KEEPTTL",
+    b"*",
+];
+
+/// Databases that the commands wander through, besides numbers that are no databases.
+const DATABASES: &[&[u8]] = &[b"0", b"0", b"1", b"2", b"3", b"15", b"16", b"-1", b"x"];
+
+/// Every key that a pattern can name.
+pub(super) fn keys() -> &'static [&'static [u8]] {
+    KEYS
+}
+
+/// A random command of a pattern.
+pub(super) fn expand(pattern: &str, rng: &mut Rng) -> Command {
+    let mut command = Vec::new();
+    fill(pattern, rng, &mut command);
+    command
+}
+
+/// Now and then a command that is almost right.
+pub(super) fn mutate(command: &mut Command, rng: &mut Rng) {
+    match rng.below(4) {
+        0 if command.len() > 1 => drop(command.pop()),
+        1 => command.push(rng.pick(JUNK).to_vec()),
+        2 if command.len() > 1 => {
+            let at = 1 + rng.below(command.len() - 1);
+            command[at] = rng.pick(JUNK).to_vec();
+        }
+        3 if command.len() > 1 => {
+            let at = 1 + rng.below(command.len() - 1);
+            command.push(command[at].clone());
+        }
+        _ => {}
+    }
+}
+
+fn fill(pattern: &str, rng: &mut Rng, command: &mut Command) {
+    let mut rest = pattern.trim_start();
+    while let Some(first) = rest.chars().next() {
+        if first == '{' {
+            let end = closing(rest);
+            let choices = split(rest.get(1..end).unwrap_or_default());
+            let choice = rng.below(choices.len());
+            fill(choices.get(choice).copied().unwrap_or_default(), rng, command);
+            rest = rest.get(end + 1..).unwrap_or_default().trim_start();
+            continue;
+        }
+        let (token, tail) = rest.split_once(' ').unwrap_or((rest, ""));
+        rest = tail.trim_start();
+        let times = if token.ends_with('+') { 1 + rng.below(4) } else { 1 };
+        for _ in 0..times {
+            hole(token.trim_end_matches('+'), rng, command);
+        }
+    }
+}
+
+/// Where the bracket that opens the text closes.
+fn closing(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// Splits at the bars that are in no inner bracket.
+fn split(text: &str) -> Vec<&str> {
+    let (mut choices, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, c) in text.char_indices() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        if c == '|' && depth == 0 {
+            choices.push(text.get(start..at).unwrap_or_default());
+            start = at + 1;
+        }
+    }
+    choices.push(text.get(start..).unwrap_or_default());
+    choices
+}
+
+fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
+    let list: &[&[u8]] = match token {
+        "<key>" => KEYS,
+        "<value>" => VALUES,
+        "<integer>" => INTEGERS,
+        "<float>" => FLOATS,
+        "<offset>" => OFFSETS,
+        "<glob>" => PATTERNS,
+        "<db>" => DATABASES,
+        "<junk>" => JUNK,
+        "<pair>" => {
+            command.push(rng.pick(KEYS).to_vec());
+            VALUES
+        }
+        // Relative times are far from each other, absolute ones far from now: what the servers' clocks
+        // say when they come to a command must not matter.
+        "<seconds>" => return command.push(time(rng, SECONDS, 1_000, 10_000_000)),
+        "<millis>" => return command.push(time(rng, SECONDS, 1_000_000, 10_000_000_000)),
+        "<at>" => return command.push(time_at(rng, PAST, 4_000_000_000)),
+        "<at-millis>" => return command.push(time_at(rng, PAST, 4_000_000_000_000)),
+        "<future>" => return command.push(time_at(rng, SECONDS, 4_000_000_000)),
+        "<future-millis>" => return command.push(time_at(rng, SECONDS, 4_000_000_000_000)),
+        "<count>" => return command.push(rng.range(1, 12).to_string().into_bytes()),
+        word => return command.push(any_case(word, rng)),
+    };
+    command.push(rng.pick(list).to_vec());
+}
+
+fn time(rng: &mut Rng, odd: &[&[u8]], low: i64, high: i64) -> Vec<u8> {
+    if rng.chance(15) { rng.pick(odd).to_vec() } else { rng.range(low, high).to_string().into_bytes() }
+}
+
+fn time_at(rng: &mut Rng, odd: &[&[u8]], future: i64) -> Vec<u8> {
+    let odd = if rng.chance(70) { odd } else { SECONDS };
+    if rng.chance(25) {
+        rng.pick(odd).to_vec()
+    } else {
+        rng.range(future, future * 2).to_string().into_bytes()
+    }
+}
+
+fn any_case(word: &str, rng: &mut Rng) -> Vec<u8> {
+    match rng.below(10) {
+        0 => word.to_lowercase().into_bytes(),
+        1 => word
+            .chars()
+            .map(|c| if rng.chance(50) { c.to_ascii_lowercase() } else { c })
+            .collect::<String>()
+            .into_bytes(),
+        _ => word.as_bytes().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn variants(pattern: &str) -> BTreeSet<String> {
+        let mut rng = Rng::new(1);
+        let line = |command: Command| {
+            let words: Vec<String> =
+                command.iter().map(|word| String::from_utf8_lossy(word).to_uppercase()).collect();
+            words.join(" ")
+        };
+        (0..1000).map(|_| line(expand(pattern, &mut rng))).collect()
+    }
+
+    #[test]
+    fn choices_and_repetitions_are_all_taken() {
+        assert_eq!(
+            variants("P {|A|B {C|D}} E"),
+            ["P A E", "P B C E", "P B D E", "P E"].map(String::from).into()
+        );
+        let lengths: BTreeSet<usize> =
+            (0..100).map(|seed| expand("MSET <pair>+", &mut Rng::new(seed)).len()).collect();
+        assert_eq!(lengths, [3, 5, 7, 9].into());
+    }
+
+    #[test]
+    fn holes_are_filled() {
+        assert!(variants("GET <key>").contains("GET A"));
+        assert!(variants("EXPIRE <key> <seconds>").iter().all(|line| !line.contains('<')));
+    }
+}

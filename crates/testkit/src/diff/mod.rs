@@ -1,0 +1,248 @@
+//! Differential testing: random sequences of commands to the server under test and to a reference;
+//! every reply must be the same.
+//!
+//! The work is cut into sessions: both servers are emptied, some hundred commands go to both, and at
+//! the end everything that is there is compared. A session is a function of its seed, so one that
+//! fails can be run again, and is shrunk to the few commands that matter.
+
+mod compare;
+mod grammar;
+mod rows;
+mod shrink;
+
+use crate::client::{Client, Command, Protocol, words};
+use crate::reply::printable;
+use crate::{Flavour, Reply, Result, Rng, Server, Spec};
+use compare::{Compare, same};
+use rows::{ROWS, Row, With};
+use std::collections::BTreeSet;
+
+const SESSION_COMMANDS: usize = 250;
+/// So many commands go out before their replies are read.
+const PIPELINE: usize = 50;
+const MUTATED_PERCENT: usize = 4;
+/// Databases that the final comparison looks into: those that the patterns name.
+const DATABASES: &[usize] = &[0, 1, 2, 3, 15];
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub tested: Spec,
+    pub reference: Spec,
+    pub seed: u64,
+}
+
+/// A command and how its replies are compared.
+#[derive(Debug, Clone)]
+struct Step {
+    command: Command,
+    compare: Compare,
+}
+
+/// Two servers that are kept in step.
+pub struct Diff {
+    tested: Server,
+    reference: Server,
+    seed: u64,
+    session: u64,
+}
+
+impl Diff {
+    pub fn start(plan: &Plan) -> Result<Self> {
+        let (tested, reference) = (plan.tested.start()?, plan.reference.start()?);
+        Ok(Self { tested, reference, seed: plan.seed, session: 0 })
+    }
+
+    /// Runs the next session and returns the number of commands; an error shows the difference.
+    pub fn session(&mut self) -> Result<usize> {
+        self.session += 1;
+        let mut rng = Rng::new(self.seed).fork(self.session);
+        let protocol = if rng.chance(50) { Protocol::Resp2 } else { Protocol::Resp3 };
+        let mut steps = steps(&mut rng, self.tested.flavour(), self.reference.flavour());
+        steps.extend(final_look(self.reference.flavour()));
+        let Some(difference) = self.first_difference(&steps, protocol, PIPELINE)? else {
+            return Ok(steps.len());
+        };
+        steps.truncate(difference.step + 1);
+        let steps = shrink::shrink(steps, |steps| {
+            self.first_difference(steps, protocol, 1).is_ok_and(|difference| difference.is_some())
+        });
+        // It may not fail any more when its commands go out one by one: show what was seen at first.
+        let difference = self.first_difference(&steps, protocol, 1)?.unwrap_or(difference);
+        Err(self.describe(&steps, protocol, &difference).into())
+    }
+
+    fn first_difference(
+        &self,
+        steps: &[Step],
+        protocol: Protocol,
+        pipeline: usize,
+    ) -> Result<Option<Difference>> {
+        let mut tested = clean(&self.tested, protocol)?;
+        let mut reference = clean(&self.reference, protocol)?;
+        let mut done = 0;
+        for chunk in steps.chunk_by(|a, b| (a.compare == Compare::Scan) == (b.compare == Compare::Scan)) {
+            for chunk in chunk.chunks(if chunk[0].compare == Compare::Scan { 1 } else { pipeline }) {
+                let left =
+                    replies(&mut tested, chunk).map_err(|error| self.broken("tested", chunk, &error))?;
+                let right = replies(&mut reference, chunk)
+                    .map_err(|error| self.broken("reference", chunk, &error))?;
+                let pairs = left.into_iter().zip(right).zip(chunk).enumerate();
+                for (index, ((left, right), step)) in pairs {
+                    if !same(step.compare, &left, &right) {
+                        return Ok(Some(Difference { step: done + index, left, right }));
+                    }
+                }
+                done += chunk.len();
+            }
+        }
+        Ok(None)
+    }
+
+    fn broken(&self, which: &str, chunk: &[Step], error: &crate::Error) -> String {
+        let server = if which == "tested" { &self.tested } else { &self.reference };
+        format!(
+            "the {which} server broke off (seed {}, session {}): {error}\n  while it ran:\n{}its log ends with:\n{}",
+            self.seed,
+            self.session,
+            listing(chunk),
+            server.log_tail()
+        )
+    }
+
+    fn describe(&self, steps: &[Step], protocol: Protocol, difference: &Difference) -> String {
+        format!(
+            "replies differ (seed {}, session {}, {protocol:?}) at the last of:\n{}  {:?}: {:?}\n  {:?}: {:?}",
+            self.seed,
+            self.session,
+            listing(steps),
+            self.tested.flavour(),
+            difference.left,
+            self.reference.flavour(),
+            difference.right
+        )
+    }
+}
+
+struct Difference {
+    step: usize,
+    left: Reply,
+    right: Reply,
+}
+
+/// Runs sessions until at least so many commands were compared.
+pub fn run(plan: &Plan, commands: usize) -> Result<usize> {
+    let mut diff = Diff::start(plan)?;
+    let mut done = 0;
+    while done < commands {
+        done += diff.session()?;
+    }
+    Ok(done)
+}
+
+fn steps(rng: &mut Rng, tested: Flavour, reference: Flavour) -> Vec<Step> {
+    let applies = |row: &&Row| match row.with {
+        With::Any => true,
+        With::Redis => reference == Flavour::Redis && tested != Flavour::Valkey,
+        With::Valkey => reference == Flavour::Valkey && tested != Flavour::Redis,
+    };
+    let rows: Vec<&Row> = ROWS.iter().filter(applies).collect();
+    let total: usize = rows.iter().map(|row| row.weight).sum();
+    let mut steps = Vec::with_capacity(SESSION_COMMANDS);
+    while steps.len() < SESSION_COMMANDS {
+        let mut ticket = rng.below(total);
+        let row = rows.iter().find(|row| {
+            let wins = ticket < row.weight;
+            ticket = ticket.wrapping_sub(row.weight);
+            wins
+        });
+        let Some(row) = row else { continue };
+        let mut command = grammar::expand(row.pattern, rng);
+        if row.compare != Compare::Scan && rng.chance(MUTATED_PERCENT) {
+            grammar::mutate(&mut command, rng);
+        }
+        steps.push(Step { command, compare: row.compare });
+    }
+    steps
+}
+
+/// Everything that is there at the end: found by KEYS, and read key by key with a script of commands
+/// that is the same for both servers.
+fn final_look(reference: Flavour) -> Vec<Step> {
+    let step = |line: &str, compare| Step { command: words(line), compare };
+    let mut steps = Vec::new();
+    for database in DATABASES {
+        steps.push(step(&format!("SELECT {database}"), Compare::Exact));
+        steps.push(step("DBSIZE", Compare::Exact));
+        steps.push(step("KEYS *", Compare::Unordered));
+        for key in grammar::keys() {
+            let about = |command: &str, compare| {
+                let mut command = words(command);
+                command.push(key.to_vec());
+                Step { command, compare }
+            };
+            steps.push(about("GET", Compare::Exact));
+            steps.push(about("PEXPIRETIME", Compare::Millis));
+            if reference == Flavour::Redis {
+                steps.push(about("OBJECT ENCODING", Compare::Exact));
+            }
+        }
+    }
+    steps
+}
+
+/// A fresh connection to an empty server.
+fn clean(server: &Server, protocol: Protocol) -> Result<Client> {
+    let mut client = server.client_with(protocol)?;
+    client.want("FLUSHALL")?;
+    Ok(client)
+}
+
+fn replies(client: &mut Client, steps: &[Step]) -> Result<Vec<Reply>> {
+    if let [step] = steps
+        && step.compare == Compare::Scan
+    {
+        return Ok(vec![scan(client, &step.command)?]);
+    }
+    for step in steps {
+        client.queue(&step.command);
+    }
+    client.flush()?;
+    steps.iter().map(|_| client.receive()).collect()
+}
+
+/// Scans to the end. The cursors are each server's own, and a key may come twice: what counts is which
+/// keys came.
+fn scan(client: &mut Client, command: &Command) -> Result<Reply> {
+    const PAGES_MAX: usize = 10_000;
+    let mut command = command.clone();
+    let mut found = BTreeSet::new();
+    for _ in 0..PAGES_MAX {
+        let reply = client.call(&command)?;
+        let Some([cursor, keys]) = reply.items() else { return Ok(reply) };
+        found.extend(keys.items().unwrap_or_default().iter().cloned());
+        let cursor = cursor.bytes().unwrap_or_default();
+        if cursor == b"0" {
+            return Ok(Reply::Array(found.into_iter().collect()));
+        }
+        command[1] = cursor.to_vec();
+    }
+    Err("a scan does not end".into())
+}
+
+fn listing(steps: &[Step]) -> String {
+    let line = |step: &Step| {
+        let words: Vec<String> = step.command.iter().map(|word| word_text(word)).collect();
+        format!("    {}\n", words.join(" "))
+    };
+    steps.iter().map(line).collect()
+}
+
+/// As redis-cli takes it.
+fn word_text(word: &[u8]) -> String {
+    let is_plain =
+        !word.is_empty() && word.iter().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte));
+    if is_plain { String::from_utf8_lossy(word).into_owned() } else { printable(word) }
+}
+
+#[cfg(test)]
+mod tests;

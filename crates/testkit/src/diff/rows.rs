@@ -1,0 +1,117 @@
+//! The commands that are compared: one row a command.
+
+use super::compare::Compare;
+use Compare::{Exact, Kind, Millis, Nullness, Seconds, Unordered};
+
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) pattern: &'static str,
+    pub(super) weight: usize,
+    pub(super) compare: Compare,
+    pub(super) with: With,
+}
+
+/// Which reference knows the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum With {
+    Any,
+    /// Redis 7.0 only: Valkey answers otherwise.
+    Redis,
+    /// Valkey only: newer than Redis 7.0.
+    Valkey,
+}
+
+const fn row(pattern: &'static str, weight: usize, compare: Compare) -> Row {
+    Row { pattern, weight, compare, with: With::Any }
+}
+
+const fn redis(pattern: &'static str, weight: usize, compare: Compare) -> Row {
+    Row { pattern, weight, compare, with: With::Redis }
+}
+
+const fn valkey(pattern: &'static str, weight: usize, compare: Compare) -> Row {
+    Row { pattern, weight, compare, with: With::Valkey }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    // Strings
+    row("SET <key> <value>", 60, Exact),
+    row("SET <key> <value> {|NX|XX} {|GET} {|EX <seconds>|PX <millis>|KEEPTTL}", 30, Exact),
+    row("SET <key> <value> {EXAT <future>|PXAT <future-millis>} {|GET} {|NX|XX}", 12, Exact),
+    // With a time in the past, Redis 7.0 keeps the key (and counts it) until it is looked at.
+    valkey("SET <key> <value> {EXAT <at>|PXAT <at-millis>} {|GET} {|NX|XX}", 6, Exact),
+    row("SET <key> <value> {EX <seconds>|PX <millis>|KEEPTTL|GET} {NX|XX|GET|KEEPTTL}", 10, Exact),
+    row("GET <key>", 30, Exact),
+    row("GETDEL <key>", 6, Exact),
+    row("GETEX <key> {|EX <seconds>|PX <millis>|EXAT <at>|PXAT <at-millis>|PERSIST}", 14, Exact),
+    row("GETSET <key> <value>", 8, Exact),
+    row("SETNX <key> <value>", 8, Exact),
+    row("SETEX <key> <seconds> <value>", 8, Exact),
+    row("PSETEX <key> <millis> <value>", 6, Exact),
+    row("SETRANGE <key> {0|1|3|10|60} <value>", 12, Exact),
+    row("SETRANGE <key> <offset> {|x}", 4, Exact),
+    row("{GETRANGE|SUBSTR} <key> <offset> <offset>", 14, Exact),
+    row("APPEND <key> <value>", 16, Exact),
+    row("STRLEN <key>", 8, Exact),
+    row("{INCR|DECR} <key>", 16, Exact),
+    row("{INCRBY|DECRBY} <key> <integer>", 16, Exact),
+    row("INCRBYFLOAT <key> <float>", 14, Exact),
+    row("LCS <key> <key> {|LEN|IDX} {|MINMATCHLEN <count>} {|WITHMATCHLEN}", 12, Exact),
+    row("MSET <pair>+", 12, Exact),
+    row("MSETNX <pair>+", 8, Exact),
+    row("MGET <key>+", 12, Exact),
+    // Keys
+    row("{DEL|UNLINK} <key>+", 12, Exact),
+    row("{EXISTS|TOUCH} <key>+", 10, Exact),
+    row("TYPE <key>", 5, Exact),
+    row("EXPIRE <key> <seconds> {|NX|XX|GT|LT|XX GT|XX LT|NX GT|GT LT}", 14, Exact),
+    row("PEXPIRE <key> <millis> {|NX|XX|GT|LT|XX GT|XX LT|NX XX}", 10, Exact),
+    row("EXPIREAT <key> <at> {|NX|XX|GT|LT|XX GT|XX LT}", 12, Exact),
+    row("PEXPIREAT <key> <at-millis> {|NX|XX|GT|LT|XX GT|XX LT}", 12, Exact),
+    row("{TTL|EXPIRETIME} <key>", 14, Seconds),
+    row("{PTTL|PEXPIRETIME} <key>", 14, Millis),
+    row("PERSIST <key>", 8, Exact),
+    row("RENAME <key> <key>", 10, Exact),
+    row("RENAMENX <key> <key>", 8, Exact),
+    row("COPY <key> <key> {|DB <db>} {|REPLACE}", 14, Exact),
+    row("MOVE <key> <db>", 8, Exact),
+    row("RANDOMKEY", 3, Nullness),
+    // Valkey embeds by the length of key and value together.
+    redis("OBJECT ENCODING <key>", 8, Exact),
+    row("OBJECT REFCOUNT <key>", 1, Nullness),
+    row("OBJECT IDLETIME <key>", 2, Nullness),
+    row("OBJECT FREQ <key>", 1, Exact),
+    row("OBJECT {NOSUCH|ENCODING}", 1, Exact),
+    redis("OBJECT HELP", 1, Exact),
+    row("KEYS <glob>", 10, Unordered),
+    row("SCAN 0 {|MATCH <glob>} {|COUNT <count>} {|TYPE string|TYPE hash}", 8, Compare::Scan),
+    redis("SCAN 0 TYPE nosuch", 1, Compare::Scan),
+    row("SCAN {junk|18446744073709551616|0x1}", 1, Kind),
+    row("SCAN 0 {MATCH|COUNT 0|COUNT x|COUNT -5|NOSUCH 1|TYPE}", 2, Kind),
+    row("DBSIZE", 4, Exact),
+    row("SELECT <db>", 8, Exact),
+    row("SWAPDB <db> <db>", 4, Exact),
+    row("FLUSHDB {|ASYNC|SYNC|NOSUCH}", 1, Exact),
+    row("FLUSHALL {|ASYNC|SYNC|NOSUCH}", 1, Exact),
+    // Connection
+    row("PING {|<value>}", 2, Exact),
+    row("ECHO <value>", 2, Exact),
+    row("CLIENT {GETNAME|SETNAME name|SETNAME <value>|NOSUCH|REPLY NOSUCH}", 2, Exact),
+    row("CLIENT ID", 1, Kind),
+    row("HELLO {|2|3|4|x|3 SETNAME n|3 SETNAME|3 AUTH default}", 2, Kind),
+    row("RESET", 1, Exact),
+    row("AUTH {secret|default secret|nobody secret}", 1, Exact),
+    valkey("CLIENT SETINFO {LIB-NAME|LIB-VER|NOSUCH} {name|<value>}", 1, Exact),
+    valkey("CLIENT {NO-TOUCH|NO-EVICT} {ON|OFF|NOSUCH}", 1, Exact),
+    // Server
+    row("TIME", 1, Kind),
+    row("LASTSAVE", 1, Kind),
+    row("COMMAND COUNT", 1, Kind),
+    // Redis 7.0 wants at least one argument of the command that is asked about.
+    valkey("COMMAND GETKEYS {SET <key> <value>|MSET <pair>+|COPY <key> <key>|PING|NOSUCH|GET}", 3, Exact),
+    row("CONFIG {GET nosuch|GET maxmemory-policy|NOSUCH|GET}", 1, Exact),
+    row("WAIT {0 1|0 0|x 0|0 x|0 -1}", 1, Exact),
+    row("{NOSUCH|nosuch|get|SET} <value> <value> <junk>", 2, Exact),
+    row("SLOWLOG {NOSUCH|GET x}", 1, Exact),
+    redis("CLIENT NO-EVICT {ON|OFF|NOSUCH}", 1, Exact),
+];

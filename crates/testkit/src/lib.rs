@@ -1,0 +1,25 @@
+//! What the tests and `cargo xtask stress` share: servers in temporary folders, a blocking client,
+//! seeded randomness, and the long-running checks (crashes, differences, scans).
+//!
+//! It knows servers only from outside, by their programs and the protocol, and so works against any
+//! Redis-compatible one. No crate of the product depends on it except for its own tests.
+
+pub mod client;
+pub mod crash;
+pub mod diff;
+pub mod proc;
+pub mod reply;
+pub mod rng;
+pub mod scan;
+pub mod server;
+pub mod tools;
+pub mod wait;
+
+pub use client::{Client, Protocol};
+pub use reply::Reply;
+pub use rng::Rng;
+pub use server::{Durability, Flavour, Server, Spec};
+
+/// What went wrong, for a person.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T = ()> = std::result::Result<T, Error>;

@@ -1,0 +1,213 @@
+//! What callers want written, on its way to the log thread.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread::{self, ThreadId},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    bounds::{LAZY_MS_MAX, QUEUE_BYTES_MAX},
+    error::WalError,
+    record::{HEADER_BYTES, record_bytes},
+    wal::Done,
+};
+
+pub(crate) struct Op {
+    pub(crate) group: u16,
+    pub(crate) what: What,
+    pub(crate) done: Done,
+}
+
+pub(crate) enum What {
+    Append {
+        ticket: u64,
+        /// The group's last entry when this was asked for.
+        follows: Option<u64>,
+        entries: Vec<(u64, Bytes)>,
+    },
+    Truncate(Option<u64>),
+    Purge {
+        index: u64,
+        meta: Bytes,
+    },
+    State(Bytes),
+    /// Refused by the caller's thread; answered in turn by the log thread.
+    Refused(WalError),
+}
+
+impl Op {
+    fn bytes(&self) -> u64 {
+        match &self.what {
+            What::Append { entries, .. } => entries.iter().map(|(_, entry)| record_bytes(entry.len())).sum(),
+            What::Purge { meta: blob, .. } | What::State(blob) => record_bytes(blob.len()),
+            What::Truncate(_) | What::Refused(_) => HEADER_BYTES as u64,
+        }
+    }
+}
+
+/// What the log thread gets at a time.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) ops: Vec<Op>,
+    /// The last lazily saved state of each group.
+    pub(crate) lazy: BTreeMap<u16, Bytes>,
+    pub(crate) bytes: u64,
+    pub(crate) closed: bool,
+}
+
+/// Whether the log thread waits and is to be woken.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Parked {
+    #[default]
+    No,
+    UntilAlarm,
+    Forever,
+}
+
+#[derive(Default)]
+struct State {
+    ops: Vec<Op>,
+    lazy: BTreeMap<u16, Bytes>,
+    closed: bool,
+    parked: Parked,
+    /// The thread that must never wait for itself.
+    consumer: Option<ThreadId>,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    work: Condvar,
+    space: Condvar,
+    /// Queued and not yet written.
+    bytes: AtomicU64,
+    depth: AtomicU64,
+}
+
+impl Queue {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    pub(crate) fn depth(&self) -> u64 {
+        self.depth.load(Relaxed)
+    }
+
+    /// Waits while too much is queued. Called before any lock is taken.
+    pub(crate) fn wait_for_space(&self) {
+        if self.bytes() <= QUEUE_BYTES_MAX {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.consumer == Some(thread::current().id()) {
+            return;
+        }
+        while self.bytes() > QUEUE_BYTES_MAX && !state.closed {
+            self.space.wait(&mut state);
+        }
+    }
+
+    /// Gives the op back if the log is closed.
+    pub(crate) fn push(&self, op: Op) -> Result<(), Op> {
+        let bytes = op.bytes();
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(op);
+        }
+        // A state of its own replaces one that was to be saved some time.
+        if matches!(op.what, What::State(_)) {
+            state.lazy.remove(&op.group);
+        }
+        state.ops.push(op);
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.depth.fetch_add(1, Relaxed);
+        self.wake(state);
+        Ok(())
+    }
+
+    /// Saved with the next batch, or within a second.
+    pub(crate) fn push_lazy(&self, group: u16, blob: Bytes) -> Result<(), WalError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(WalError::Closed);
+        }
+        state.lazy.insert(group, blob);
+        // It has to set an alarm; else it comes by anyway.
+        if state.parked == Parked::Forever {
+            self.wake(state);
+        }
+        Ok(())
+    }
+
+    fn wake(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+        let parked = std::mem::take(&mut state.parked);
+        drop(state);
+        if parked != Parked::No {
+            self.work.notify_one();
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        self.space.notify_all();
+        self.wake(state);
+    }
+
+    /// Waits until there is something to write or the alarm rings; sets the alarm if something was
+    /// saved lazily. `batch.ops` is empty, and its memory is reused.
+    pub(crate) fn take(&self, batch: &mut Batch, alarm: &mut Option<Instant>) {
+        let mut state = self.state.lock();
+        state.consumer.get_or_insert_with(|| thread::current().id());
+        while state.ops.is_empty() && !state.closed {
+            if alarm.is_none() && !state.lazy.is_empty() {
+                *alarm = Some(Instant::now() + Duration::from_millis(LAZY_MS_MAX));
+            }
+            match *alarm {
+                None => {
+                    state.parked = Parked::Forever;
+                    self.work.wait(&mut state);
+                }
+                Some(at) => {
+                    state.parked = Parked::UntilAlarm;
+                    if self.work.wait_until(&mut state, at).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        state.parked = Parked::No;
+        self.drain(&mut state, batch);
+    }
+
+    /// What is there now.
+    #[cfg(test)]
+    pub(crate) fn take_now(&self) -> Batch {
+        let mut batch = Batch::default();
+        self.drain(&mut self.state.lock(), &mut batch);
+        batch
+    }
+
+    fn drain(&self, state: &mut State, batch: &mut Batch) {
+        std::mem::swap(&mut state.ops, &mut batch.ops);
+        batch.lazy = std::mem::take(&mut state.lazy);
+        batch.bytes = batch.ops.iter().map(Op::bytes).sum();
+        batch.closed = state.closed;
+    }
+
+    /// So much of what was taken is written, or answered otherwise.
+    pub(crate) fn finished(&self, bytes: u64, ops: u64) {
+        self.depth.fetch_sub(ops, Relaxed);
+        let before = self.bytes.fetch_sub(bytes, Relaxed);
+        if before > QUEUE_BYTES_MAX {
+            // Under the lock, so that nobody is between looking and waiting.
+            let _state = self.state.lock();
+            self.space.notify_all();
+        }
+    }
+}

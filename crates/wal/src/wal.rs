@@ -1,0 +1,365 @@
+//! The log as its users see it, and its threads.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::{
+    Files, Options, Stats,
+    bounds::{BLOB_BYTES_MAX, LAZY_MS_MAX, PAYLOAD_BYTES_MAX},
+    error::WalError,
+    index::Index,
+    prep::Prep,
+    queue::{Batch, Op, Queue, What},
+    read,
+    record::HEADER_BYTES,
+    recovery,
+    stats::Counters,
+    writer::Writer,
+};
+
+/// Called once, on the log's thread: it must be quick and must not wait for the log.
+pub type Done = Box<dyn FnOnce(Result<(), WalError>) + Send>;
+
+/// What `open` found.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    pub groups: BTreeMap<u16, GroupState>,
+    /// Bytes of a torn tail, never acknowledged, that were dropped.
+    pub truncated_bytes: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupState {
+    /// The last saved state.
+    pub state: Option<Bytes>,
+    /// The last purge: its index and meta.
+    pub purged: Option<(u64, Bytes)>,
+    pub first_index: Option<u64>,
+    pub last_index: Option<u64>,
+}
+
+/// What the callers and the log thread share.
+pub(crate) struct Shared {
+    pub(crate) index: Mutex<Index>,
+    pub(crate) queue: Queue,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) poison: OnceLock<Arc<str>>,
+    next_ticket: AtomicU64,
+    /// Free for entries: in the active segment, and in those that the log thread holds ready.
+    active_room: AtomicU64,
+    reserved_room: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(index: Index, counters: Arc<Counters>) -> Self {
+        Self {
+            index: Mutex::new(index),
+            queue: Queue::default(),
+            counters,
+            poison: OnceLock::new(),
+            next_ticket: AtomicU64::new(1),
+            active_room: AtomicU64::new(0),
+            reserved_room: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn poisoned(&self) -> Option<WalError> {
+        self.poison.get().map(|reason| WalError::Poisoned(Arc::clone(reason)))
+    }
+
+    pub(crate) fn set_room(&self, active: u64, reserved: u64) {
+        self.active_room.store(active, Relaxed);
+        self.reserved_room.store(reserved, Relaxed);
+    }
+}
+
+/// A handle to the node's log. The log closes when the last one is dropped.
+#[derive(Clone)]
+pub struct Wal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    prep: Arc<Prep>,
+    dir: PathBuf,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Wal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wal").field("dir", &self.inner.dir).finish_non_exhaustive()
+    }
+}
+
+impl Wal {
+    /// Opens, or creates, the log in a directory that belongs to it alone.
+    pub fn open(files: Arc<dyn Files>, options: Options) -> Result<(Self, Recovered), WalError> {
+        let (wal, mut writer, recovered) = Self::open_still(files, &options)?;
+        let (shared, prep) = (Arc::clone(&wal.inner.shared), Arc::clone(&wal.inner.prep));
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
+            spawned.map_err(|error| WalError::io("starting the thread", name.as_ref(), error))
+        };
+        let mut threads = wal.inner.threads.lock();
+        threads.push(spawn("wal-0", Box::new(move || run(&shared, &mut writer)))?);
+        threads.push(spawn("wal-prep", Box::new(move || prep.run()))?);
+        drop(threads);
+        Ok((wal, recovered))
+    }
+
+    /// The log without its threads.
+    pub(crate) fn open_still(
+        files: Arc<dyn Files>,
+        options: &Options,
+    ) -> Result<(Self, Writer, Recovered), WalError> {
+        let found = recovery::recover(&*files, options)?;
+        let counters = Arc::new(Counters::default());
+        let groups = found.groups();
+        let prep = Arc::new(Prep::new(files, options, Arc::clone(&counters), found.start));
+        let shared = Arc::new(Shared::new(found.index, counters));
+        let fresh = found.position.is_none();
+        let position = match found.position {
+            Some(position) => position,
+            None => recovery::first_position(&prep, options)?,
+        };
+        let mut writer = Writer::new(
+            Arc::clone(&shared),
+            Arc::clone(&prep),
+            options.fsync,
+            found.ledgers,
+            found.segments,
+            position,
+        );
+        if fresh {
+            writer.start()?;
+        }
+        let threads = Mutex::default();
+        let inner = Inner { shared, prep, dir: options.dir.clone(), threads };
+        let recovered = Recovered { groups, truncated_bytes: found.truncated_bytes };
+        Ok((Self { inner: Arc::new(inner) }, writer, recovered))
+    }
+
+    /// Appends consecutive entries. The first index is the last one plus one, or anything above what is
+    /// purged if the group is empty. They are visible to `read` at once, before they are durable.
+    ///
+    /// After `WalError::Full` the entries are gone again, from memory too, and with them what was
+    /// appended behind them meanwhile.
+    pub fn append(&self, group: u16, entries: Vec<(u64, Bytes)>, done: Done) {
+        let shared = &self.inner.shared;
+        shared.queue.wait_for_space();
+        let largest = entries.iter().map(|(_, entry)| entry.len()).max().unwrap_or(0);
+        // Under the lock, so that the queue has the same order as the index.
+        let mut index = shared.index.lock();
+        let ticket = shared.next_ticket.fetch_add(1, Relaxed);
+        let checked =
+            too_large(largest, PAYLOAD_BYTES_MAX).and_then(|()| index.append(group, ticket, &entries));
+        let what = match checked {
+            Ok(follows) => What::Append { ticket, follows, entries },
+            Err(error) => What::Refused(error),
+        };
+        let pushed = shared.queue.push(Op { group, what, done });
+        drop(index);
+        refuse(pushed);
+    }
+
+    /// Drops the entries above `index`; all of them for `None`. If it fails with `WalError::Full`, it is
+    /// written later, before anything else of the group.
+    pub fn truncate_after(&self, group: u16, index: Option<u64>, done: Done) {
+        let shared = &self.inner.shared;
+        let mut entries = shared.index.lock();
+        entries.truncate(group, index);
+        let pushed = shared.queue.push(Op { group, what: What::Truncate(index), done });
+        drop(entries);
+        refuse(pushed);
+    }
+
+    /// The entries up to `index` are no longer needed. `meta` comes back after a restart. Segments that
+    /// no group needs are recycled. `WalError::Full` means what it means to `truncate_after`.
+    pub fn purge(&self, group: u16, index: u64, meta: Bytes, done: Done) {
+        let shared = &self.inner.shared;
+        let mut entries = shared.index.lock();
+        let what = match too_large(meta.len(), BLOB_BYTES_MAX) {
+            Ok(()) => {
+                entries.purge(group, index);
+                What::Purge { index, meta }
+            }
+            Err(error) => What::Refused(error),
+        };
+        let pushed = shared.queue.push(Op { group, what, done });
+        drop(entries);
+        refuse(pushed);
+    }
+
+    /// Saves a small blob, of which the last one counts. If it need not be durable, it is written with
+    /// the next batch or within a second, and `done` is called at once, by the caller's thread.
+    pub fn save_state(&self, group: u16, state: Bytes, durable: bool, done: Done) {
+        let shared = &self.inner.shared;
+        let checked = too_large(state.len(), BLOB_BYTES_MAX);
+        if durable {
+            let what = checked.map_or_else(What::Refused, |()| What::State(state));
+            refuse(shared.queue.push(Op { group, what, done }));
+        } else {
+            let checked = checked.and_then(|()| shared.poisoned().map_or(Ok(()), Err));
+            done(checked.and_then(|()| shared.queue.push_lazy(group, state)));
+        }
+    }
+
+    /// Consecutive entries from exactly `from` on, up to `to_exclusive`: at least one if it is there,
+    /// then as many as `max_bytes` allows. Nothing if `from` is purged or not yet written.
+    pub fn read(
+        &self,
+        group: u16,
+        from: u64,
+        to_exclusive: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<(u64, Bytes)>, WalError> {
+        if let Some(error) = self.inner.shared.poisoned() {
+            return Err(error);
+        }
+        read::read(&self.inner.shared, &self.inner.dir, group, (from, to_exclusive), max_bytes)
+    }
+
+    /// The first and the last entry of a group.
+    pub fn bounds(&self, group: u16) -> Option<(u64, u64)> {
+        self.inner.shared.index.lock().bounds(group)
+    }
+
+    /// Bytes of a group's entries in the log: the owner purges by this.
+    pub fn group_bytes(&self, group: u16) -> u64 {
+        self.inner.shared.index.lock().live_bytes(group)
+    }
+
+    /// Size of all of the log's files, spare ones included.
+    pub fn disk_bytes(&self) -> u64 {
+        self.inner.prep.disk_bytes()
+    }
+
+    /// The groups whose entries keep the oldest segment from being recycled, and up to which index
+    /// each must be purged to free it. Empty if there is only one segment.
+    pub fn oldest_pins(&self) -> Vec<(u16, u64)> {
+        let index = self.inner.shared.index.lock();
+        match index.files.first_key_value() {
+            Some((&oldest, _)) if index.files.len() > 1 => index.pins(oldest),
+            _ => Vec::new(),
+        }
+    }
+
+    /// False while there is no space for another segment and an append of `bytes` might need one. Asking
+    /// makes the log try again, about once a second.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        let Inner { shared, prep, .. } = &*self.inner;
+        if !prep.is_full() {
+            return true;
+        }
+        // A record does not span segments: what is left of the active one may go unused.
+        let needed = shared.queue.bytes() + bytes + HEADER_BYTES as u64 + BLOB_BYTES_MAX as u64;
+        let ahead = shared.reserved_room.load(Relaxed) + prep.ready_bytes();
+        let room = shared.active_room.load(Relaxed).max(ahead / 8 * 7);
+        prep.retry_if_due();
+        needed <= room
+    }
+
+    pub fn stats(&self) -> Stats {
+        let shared = &self.inner.shared;
+        Stats {
+            queue_depth: shared.queue.depth(),
+            queue_bytes: shared.queue.bytes(),
+            segments: shared.index.lock().files.len() as u64,
+            poisoned: shared.poison.get().map(ToString::to_string),
+            ..shared.counters.read()
+        }
+    }
+
+    /// Writes what is queued, syncs, and stops the threads. Later calls fail with `WalError::Closed`.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    #[cfg(test)]
+    pub(crate) fn prep(&self) -> &Prep {
+        &self.inner.prep
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.shared.queue.close();
+        self.prep.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // A callback may hold the last handle: the log's thread cannot wait for itself.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the log has panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn too_large(bytes: usize, max: usize) -> Result<(), WalError> {
+    if bytes > max { Err(WalError::TooLarge { bytes }) } else { Ok(()) }
+}
+
+/// Answers what a closed queue did not take.
+fn refuse(pushed: Result<(), Op>) {
+    if let Err(op) = pushed {
+        (op.done)(Err(WalError::Closed));
+    }
+}
+
+/// The log thread. Should it panic, by a callback's fault or ours, nobody must wait for it for ever.
+fn run(shared: &Shared, writer: &mut Writer) {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| run_until_closed(shared, writer)));
+    if outcome.is_err() {
+        shared.poison.get_or_init(|| "the log's thread has panicked".into());
+        shared.queue.close();
+        let mut batch = Batch::default();
+        shared.queue.take(&mut batch, &mut None);
+        for op in batch.ops {
+            (op.done)(shared.poisoned().map_or(Ok(()), Err));
+        }
+    }
+}
+
+fn run_until_closed(shared: &Shared, writer: &mut Writer) {
+    let mut batch = Batch::default();
+    let mut alarm: Option<Instant> = None;
+    loop {
+        shared.queue.take(&mut batch, &mut alarm);
+        let due = alarm.is_some_and(|at| at <= Instant::now());
+        writer.process(&mut batch, due);
+        if batch.closed {
+            return;
+        }
+        if due {
+            alarm = None;
+        }
+        if alarm.is_none() && writer.wants_alarm() {
+            alarm = Some(Instant::now() + Duration::from_millis(LAZY_MS_MAX));
+        }
+    }
+}

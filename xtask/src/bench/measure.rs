@@ -1,0 +1,134 @@
+//! One measurement: a scenario against a server.
+
+use crate::Result;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use testkit::{Server, tools};
+
+/// What redis-benchmark is told. More rows here are more rows in the report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scenario {
+    /// redis-benchmark's name of the test.
+    pub(super) test: &'static str,
+    pub(super) clients: u32,
+    pub(super) pipeline: u32,
+}
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario { test: "set", clients: 50, pipeline: 1 },
+    Scenario { test: "get", clients: 50, pipeline: 1 },
+    Scenario { test: "incr", clients: 50, pipeline: 1 },
+    Scenario { test: "set", clients: 50, pipeline: 16 },
+    Scenario { test: "get", clients: 50, pipeline: 16 },
+    Scenario { test: "incr", clients: 50, pipeline: 16 },
+    Scenario { test: "set", clients: 1, pipeline: 1 },
+];
+
+pub(super) const KEYS: u32 = 100_000;
+pub(super) const VALUE_BYTES: usize = 64;
+
+impl Scenario {
+    pub(super) fn name(&self) -> String {
+        let command = self.test.to_uppercase();
+        let clients = if self.clients == 1 { ", one connection".to_owned() } else { String::new() };
+        format!("{command} P={}{clients}", self.pipeline)
+    }
+
+    pub(super) fn args(&self, port: &str, requests: &str) -> Vec<String> {
+        let text = format!(
+            "-h 127.0.0.1 -p {port} -c {} -P {} -n {requests} -r {KEYS} -d {VALUE_BYTES} -t {} --precision 3 --csv",
+            self.clients, self.pipeline, self.test
+        );
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    /// Enough requests to see about how fast a server is, without taking long.
+    pub(super) fn warm_up_requests(&self) -> u64 {
+        u64::from(self.pipeline) * if self.clients == 1 { 500 } else { 10_000 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Measure {
+    pub(super) per_second: f64,
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+    pub(super) cpu_us: f64,
+}
+
+pub(super) fn measure(server: &Server, scenario: Scenario, requests: u64) -> Result<Measure> {
+    settle(server)?;
+    let before = server.cpu_time()?;
+    let args = scenario.args(&server.addr().port().to_string(), &requests.to_string());
+    let output = Command::new(tools::need("redis-benchmark")?).args(&args).output()?;
+    // Work that was put off belongs to the requests that caused it.
+    settle(server)?;
+    let cpu = server.cpu_time()?.saturating_sub(before);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let Some(mut measure) = parse(&text).filter(|_| output.status.success()) else {
+        return Err(format!("redis-benchmark {}: {}\n{text}{errors}", args.join(" "), output.status).into());
+    };
+    measure.cpu_us = cpu.as_secs_f64() * 1e6 / requests as f64;
+    Ok(measure)
+}
+
+/// The last line of redis-benchmark's CSV: test, rps, then latencies avg, min, p50, p95, p99, max.
+fn parse(csv: &str) -> Option<Measure> {
+    let line = csv.lines().rfind(|line| line.starts_with('"'))?;
+    let fields: Vec<f64> =
+        line.split(',').skip(1).map_while(|field| field.trim().trim_matches('"').parse().ok()).collect();
+    let field = |index: usize| fields.get(index).copied();
+    Some(Measure { per_second: field(0)?, p50_ms: field(3)?, p99_ms: field(5)?, cpu_us: 0.0 })
+}
+
+/// Waits until a server does next to nothing.
+fn settle(server: &Server) -> Result {
+    const WINDOW: Duration = Duration::from_millis(200);
+    const IDLE: Duration = Duration::from_millis(10);
+    const LIMIT: Duration = Duration::from_secs(5);
+    let start = Instant::now();
+    let mut last = server.cpu_time()?;
+    loop {
+        std::thread::sleep(WINDOW);
+        let now = server.cpu_time()?;
+        if now.saturating_sub(last) <= IDLE || start.elapsed() > LIMIT {
+            return Ok(());
+        }
+        last = now;
+    }
+}
+
+/// The middle of some numbers; 0 if there are none.
+pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    match (numbers.len() % 2, numbers.get(middle), numbers.get(middle.wrapping_sub(1))) {
+        (1, Some(&upper), _) => upper,
+        (0, Some(&upper), Some(&lower)) => f64::midpoint(lower, upper),
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_benchmark_s_csv_is_understood() {
+        let csv = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\",\
+                   \"p99_latency_ms\",\"max_latency_ms\"\n\
+                   \"SET\",\"50000.5\",\"0.5\",\"0.1\",\"0.4\",\"0.8\",\"1.2\",\"3.0\"\n";
+        let measure = parse(csv).unwrap();
+        assert_eq!((measure.per_second, measure.p50_ms, measure.p99_ms), (50000.5, 0.4, 1.2));
+        assert!(parse("WARNING: no connection").is_none());
+        assert!(parse("\"test\",\"rps\"\n").is_none());
+    }
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(vec![]), 0.0);
+    }
+}

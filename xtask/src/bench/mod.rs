@@ -1,0 +1,58 @@
+//! `bench`: how fast it is, beside its peers and by itself.
+
+mod measure;
+mod peers;
+mod report;
+
+use crate::args::Args;
+use crate::cargo::{cargo, succeed};
+use crate::{Result, cargo as build};
+use std::path::PathBuf;
+
+pub(crate) const HELP: &str = "\
+Usage: cargo xtask bench peers [OPTIONS]
+       cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
+
+peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
+        values, 100,000 keys, everything fsynced before it is acknowledged. The servers are measured
+        one at a time, in an order that changes from round to round; ratios are medians of the rounds'
+        ratios. CPU time counts what a server does after the load as well, until it is idle. The
+        result is printed and written to docs/benchmarks.md. Leave the machine alone meanwhile.
+
+  --rounds N         how often everything is measured (default 5)
+  --quick            one short round, to see that it works; writes no file
+  --only WORD        only scenarios whose name has WORD in it, as in `--only 'SET P=1'`; writes no file
+  --bulkhead PATH    this server instead of the one built from here (another name: writes no file)
+  --out FILE         write there instead
+
+micro   runs the crates' own benchmarks (`cargo bench`).
+";
+
+pub(crate) fn command(mut args: Args) -> Result {
+    match args.word().as_deref() {
+        Some("peers") => peers_command(args),
+        Some("micro") => micro(args),
+        _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
+    }
+}
+
+fn micro(args: Args) -> Result {
+    succeed(cargo().args(["bench", "--locked", "--workspace", "--benches", "--"]).args(args.into_all()))
+}
+
+fn peers_command(mut args: Args) -> Result {
+    let quick = args.flag("--quick");
+    let rounds = args.option("--rounds")?.unwrap_or(if quick { 1 } else { 5 });
+    let only: Option<String> = args.option("--only")?;
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    let out: Option<PathBuf> = args.option("--out")?;
+    args.finish()?;
+    let is_ours = program.is_none();
+    let program = match program {
+        Some(path) => std::fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?,
+        None => build::release_server()?,
+    };
+    let is_whole = !quick && only.is_none() && is_ours;
+    let out = out.or_else(|| is_whole.then(|| build::root().join("docs/benchmarks.md")));
+    peers::run(&peers::Plan { program, rounds, seconds: if quick { 0.4 } else { 2.5 }, only, out })
+}

@@ -1,1 +1,11 @@
-//! One binary.
+//! What a user sees, tested on the real program: one binary, so that it is linked once.
+//!
+//! `cargo xtask test` builds the server and brings the peers that these tests compare with. With
+//! `BULKHEAD_BIN=/usr/bin/redis-server` they run against Redis, to see that the tests are right.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // all of it is test code
+
+mod clients;
+mod crash;
+mod differential;
+mod durability;
+mod scan;

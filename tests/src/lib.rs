@@ -1,1 +1,1 @@
-//! Integration tests live in main.rs.
+//! Nothing: a package must have a library or a program. The tests are in `main.rs`.

@@ -72,12 +72,17 @@ pub(crate) fn run(args: Args) -> Result {
 
 pub(crate) fn test(args: Args) -> Result {
     let path = install::everything()?;
-    // The servers under test are other packages' binaries: nextest alone would not build them.
-    succeed(cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
+    let args = args.into_all();
+    let is_part = args.iter().any(|arg| arg == "-p" || arg == "--package" || arg.starts_with("--package="));
+    // The server under test is another package's binary: nextest alone would not build it.
+    if !is_part {
+        succeed(cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
+    } else if args.iter().any(|arg| arg.contains("integration")) {
+        succeed(cargo().args(["build", "--locked", "--package", "bulkhead"]))?;
+    }
     let mut command = cargo();
     command.args(["nextest", "run", "--locked"]);
-    let args = args.into_all();
-    if !args.iter().any(|arg| arg == "-p" || arg == "--package" || arg.starts_with("--package=")) {
+    if !is_part {
         command.arg("--workspace");
     }
     command.env("PATH", path).env("BULKHEAD_TOOLS", testkit::tools::dir());

@@ -27,8 +27,7 @@ impl Error {
     pub const OUT_OF_RANGE: Self = Self::line("ERR index out of range");
     pub const DB_RANGE: Self = Self::line("ERR DB index is out of range");
     pub const SAME_OBJECT: Self = Self::line("ERR source and destination objects are the same");
-    pub const TOO_LONG: Self =
-        Self::line("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    pub const TOO_LONG: Self = Self::line("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
     pub const fn line(line: &'static str) -> Self {
         Self::Line(Cow::Borrowed(line))

@@ -45,10 +45,17 @@ pub struct Keys {
 pub enum KeySpec {
     None,
     /// First, last (negative: from the end) and step, as COMMAND shows them.
-    Range { first: u32, last: i32, step: u32 },
+    Range {
+        first: u32,
+        last: i32,
+        step: u32,
+    },
     /// A number of keys at `at`, the keys behind it; with `extra` a key at that place before it
     /// (the destination).
-    Counted { at: u32, extra: Option<u32> },
+    Counted {
+        at: u32,
+        extra: Option<u32>,
+    },
 }
 
 /// What a command does with a key: a set of [`access`] flags.
@@ -242,6 +249,8 @@ pub mod flags {
     pub const FANOUT: Flags = Flags(1 << 28);
     /// Not shown: only holds subcommands, which have rows of their own.
     pub const CONTAINER: Flags = Flags(1 << 29);
+    /// Not shown: of the ACL category `connection`, whatever its group.
+    pub const CONNECTION: Flags = Flags(1 << 30);
 
     /// Redis' names of the flags that COMMAND shows.
     pub const SHOWN: &[(Flags, &str)] = &[
@@ -308,7 +317,14 @@ pub struct Command<R = Run> {
 }
 
 impl<R> Command<R> {
-    pub const fn new(name: &'static str, arity: Arity, keys: Keys, flags: &[Flags], run: R, docs: Docs) -> Self {
+    pub const fn new(
+        name: &'static str,
+        arity: Arity,
+        keys: Keys,
+        flags: &[Flags],
+        run: R,
+        docs: Docs,
+    ) -> Self {
         let mut bits = 0;
         let mut at = 0;
         while at < flags.len() {
@@ -323,7 +339,12 @@ impl<R> Command<R> {
         self
     }
 
-    pub const fn docs(mut self, since: &'static str, complexity: &'static str, summary: &'static str) -> Self {
+    pub const fn docs(
+        mut self,
+        since: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+    ) -> Self {
         self.docs = Docs { summary, since, group: self.docs.group, complexity };
         self
     }
@@ -347,7 +368,9 @@ impl<R> Command<R> {
     pub fn categories(&self) -> Vec<&'static str> {
         let group = self.docs.group;
         let family = match group {
-            "list" | "set" | "hash" | "string" | "bitmap" | "hyperloglog" | "geo" | "stream" | "pubsub" => group,
+            "list" | "set" | "hash" | "string" | "bitmap" | "hyperloglog" | "geo" | "stream" | "pubsub" => {
+                group
+            }
             "sorted-set" => "sortedset",
             _ => "",
         };
@@ -373,7 +396,7 @@ impl<R> Command<R> {
             (!fast, "@slow"),
             (has(flags::BLOCKING), "@blocking"),
             (has(flags::ADMIN) || has(flags::DANGEROUS), "@dangerous"),
-            (group == "connection" && !container, "@connection"),
+            ((group == "connection" && !container) || has(flags::CONNECTION), "@connection"),
             (group == "transactions", "@transaction"),
             (group == "scripting" && !container, "@scripting"),
         ];

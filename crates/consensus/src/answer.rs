@@ -36,7 +36,7 @@ impl Group {
 }
 
 async fn answer(core: &GroupCore, request: Bytes) -> Result<Bytes, TransportError> {
-    let raft = core.raft();
+    let raft = &core.raft;
     let (kind, reader) = codec::kind(&request).map_err(error)?;
     match kind {
         Kind::Append => {
@@ -122,7 +122,7 @@ fn append_stream(core: &Arc<GroupCore>, requests: Frames) -> Answers {
     let answers = {
         // openraft spawns a task that reads the input: it belongs on the group's own thread.
         let _on_runtime = core.runtime.enter();
-        core.raft().stream_append(input)
+        core.raft.stream_append(input)
     };
     let answers = answers.map(|answer| match answer {
         Ok(answer) => Ok(codec::encode_stream_answer(&answer)),
@@ -167,7 +167,7 @@ async fn receive_snapshot(
     let receiving = receiving.map_err(|_| error("another snapshot is being received"))?;
     let image = receive_image(core, &head, requests).await?;
     let meta = SnapshotMeta { last_log_id: Some(head.at), last_membership };
-    let (raft, vote, spool) = (core.raft(), head.vote, core.spool.clone());
+    let (raft, vote, spool) = (core.raft.clone(), head.vote, core.spool.clone());
     // Once begun, it is installed whether or not the connection lasts.
     let install = core.runtime.spawn(async move {
         let answer = raft.install_full_snapshot(vote, Snapshot { meta, snapshot: Some(image) }).await;

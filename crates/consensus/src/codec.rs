@@ -468,3 +468,7 @@ pub(crate) fn encode_vote(vote: &Vote) -> Bytes {
 pub(crate) fn decode_vote(bytes: &[u8]) -> Result<Vote> {
     decode_state(bytes)
 }
+
+#[cfg(test)]
+#[path = "tests/codec.rs"]
+mod tests;

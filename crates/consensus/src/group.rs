@@ -15,7 +15,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::impls::BasicNode;
 use openraft::{ChangeMembers, ReadPolicy, ServerState};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -29,7 +29,6 @@ use crate::role::RoleKeeper;
 use crate::spool::Spool;
 use crate::state::StateMachine;
 use crate::submit::Pending;
-use crate::supervisor::Recipe;
 
 /// Proposals in flight in a group. The server keeps one batch in flight, so this is only reached
 /// by a mistake; it stays below openraft's channel, which then never fills.
@@ -56,7 +55,7 @@ pub(crate) struct GroupCore {
     pub(crate) group: u16,
     pub(crate) node_id: u64,
     pub(crate) runtime: Handle,
-    pub(crate) raft: RwLock<Raft>,
+    pub(crate) raft: Raft,
     pub(crate) role: Arc<RoleKeeper>,
     pub(crate) log: LogStore,
     pub(crate) state: StateMachine,
@@ -75,7 +74,6 @@ pub(crate) struct GroupCore {
     pub(crate) backlog_bytes_max: u64,
     pub(crate) backlog_entries_max: u64,
     pub(crate) purge: PurgeAsked,
-    pub(crate) recipe: Recipe,
     pub(crate) keep_bytes: u64,
     confirming: Mutex<Confirming>,
 }
@@ -107,7 +105,6 @@ pub(crate) struct GroupParts {
     pub(crate) wal: Wal,
     pub(crate) spool: Arc<Spool>,
     pub(crate) lease: Duration,
-    pub(crate) recipe: Recipe,
     pub(crate) keep_bytes: u64,
     pub(crate) backlog_bytes_max: u64,
     pub(crate) backlog_entries_max: u64,
@@ -119,7 +116,7 @@ impl GroupCore {
             group: parts.group,
             node_id: parts.node_id,
             runtime: parts.runtime,
-            raft: RwLock::new(parts.raft),
+            raft: parts.raft,
             role: parts.role,
             log: parts.log,
             state: parts.state,
@@ -131,17 +128,12 @@ impl GroupCore {
             closing: AtomicBool::new(false),
             votes_from: Mutex::new(Instant::now()),
             lease: parts.lease,
-            recipe: parts.recipe,
             keep_bytes: parts.keep_bytes,
             backlog_bytes_max: parts.backlog_bytes_max,
             backlog_entries_max: parts.backlog_entries_max,
             purge: PurgeAsked::default(),
             confirming: Mutex::default(),
         }
-    }
-
-    pub(crate) fn raft(&self) -> Raft {
-        self.raft.read().clone()
     }
 
     /// Whether `bytes` more may come into this group's log; if not, why.
@@ -174,7 +166,7 @@ impl Group {
     /// when the group exists. Founding the same group on several nodes is fine if they name the
     /// same members. Blocks; not for raft threads.
     pub fn bootstrap(&self, members: BTreeMap<u64, String>) -> Result<(), ChangeError> {
-        let raft = self.0.raft();
+        let raft = self.0.raft.clone();
         self.block(async move {
             let members: BTreeMap<u64, BasicNode> =
                 members.into_iter().map(|(id, addr)| (id, BasicNode { addr })).collect();
@@ -192,8 +184,7 @@ impl Group {
             return done.failed(NotCommitted::Refused(why));
         }
         let pending = Pending::new(done, core.counters.clone());
-        let raft = core.raft.read();
-        let request = raft.write(Payload(payload)).responder(Reply::new(pending)).with_leader(term);
+        let request = core.raft.write(Payload(payload)).responder(Reply::new(pending)).with_leader(term);
         // The channel to the core has room for everything that may be in flight, so one poll sends
         // it; and if not, the dropped request answers for itself.
         let sending = pin!(tokio::task::unconstrained(request.into_future()));
@@ -237,7 +228,7 @@ impl Group {
     }
 
     pub fn add_learner(&self, node: u64, address: String) -> Result<(), ChangeError> {
-        let raft = self.0.raft();
+        let raft = self.0.raft.clone();
         self.block(async move {
             let added = raft.add_learner(node, BasicNode { addr: address }, false).await;
             added.map(|_| ()).map_err(|error| ChangeError::Refused(error.to_string()))
@@ -248,7 +239,7 @@ impl Group {
     /// learners if `keep_learners`. Returns when the change is committed. Blocks; not for raft
     /// threads.
     pub fn change_membership(&self, voters: BTreeSet<u64>, keep_learners: bool) -> Result<(), ChangeError> {
-        let raft = self.0.raft();
+        let raft = self.0.raft.clone();
         self.block(async move {
             let changed = raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), keep_learners).await;
             changed.map(|_| ()).map_err(|error| ChangeError::Refused(error.to_string()))
@@ -258,7 +249,7 @@ impl Group {
     /// Hands leadership over to a voter. From now on this node has no lease and takes no proposals;
     /// whether the other takes over is seen in the metrics.
     pub fn transfer_leader(&self, to: u64) -> Result<(), ChangeError> {
-        let raft = self.0.raft();
+        let raft = self.0.raft.clone();
         self.0.role.hands_over();
         self.block(async move {
             let sent = raft.trigger().transfer_leader(to).await;
@@ -268,7 +259,7 @@ impl Group {
 
     /// Starts an election on this node.
     pub fn trigger_election(&self) -> Result<(), ChangeError> {
-        let raft = self.0.raft();
+        let raft = self.0.raft.clone();
         self.block(async move {
             raft.trigger().elect(false).await.map_err(|error| ChangeError::Refused(error.to_string()))
         })?
@@ -288,7 +279,7 @@ impl Group {
 
     pub fn metrics(&self) -> GroupMetrics {
         let core = &*self.0;
-        let raft = core.raft.read().metrics();
+        let raft = core.raft.metrics();
         let seen = raft.borrow_watched();
         let role = match seen.state {
             ServerState::Learner => Role::Learner,
@@ -322,7 +313,6 @@ impl Group {
             snapshots_sent: load(&core.counters.snapshots_sent),
             snapshots_installed: load(&core.counters.snapshots_installed),
             purges: load(&core.counters.purges),
-            restarts: load(&core.counters.restarts),
             commit_latency: core.counters.latency(),
             failure,
         }
@@ -352,7 +342,7 @@ async fn confirm_rounds(core: &GroupCore) {
             }
             std::mem::take(&mut confirming.waiting)
         };
-        let confirmed = core.raft().ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok();
+        let confirmed = core.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok();
         for done in waiting {
             done(confirmed);
         }

@@ -20,6 +20,7 @@ mod spool;
 mod state;
 mod submit;
 mod supervisor;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -3,6 +3,9 @@
 //! The committed position is not saved: after a restart it is learned anew, by election or from
 //! the leader. Saving it would only have openraft apply the log before anybody is asked, in chunks
 //! that have no bound in bytes.
+//!
+//! A full disk is no failure. openraft would take it for one and stop for good, so entries that do
+//! not fit are held, in memory and in order, until they do; meanwhile nothing new is admitted.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -10,6 +13,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -21,77 +25,39 @@ use tokio::sync::{Notify, oneshot};
 use wal::{Wal, WalError};
 
 use crate::codec;
-use crate::config::{Entry, EntryBody, LogId, Types, Vote};
+use crate::config::{Entry, EntryBody, LogId, Payload, Types, Vote};
 use crate::role::RoleKeeper;
+use crate::tail::{Backlog, Tail, size};
 
 /// What one message to a follower carries at most, beyond its first entry.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// What is read from the WAL in one go while entries are applied.
 const READ_BYTES_MAX: usize = 1 << 20;
-/// What an entry costs in memory beside its payload, roughly.
-const ENTRY_OVERHEAD: u64 = 64;
+/// How often a full disk is tried again.
+const FULL_EVERY: Duration = Duration::from_millis(250);
 
-/// How the log fails: a full disk passes, anything else does not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    DiskFull,
-    Broken(String),
-}
-
-#[derive(Default)]
 struct Inner {
     vote: Option<Vote>,
     purged: Option<LogId>,
     last: Option<LogId>,
-    /// The newest entries, without a gap up to `last`; they share memory with what the WAL caches.
-    tail: VecDeque<Entry>,
-    tail_bytes: u64,
-    failure: Option<Failure>,
+    /// Shares memory with what the WAL caches.
+    tail: Tail,
     backlog: Backlog,
+    failure: Option<String>,
+    /// Appends that the WAL had no room for, in order.
+    held: VecDeque<Append>,
 }
 
-/// What was appended here and not handed to the machine yet.
-#[derive(Default)]
-struct Backlog {
-    /// The index of the first of `sizes`.
-    first: u64,
-    sizes: VecDeque<u64>,
-    bytes: u64,
-}
-
-impl Backlog {
-    fn push(&mut self, index: u64, bytes: u64) {
-        if self.sizes.is_empty() {
-            self.first = index;
-        }
-        self.sizes.push_back(bytes);
-        self.bytes += bytes;
-    }
-
-    fn handed(&mut self, index: u64) {
-        while self.first <= index
-            && let Some(bytes) = self.sizes.pop_front()
-        {
-            self.bytes -= bytes;
-            self.first += 1;
-        }
-    }
-
-    fn truncate(&mut self, after: Option<u64>) {
-        let keep = after.map_or(0, |after| after.saturating_add(1)).saturating_sub(self.first);
-        while self.sizes.len() as u64 > keep
-            && let Some(bytes) = self.sizes.pop_back()
-        {
-            self.bytes -= bytes;
-        }
-    }
+/// One append on its way to the WAL.
+struct Append {
+    records: Vec<(LogId, Bytes)>,
+    callback: IOFlushed<Types>,
 }
 
 pub(crate) struct LogShared {
     group: u16,
     wal: Wal,
     role: Arc<RoleKeeper>,
-    tail_bytes_max: u64,
     inner: Mutex<Inner>,
     /// While openraft recovers, entries are read without their payloads: it looks at their ids and
     /// at memberships only, but asks for 64 at a time, however large.
@@ -103,8 +69,10 @@ pub(crate) struct LogShared {
     since_purge: AtomicU64,
     purge_after: u64,
     pub(crate) purge_wanted: Notify,
-    /// The log has failed in a way that openraft does not see by itself.
+    /// The log has failed, in a way that openraft may not see by itself.
     pub(crate) failed: Notify,
+    /// Something is held because the disk is full.
+    holds: Notify,
 }
 
 #[derive(Clone)]
@@ -120,13 +88,6 @@ fn io_error(error: WalError) -> io::Error {
     io::Error::other(error)
 }
 
-fn size(entry: &Entry) -> u64 {
-    match &entry.payload {
-        EntryBody::Normal(payload) => payload.0.len() as u64 + ENTRY_OVERHEAD,
-        _ => ENTRY_OVERHEAD,
-    }
-}
-
 impl LogStore {
     pub(crate) fn open(
         wal: Wal,
@@ -134,7 +95,15 @@ impl LogStore {
         role: Arc<RoleKeeper>,
         options: &LogOptions,
     ) -> io::Result<Self> {
-        let mut inner = Inner::default();
+        let mut inner = Inner {
+            vote: None,
+            purged: None,
+            last: None,
+            tail: Tail::new(options.tail_bytes_max),
+            backlog: Backlog::default(),
+            failure: None,
+            held: VecDeque::new(),
+        };
         if let Some(state) = state {
             let vote = state.state.as_ref().map(|bytes| codec::decode_state(bytes)).transpose();
             inner.vote = vote.map_err(|e| codec::invalid("the vote", e))?;
@@ -154,7 +123,6 @@ impl LogStore {
             group: options.group,
             wal,
             role,
-            tail_bytes_max: options.tail_bytes_max,
             inner: Mutex::new(inner),
             recovering: AtomicBool::new(true),
             backlog_bytes: AtomicU64::new(0),
@@ -163,35 +131,17 @@ impl LogStore {
             purge_after: options.purge_after,
             purge_wanted: Notify::new(),
             failed: Notify::new(),
+            holds: Notify::new(),
         })))
     }
 
-    pub(crate) fn recovering(&self, recovering: bool) {
-        self.0.recovering.store(recovering, Ordering::Release);
+    /// openraft has recovered: from now on entries are read whole.
+    pub(crate) fn recovered(&self) {
+        self.0.recovering.store(false, Ordering::Release);
     }
 
-    pub(crate) fn failure(&self) -> Option<Failure> {
+    pub(crate) fn failure(&self) -> Option<String> {
         self.0.inner.lock().failure.clone()
-    }
-
-    /// Forgets a failure, and what is not in the WAL because of it: the core starts anew.
-    pub(crate) fn restart(&self) -> io::Result<()> {
-        let mut inner = self.0.inner.lock();
-        inner.failure = None;
-        inner.tail.clear();
-        inner.tail_bytes = 0;
-        inner.backlog = Backlog::default();
-        self.0.show_backlog(&inner);
-        inner.last = inner.purged;
-        if let Some((_, last)) = self.0.wal.bounds(self.0.group) {
-            let found = self.0.wal.read(self.0.group, last, last + 1, 1).map_err(io_error)?;
-            if let Some((index, bytes)) = found.first() {
-                let entry = codec::decode_entry_outline(*index, bytes);
-                inner.last = Some(entry.map_err(|e| codec::invalid("the last entry", e))?.log_id);
-            }
-        }
-        self.recovering(true);
-        Ok(())
     }
 
     /// The machine is about to hold everything up to `at`, which is committed: what stands against
@@ -243,11 +193,68 @@ impl LogStore {
 
     fn done(&self, what: &'static str) -> wal::Done {
         let shared = self.0.clone();
-        Box::new(move |result| {
-            if let Err(error) = result {
-                shared.fail(what, &error);
-            }
+        Box::new(move |result| match result {
+            // The WAL does it by itself when there is room, before anything else of the group.
+            Ok(()) | Err(WalError::Full) => {}
+            Err(error) => shared.fail(what, &error),
         })
+    }
+
+    /// Gives an append to the WAL, or holds it behind those that wait for room.
+    fn write(&self, append: Append) {
+        {
+            let mut inner = self.0.inner.lock();
+            if !inner.held.is_empty() {
+                inner.held.push_back(append);
+                return;
+            }
+        }
+        let records = append.records.iter().map(|(id, bytes)| (id.index, bytes.clone())).collect();
+        let shared = self.0.clone();
+        let done: wal::Done = Box::new(move |result| shared.written(append, result));
+        self.0.wal.append(self.0.group, records, done);
+    }
+
+    /// Gives what is held to the WAL when there is room again, until the node stops. Runs on the
+    /// thread that appends, so that nothing comes in between.
+    pub(crate) async fn write_what_is_held(self) {
+        loop {
+            self.0.holds.notified().await;
+            while let Some(bytes) = self.held_bytes() {
+                tokio::time::sleep(FULL_EVERY).await;
+                if self.0.wal.has_room(bytes) {
+                    self.write_held();
+                }
+            }
+        }
+    }
+
+    async fn try_save_vote(&self, vote: &Vote) -> Result<(), WalError> {
+        let (tx, rx) = oneshot::channel();
+        let done: wal::Done = Box::new(move |result| {
+            let _ = tx.send(result);
+        });
+        self.0.wal.save_state(self.0.group, codec::encode_state(vote), true, done);
+        rx.await.unwrap_or(Err(WalError::Closed))
+    }
+
+    fn held_bytes(&self) -> Option<u64> {
+        let inner = self.0.inner.lock();
+        let records = inner.held.iter().flat_map(|append| &append.records);
+        (!inner.held.is_empty()).then(|| records.map(|(_, bytes)| bytes.len() as u64).sum())
+    }
+
+    fn write_held(&self) {
+        let held: Vec<Append> = {
+            let mut inner = self.0.inner.lock();
+            let mut held = std::mem::take(&mut inner.held);
+            // What was cut off or purged meanwhile is not wanted any more.
+            held.iter_mut().for_each(|append| append.records.retain(|(id, _)| inner.tail.holds(*id)));
+            held.into_iter().filter(|append| !append.records.is_empty()).collect()
+        };
+        for append in held {
+            self.write(append);
+        }
     }
 
     fn read_wal(&self, from: u64, to: u64, max: usize) -> io::Result<Vec<Entry>> {
@@ -265,7 +272,8 @@ impl LogStore {
     /// Entries from `from` on, at least one, about `max` bytes at most. What is not in memory is
     /// read on a helper thread: a disk must not hold up the cores of this thread.
     async fn read(&self, from: u64, to: u64, max: usize) -> io::Result<Vec<Entry>> {
-        if let Some(entries) = self.0.read_tail(from, to, max) {
+        let in_memory = self.0.inner.lock().tail.read(from, to, max);
+        if let Some(entries) = in_memory {
             return Ok(entries);
         }
         let this = self.clone();
@@ -287,59 +295,62 @@ impl LogStore {
 
 impl LogShared {
     fn fail(&self, what: &str, error: &WalError) {
-        let failure = match error {
-            WalError::Full => Failure::DiskFull,
-            error => Failure::Broken(format!("{what}: {error}")),
-        };
         tracing::error!(group = self.group, "{what}: {error}");
-        self.inner.lock().failure.get_or_insert(failure);
+        self.inner.lock().failure.get_or_insert_with(|| format!("{what}: {error}"));
         self.failed.notify_one();
     }
 
-    fn read_tail(&self, from: u64, to: u64, max: usize) -> Option<Vec<Entry>> {
-        let inner = self.inner.lock();
-        let first = inner.tail.front()?.index();
-        let start = usize::try_from(from.checked_sub(first)?).ok()?;
-        let mut bytes = 0;
-        let mut entries = Vec::new();
-        for entry in inner.tail.range(start.min(inner.tail.len())..) {
-            bytes += size(entry) as usize;
-            if entry.index() >= to || (bytes > max && !entries.is_empty()) {
-                break;
+    /// The WAL has done with an append. Called on its thread.
+    fn written(&self, append: Append, result: Result<(), WalError>) {
+        let error = {
+            let mut inner = self.inner.lock();
+            match result {
+                Ok(()) => {
+                    if let Some((id, _)) = append.records.last() {
+                        inner.tail.flush(*id);
+                    }
+                    drop(inner);
+                    return append.callback.io_completed(Ok(()));
+                }
+                Err(WalError::Full) => return self.hold(&mut inner, append),
+                // It came behind one that did not fit.
+                Err(WalError::OutOfOrder { .. }) if !inner.held.is_empty() => {
+                    return self.hold(&mut inner, append);
+                }
+                Err(error) => error,
             }
-            entries.push(entry.clone());
+        };
+        self.fail("appending to the log", &error);
+        append.callback.io_completed(Err(io_error(error)));
+    }
+
+    fn hold(&self, inner: &mut Inner, append: Append) {
+        if inner.held.is_empty() {
+            tracing::warn!(group = self.group, "the log has no room on the disk");
         }
-        (!entries.is_empty()).then_some(entries)
+        inner.held.push_back(append);
+        self.holds.notify_one();
     }
 
     /// Takes an entry into memory and returns its bytes for the WAL.
-    fn accept(&self, inner: &mut Inner, entry: Entry) -> (u64, Bytes) {
-        let index = entry.index();
+    fn accept(&self, inner: &mut Inner, entry: Entry) -> (LogId, Bytes) {
+        let id = entry.log_id;
         let bytes = codec::encode_entry(&entry);
         // The copy that is kept shares its memory with the one that the WAL keeps.
         let payload = match entry.payload {
-            EntryBody::Normal(_) => {
-                EntryBody::Normal(crate::config::Payload(bytes.slice(codec::ENTRY_HEADER..)))
-            }
+            EntryBody::Normal(_) => EntryBody::Normal(Payload(bytes.slice(codec::ENTRY_HEADER..))),
             other => other,
         };
-        let entry = Entry::new(entry.log_id, payload);
-        let bytes_held = size(&entry);
-        inner.last = Some(entry.log_id);
-        inner.tail_bytes += bytes_held;
-        inner.tail.push_back(entry);
-        while inner.tail_bytes > self.tail_bytes_max && inner.tail.len() > 1 {
-            if let Some(old) = inner.tail.pop_front() {
-                inner.tail_bytes -= size(&old);
-            }
-        }
-        inner.backlog.push(index, bytes_held);
-        (index, bytes)
+        let entry = Entry::new(id, payload);
+        inner.backlog.push(id.index, size(&entry));
+        inner.last = Some(id);
+        inner.tail.push(entry);
+        (id, bytes)
     }
 
     fn show_backlog(&self, inner: &Inner) {
-        self.backlog_bytes.store(inner.backlog.bytes, Ordering::Relaxed);
-        self.backlog_entries.store(inner.backlog.sizes.len() as u64, Ordering::Relaxed);
+        self.backlog_bytes.store(inner.backlog.bytes(), Ordering::Relaxed);
+        self.backlog_entries.store(inner.backlog.entries(), Ordering::Relaxed);
     }
 
     fn count_towards_purge(&self, bytes: u64) {
@@ -421,16 +432,13 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         self.0.role.vote_changes(vote);
-        let (tx, rx) = oneshot::channel();
-        let shared = self.0.clone();
-        let done: wal::Done = Box::new(move |result| {
-            if let Err(error) = &result {
-                shared.fail("saving the vote", error);
+        while let Err(error) = self.try_save_vote(vote).await {
+            if !matches!(error, WalError::Full) {
+                self.0.fail("saving the vote", &error);
+                return Err(io_error(error));
             }
-            let _ = tx.send(result);
-        });
-        self.0.wal.save_state(self.0.group, codec::encode_state(vote), true, done);
-        rx.await.map_err(io::Error::other)?.map_err(io_error)?;
+            tokio::time::sleep(FULL_EVERY).await;
+        }
         self.0.inner.lock().vote = Some(*vote);
         Ok(())
     }
@@ -441,7 +449,7 @@ impl RaftLogStorage<Types> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let mut bytes = 0;
-        let records: Vec<(u64, Bytes)> = {
+        let records: Vec<(LogId, Bytes)> = {
             let mut inner = self.0.inner.lock();
             let accept = |entry: Entry| {
                 if let EntryBody::Membership(membership) = &entry.payload {
@@ -455,14 +463,7 @@ impl RaftLogStorage<Types> for LogStore {
             self.0.show_backlog(&inner);
             records
         };
-        let shared = self.0.clone();
-        let done: wal::Done = Box::new(move |result| {
-            if let Err(error) = &result {
-                shared.fail("appending to the log", error);
-            }
-            callback.io_completed(result.map_err(io_error));
-        });
-        self.0.wal.append(self.0.group, records, done);
+        self.write(Append { records, callback });
         self.0.count_towards_purge(bytes);
         Ok(())
     }
@@ -471,11 +472,7 @@ impl RaftLogStorage<Types> for LogStore {
         {
             let mut inner = self.0.inner.lock();
             let after = last.map(|id| id.index);
-            while inner.tail.back().is_some_and(|entry| Some(entry.index()) > after)
-                && let Some(entry) = inner.tail.pop_back()
-            {
-                inner.tail_bytes -= size(&entry);
-            }
+            inner.tail.truncate(after);
             inner.last = last;
             inner.backlog.truncate(after);
             self.0.show_backlog(&inner);
@@ -489,11 +486,7 @@ impl RaftLogStorage<Types> for LogStore {
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         {
             let mut inner = self.0.inner.lock();
-            while inner.tail.front().is_some_and(|entry| entry.index() <= upto.index)
-                && let Some(entry) = inner.tail.pop_front()
-            {
-                inner.tail_bytes -= size(&entry);
-            }
+            inner.tail.purge(upto.index);
             inner.backlog.handed(upto.index);
             self.0.show_backlog(&inner);
             inner.purged = inner.purged.max(Some(upto));

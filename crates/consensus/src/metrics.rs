@@ -25,7 +25,7 @@ impl AtomicHistogram {
         if let Some(count) = self.buckets.get(bucket) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.sum_us.fetch_add(us, Ordering::Relaxed);
+        self.sum_us.fetch_add(us.min(1 << 40), Ordering::Relaxed);
     }
 
     fn read(&self) -> Histogram {
@@ -90,7 +90,6 @@ pub(crate) struct Counters {
     pub(crate) snapshots_sent: AtomicU64,
     pub(crate) snapshots_installed: AtomicU64,
     pub(crate) purges: AtomicU64,
-    pub(crate) restarts: AtomicU64,
 }
 
 impl Counters {
@@ -138,9 +137,25 @@ pub struct GroupMetrics {
     pub snapshots_sent: u64,
     pub snapshots_installed: u64,
     pub purges: u64,
-    /// Restarts of the group's core after a full disk.
-    pub restarts: u64,
     pub commit_latency: Histogram,
     /// Why the group does not serve, if it has failed.
     pub failure: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_fall_into_their_buckets() {
+        let histogram = AtomicHistogram::default();
+        for us in [0, 1, 2, 3, 4, 1_000, 5_000_000] {
+            histogram.record(Duration::from_micros(us));
+        }
+        histogram.record(Duration::MAX);
+        let seen = histogram.read();
+        assert_eq!(seen.buckets[..4], [1, 1, 2, 1]);
+        assert_eq!((seen.buckets[10], seen.buckets[23], seen.buckets[BUCKETS - 1]), (1, 1, 1));
+        assert_eq!((seen.count(), seen.quantile_us(0.5)), (8, 4));
+    }
 }

@@ -15,16 +15,17 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use wal::Wal;
 
-use crate::config::log_id;
+use crate::config::{Raft, log_id};
 use crate::group::{Group, GroupCore, GroupParts, IN_FLIGHT_MAX};
 use crate::log::{LogOptions, LogStore};
 use crate::machine::Machine;
 use crate::metrics::Counters;
+use crate::network::Network;
 use crate::purge;
 use crate::role::RoleKeeper;
 use crate::spool::Spool;
 use crate::state::StateMachine;
-use crate::supervisor::{self, Recipe};
+use crate::supervisor;
 use crate::transport::Transport;
 
 /// Recent entries kept in memory, over all groups; each group has at least a mebibyte.
@@ -41,6 +42,8 @@ const BACKLOG_QUEUES: u64 = 4;
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(600);
 /// What a clean stop waits for, in total.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// A stream of entries that is not answered within so many election timeouts is given up.
+const STALL_TIMEOUTS: u32 = 4;
 /// The share of the lease that is given to readers; the rest allows for clocks that run unevenly.
 const LEASE_SHARE: f64 = 0.9;
 
@@ -230,7 +233,7 @@ impl Node {
             core.role.stop();
             let tx = tx.clone();
             group.0.runtime.spawn(async move {
-                let _ = core.raft().shutdown().await;
+                let _ = core.raft.shutdown().await;
                 core.log.0.purge_wanted.notify_one();
                 let _ = tx.send(());
             });
@@ -300,19 +303,20 @@ impl GroupStart<'_> {
                 "the store is behind the beginning of the log, and there is no snapshot to install",
             ));
         }
-        let recipe = Recipe {
-            node_id: options.node_id,
+        let network = Network {
             group: self.group,
-            config: Arc::new(config),
             transport: self.transport,
-            stall: options.election_timeout_max * 4,
+            stall: options.election_timeout_max * STALL_TIMEOUTS,
         };
-        let (log_built, state_built, recipe_built) = (log.clone(), state.clone(), recipe.clone());
+        let (node_id, config, log_built, state_built) =
+            (options.node_id, Arc::new(config), log.clone(), state.clone());
         let (tx, rx) = mpsc::sync_channel(1);
         self.runtime.spawn(async move {
-            let _ = tx.send(recipe_built.build(&log_built, &state_built).await);
+            let built = Raft::build(node_id, config, network, log_built, state_built);
+            let _ = tx.send(Box::pin(built).await);
         });
-        let raft = rx.recv().map_err(io::Error::other)??;
+        let raft = rx.recv().map_err(io::Error::other)?.map_err(io::Error::other)?;
+        log.recovered();
         let core = Arc::new(GroupCore::new(GroupParts {
             group: self.group,
             node_id: options.node_id,
@@ -327,7 +331,6 @@ impl GroupStart<'_> {
             lease: options.election_timeout_max,
             backlog_bytes_max: BACKLOG_QUEUES * options.apply_queue_bytes as u64,
             backlog_entries_max: BACKLOG_ENTRIES_MAX,
-            recipe,
             keep_bytes: options.purge_after_bytes.saturating_add(options.keep_for_lagging_bytes),
         }));
         Ok(Group(core))
@@ -356,9 +359,9 @@ impl Group {
         let core = self.0.clone();
         let started = self.block(async move {
             supervisor::launch(&core).await?;
-            let (recipe, keep_bytes) = (core.recipe.clone(), core.keep_bytes);
-            core.runtime.spawn(supervisor::run(core.clone(), recipe));
-            core.runtime.spawn(purge::run(core.clone(), keep_bytes));
+            core.runtime.spawn(supervisor::run(core.clone()));
+            core.runtime.spawn(purge::run(core.clone()));
+            core.runtime.spawn(core.log.clone().write_what_is_held());
             Ok(())
         });
         started.map_err(io::Error::other)?
@@ -368,15 +371,15 @@ impl Group {
         let core = self.0.clone();
         let (tx, rx) = mpsc::sync_channel(1);
         self.0.runtime.spawn(async move {
-            let raft = core.raft();
-            let waited = match supervisor::is_alone(&core, &raft).await {
+            let raft = &core.raft;
+            let waited = match supervisor::is_alone(&core).await {
                 true => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     raft.wait_for_recovery(Some(left)).await.map(|_| ())
                 }
                 false => Ok(()),
             };
-            let failure = core.log.failure().map(|failure| format!("{failure:?}"));
+            let failure = core.log.failure();
             let _ = tx.send(waited.map_err(|error| failure.unwrap_or_else(|| error.to_string())));
         });
         rx.recv().map_err(io::Error::other)?.map_err(io::Error::other)

@@ -23,7 +23,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Purges one group whenever it is time, until the node stops.
-pub(crate) async fn run(core: Arc<GroupCore>, keep_bytes: u64) {
+pub(crate) async fn run(core: Arc<GroupCore>) {
     loop {
         let forced = tokio::select! {
             () = core.log.0.purge_wanted.notified() => None,
@@ -33,26 +33,26 @@ pub(crate) async fn run(core: Arc<GroupCore>, keep_bytes: u64) {
             return;
         }
         core.log.purge_counted();
-        if let Err(why) = purge(&core, forced, keep_bytes).await {
+        if let Err(why) = purge(&core, forced).await {
             tracing::warn!(group = core.group, "the log was not purged: {why}");
         }
     }
 }
 
-async fn purge(core: &Arc<GroupCore>, forced: Option<u64>, keep_bytes: u64) -> Result<(), String> {
+async fn purge(core: &Arc<GroupCore>, forced: Option<u64>) -> Result<(), String> {
     if core.state.handed().is_none() {
         return Ok(());
     }
     let persisted = persist(core).await?;
     core.state.note_persisted(persisted);
-    let raft = core.raft();
+    let raft = &core.raft;
     raft.trigger().snapshot().await.map_err(|e| e.to_string())?;
     let at = log_id(persisted);
     let built = raft.wait(Some(STEP_TIMEOUT)).metrics(|m| m.snapshot >= Some(at), "position to purge by").await;
     built.map_err(|e| e.to_string())?;
     let upto = match forced {
         Some(upto) => persisted.index.min(upto),
-        None => persisted.index.min(keep_for_followers(core, keep_bytes)),
+        None => persisted.index.min(keep_for_followers(core)),
     };
     if core.log.purged().next_index() > upto {
         return Ok(());
@@ -72,12 +72,12 @@ async fn persist(core: &Arc<GroupCore>) -> Result<Position, String> {
 }
 
 /// Up to which index nothing is lost that a follower may still want. A follower that lags behind
-/// by more than `keep_bytes` gets a snapshot instead.
-fn keep_for_followers(core: &Arc<GroupCore>, keep_bytes: u64) -> u64 {
-    if core.wal.group_bytes(core.group) > keep_bytes {
+/// by more than that gets a snapshot instead.
+fn keep_for_followers(core: &Arc<GroupCore>) -> u64 {
+    if core.wal.group_bytes(core.group) > core.keep_bytes {
         return u64::MAX;
     }
-    let metrics = core.raft().metrics();
+    let metrics = core.raft.metrics();
     let seen = metrics.borrow_watched();
     let lowest = seen.replication.iter().flatten().map(|(_, at)| at.as_ref().map(|id| id.index)).min();
     match lowest {

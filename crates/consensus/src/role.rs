@@ -39,6 +39,16 @@ struct Inner {
     alone: bool,
 }
 
+/// openraft's view of this node and its group.
+pub(crate) struct Observed<'a> {
+    pub(crate) term: u64,
+    pub(crate) leads: bool,
+    /// In effect.
+    pub(crate) membership: &'a StoredMembership,
+    /// When what a quorum has acknowledged by now was sent.
+    pub(crate) acked: Option<Instant>,
+}
+
 pub(crate) struct RoleKeeper {
     node_id: u64,
     machine: Arc<dyn Machine>,
@@ -123,13 +133,6 @@ impl RoleKeeper {
         self.step_down(&mut inner, None);
     }
 
-    /// The core is restarted, and with it the election.
-    pub(crate) fn restart(&self) {
-        let mut inner = self.inner.lock();
-        self.step_down(&mut inner, None);
-        self.stopped.store(false, Ordering::Relaxed);
-    }
-
     /// A membership is about to be appended to the log, and takes effect at once.
     pub(crate) fn membership_appended(&self, index: u64, membership: &Membership) {
         let mut inner = self.inner.lock();
@@ -160,10 +163,14 @@ impl RoleKeeper {
         }
     }
 
-    /// What openraft knows, a moment ago: the membership in effect, and when a quorum last heard
-    /// from this leader.
-    pub(crate) fn observed(&self, term: u64, membership: &StoredMembership, acked: Option<Instant>) {
+    /// What openraft knows, a moment ago.
+    pub(crate) fn observed(&self, seen: &Observed<'_>) {
+        let Observed { term, leads, membership, acked } = *seen;
         let mut inner = self.inner.lock();
+        // A leader that was removed from the group stops leading without a newer vote.
+        if inner.announced == Some(term) && !leads {
+            return self.step_down(&mut inner, None);
+        }
         let index = membership.log_id().map(|id| id.index);
         if index < inner.membership_index {
             return;

@@ -183,3 +183,58 @@ impl Iterator for Chunks {
         read.map_err(|error| MachineError(format!("the received snapshot cannot be read: {error}"))).transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    const AT: Position = Position { term: 3, index: 77 };
+
+    fn spooled(chunks: &[&[u8]]) -> (TempDir, Spool) {
+        let dir = TempDir::new().unwrap();
+        let spool = Spool::new(dir.path(), 5);
+        let mut writer = spool.begin(AT, b"members").unwrap();
+        chunks.iter().for_each(|chunk| writer.chunk(chunk).unwrap());
+        spool.finish(writer, chunks.len() as u64).unwrap();
+        (dir, spool)
+    }
+
+    fn read(spool: &Spool) -> Result<Vec<Bytes>, MachineError> {
+        spool.open().unwrap().unwrap().chunks.collect()
+    }
+
+    #[test]
+    fn what_is_spooled_is_read_back() {
+        let (_dir, spool) = spooled(&[b"one", b"", b"three"]);
+        let image = spool.open().unwrap().unwrap();
+        assert_eq!((image.at, &image.membership[..]), (AT, &b"members"[..]));
+        assert_eq!(read(&spool).unwrap(), ["one", "", "three"]);
+        spool.installed();
+        assert!(spool.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_unfinished_snapshot_is_none() {
+        let dir = TempDir::new().unwrap();
+        let spool = Spool::new(dir.path(), 5);
+        let mut writer = spool.begin(AT, b"members").unwrap();
+        writer.chunk(b"one").unwrap();
+        assert!(spool.finish(writer, 2).is_err());
+        assert!(spool.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn damage_is_seen() {
+        let (_dir, spool) = spooled(&[b"one", b"two"]);
+        let whole = fs::read(spool.complete()).unwrap();
+        for at in 28..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(spool.complete(), &damaged).unwrap();
+            assert!(read(&spool).is_err(), "byte {at}");
+            fs::write(spool.complete(), &whole[..at]).unwrap();
+            assert!(read(&spool).is_err(), "cut at {at}");
+        }
+    }
+}

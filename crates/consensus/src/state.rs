@@ -30,7 +30,6 @@ const UNIT_BYTES: usize = 1 << 10;
 pub(crate) type SnapshotData = Option<SnapshotImage>;
 
 struct Inner {
-    generation: u64,
     /// Handed to the machine.
     handed: Option<LogId>,
     /// What the machine is known to hold durably.
@@ -72,17 +71,12 @@ pub(crate) struct StateShared {
     inner: Mutex<Inner>,
     /// Until openraft runs there is no image to be had: it would install its own at the start.
     running: AtomicBool,
-    /// Held while an image is installed.
-    installing: tokio::sync::Mutex<()>,
     spool: Arc<Spool>,
 }
 
-/// One run of openraft over the shared state. After a restart of the core, what is left of the
-/// earlier run hands nothing over any more.
 #[derive(Clone)]
 pub(crate) struct StateMachine {
     shared: Arc<StateShared>,
-    generation: u64,
 }
 
 fn failed(error: MachineError) -> io::Error {
@@ -107,7 +101,6 @@ impl StateMachine {
         }
         let units = (queue_bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS.min(1 << 30));
         let inner = Inner {
-            generation: 0,
             handed: applied,
             persisted: applied,
             memberships: membership.into_iter().collect(),
@@ -121,19 +114,9 @@ impl StateMachine {
             queue: Arc::new(Semaphore::new(units)),
             queue_units: units as u32,
             inner: Mutex::new(inner),
-            installing: tokio::sync::Mutex::default(),
             running: AtomicBool::new(false),
         };
-        Ok(Self { shared: Arc::new(shared), generation: 0 })
-    }
-
-    /// The next run of openraft; earlier ones come to an end.
-    pub(crate) async fn next_run(&self) -> Self {
-        let _no_install = self.shared.installing.lock().await;
-        self.shared.running.store(false, Ordering::Release);
-        let mut inner = self.shared.inner.lock();
-        inner.generation += 1;
-        Self { shared: self.shared.clone(), generation: inner.generation }
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// openraft has recovered and runs.
@@ -179,10 +162,6 @@ impl StateMachine {
         let permit = self.permit(bytes).await?;
         let shared = &self.shared;
         let mut inner = shared.inner.lock();
-        // IMPORTANT: checked and handed over under one lock, so that no entry comes twice.
-        if inner.generation != self.generation {
-            return Err(io::Error::other("this run of the group has ended"));
-        }
         let mut membership = None;
         let body = match entry.payload {
             EntryBody::Blank => Body::Blank,
@@ -236,10 +215,6 @@ impl RaftStateMachine<Types> for StateMachine {
         let (Some(at), Some(image)) = (meta.last_log_id, data) else {
             return Err(io::Error::other("a snapshot without an image cannot be installed"));
         };
-        let _installing = self.shared.installing.lock().await;
-        if self.shared.inner.lock().generation != self.generation {
-            return Err(io::Error::other("this run of the group has ended"));
-        }
         let machine = self.shared.machine.clone();
         let install = tokio::task::spawn_blocking(move || machine.install(image));
         install.await.map_err(io::Error::other)?.map_err(failed)?;

@@ -1,8 +1,10 @@
-//! Settings of a node.
+//! Settings of a node: those it starts with, and those that CONFIG SET changes while it runs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::RwLock;
 use wal::Fsync;
 
 #[derive(Clone, Debug)]
@@ -11,6 +13,7 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     pub data: PathBuf,
     pub node_id: u64,
+    /// Fixed when a data directory is created; `None` takes what is there, or one.
     pub groups: u16,
     pub fsync: Fsync,
     pub net_threads: usize,
@@ -23,6 +26,9 @@ pub struct Config {
     /// Bound of the store's block cache.
     pub block_cache_bytes: u64,
 }
+
+/// Of the memory that `--cache` gives, a fifth goes to the store's blocks, the rest to rows.
+const BLOCK_CACHE_SHARE: u64 = 5;
 
 impl Config {
     /// The settings that a node has when nothing else is said.
@@ -44,9 +50,132 @@ impl Config {
             block_cache_bytes: 64 << 20,
         }
     }
+
+    /// Divides the memory for caches between rows and the store's blocks.
+    pub fn set_cache(&mut self, bytes: u64) {
+        self.block_cache_bytes = bytes / BLOCK_CACHE_SHARE;
+        self.cache_bytes = usize::try_from(bytes - self.block_cache_bytes).unwrap_or(usize::MAX);
+    }
+
+    /// All memory for caches.
+    pub fn cache(&self) -> u64 {
+        self.cache_bytes as u64 + self.block_cache_bytes
+    }
 }
 
 /// The CPUs that this process may really use: affinity and the cgroup's quota respected.
 pub fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// As in Redis.
+const SLOWER_THAN_US: i64 = 10_000;
+const SLOWLOG_LEN_MAX: usize = 128;
+
+/// Settings that may change while the node runs.
+pub struct Live {
+    slower_than_us: AtomicI64,
+    slowlog_len_max: AtomicUsize,
+    connections_max: AtomicUsize,
+    idle_s_max: AtomicU64,
+    password: RwLock<Option<Box<[u8]>>>,
+}
+
+impl Live {
+    pub fn new(config: &Config) -> Self {
+        let live = Self {
+            slower_than_us: AtomicI64::new(SLOWER_THAN_US),
+            slowlog_len_max: AtomicUsize::new(SLOWLOG_LEN_MAX),
+            connections_max: AtomicUsize::new(config.max_connections),
+            idle_s_max: AtomicU64::new(0),
+            password: RwLock::new(None),
+        };
+        live.set_password(config.requirepass.as_deref().unwrap_or_default().as_bytes());
+        live
+    }
+
+    /// Commands from this duration on go into the slow log; `None` for none.
+    pub fn slower_than_us(&self) -> Option<u64> {
+        u64::try_from(self.slower_than_us.load(Relaxed)).ok()
+    }
+
+    pub fn set_slower_than_us(&self, us: i64) {
+        self.slower_than_us.store(us, Relaxed);
+    }
+
+    pub fn slowlog_len_max(&self) -> usize {
+        self.slowlog_len_max.load(Relaxed)
+    }
+
+    pub fn set_slowlog_len_max(&self, len: usize) {
+        self.slowlog_len_max.store(len, Relaxed);
+    }
+
+    pub fn connections_max(&self) -> usize {
+        self.connections_max.load(Relaxed)
+    }
+
+    pub fn set_connections_max(&self, count: usize) {
+        self.connections_max.store(count, Relaxed);
+    }
+
+    /// Clients that say nothing for so long are disconnected; zero for never.
+    pub fn idle_s_max(&self) -> u64 {
+        self.idle_s_max.load(Relaxed)
+    }
+
+    pub fn set_idle_s_max(&self, seconds: u64) {
+        self.idle_s_max.store(seconds, Relaxed);
+    }
+
+    pub fn needs_password(&self) -> bool {
+        self.password.read().is_some()
+    }
+
+    /// The password, or nothing if none is needed.
+    pub fn password(&self) -> Vec<u8> {
+        self.password.read().as_deref().unwrap_or_default().to_vec()
+    }
+
+    /// An empty one means that none is needed.
+    pub fn set_password(&self, password: &[u8]) {
+        *self.password.write() = (!password.is_empty()).then(|| password.into());
+    }
+
+    /// Whether this is the password. Takes as long whether the first byte is wrong or the last. Without
+    /// a password, any is accepted.
+    pub fn accepts(&self, given: &[u8]) -> bool {
+        let password = self.password.read();
+        let Some(password) = password.as_deref() else { return true };
+        let expected = password.iter().chain(std::iter::repeat(&0)).take(given.len());
+        let differences = given.iter().zip(expected).fold(0, |found, (a, b)| found | (a ^ b));
+        differences == 0 && given.len() == password.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_password_is_accepted() {
+        let mut config = Config::new(PathBuf::new());
+        assert!(Live::new(&config).accepts(b"anything"));
+        config.requirepass = Some("secret".into());
+        let live = Live::new(&config);
+        for (given, accepted) in
+            [("secret", true), ("secre", false), ("secretx", false), ("Secret", false), ("", false)]
+        {
+            assert_eq!(live.accepts(given.as_bytes()), accepted, "{given}");
+        }
+        live.set_password(b"");
+        assert!(!live.needs_password());
+    }
+
+    #[test]
+    fn the_cache_is_divided_without_a_remainder() {
+        let mut config = Config::new(PathBuf::new());
+        config.set_cache(1001);
+        assert_eq!(config.cache(), 1001);
+    }
 }

@@ -20,6 +20,7 @@ use crate::disk::DiskError;
 use crate::effects::Entry;
 use crate::group::{Group, decode_count, encode_count};
 use crate::keys::{self, Space};
+use crate::parts::{Assembled, Assembler};
 use crate::reclaim::Reclaimer;
 use crate::sequencer::Counts;
 
@@ -130,6 +131,8 @@ pub struct Stats {
 
 /// An effect, by where it lies in its entry's payload.
 struct Collected {
+    /// The first bytes of its key as a number: sorting seldom needs more.
+    order: u128,
     entry: u32,
     key: (u32, u32),
     value: Option<(u32, u32)>,
@@ -150,6 +153,9 @@ pub struct Applier {
     watch: Arc<dyn Watch>,
     stats: Arc<Stats>,
     applied: Applied,
+    /// The last entry that came.
+    handed: u64,
+    assembler: Assembler,
     /// What the store holds of `applied`.
     stored: Applied,
     counts: HashMap<Space, Counts>,
@@ -192,6 +198,8 @@ impl Applier {
             watch,
             stats: Arc::default(),
             applied,
+            handed: applied.index,
+            assembler: Assembler::default(),
             stored: applied,
             counts,
             counts_changed: Vec::new(),
@@ -269,21 +277,34 @@ impl Applier {
         Some(std::mem::take(&mut state.jobs))
     }
 
-    fn collect(&mut self, entry: Committed) {
+    fn collect(&mut self, mut entry: Committed) {
         if self.failed.is_some() {
             return;
         }
-        debug_assert!(entry.index > self.applied.index, "entries come in order, once");
+        debug_assert!(entry.index > self.handed, "entries come in order, once");
+        self.handed = entry.index;
+        self.stats.entries.fetch_add(1, Ordering::Relaxed);
+        if entry.payload.is_empty() {
+            // Of another leader, or about membership: nothing can follow on unfinished parts.
+            self.assembler.clear();
+        }
+        match self.assembler.take(entry.payload) {
+            Ok(Assembled::Whole(payload)) => entry.payload = payload,
+            // IMPORTANT: the position stays below the first part, so that after a restart they are
+            // all read again. Their permits go back at once: a transaction may be larger than what
+            // the queue may hold, and its own bound is that of a command.
+            Ok(Assembled::Incomplete) => return,
+            Ok(Assembled::Stray) => entry.payload = Bytes::new(),
+            Err(why) => return self.fail(malformed(why)),
+        }
         self.since.get_or_insert_with(Instant::now);
         self.applied = Applied { term: entry.term, index: entry.index, last: self.applied.last };
         if let Some(membership) = &entry.membership {
             self.membership = Some(membership.clone());
             self.membership_changed = true;
         }
-        self.stats.entries.fetch_add(1, Ordering::Relaxed);
         if let Err(why) = self.collect_effects(&entry) {
-            self.fail(DiskError::Corrupt { key: b"log entry".to_vec(), why: why.to_string() });
-            return;
+            return self.fail(malformed(why));
         }
         self.bytes += entry.payload.len() + ENTRY_OVERHEAD_BYTES;
         self.entries.push(entry);
@@ -312,7 +333,8 @@ impl Applier {
         for effect in decoded {
             let effect = effect?;
             let hash = self.hasher.hash_one(effect.key);
-            let item = Collected { entry: at, key: offset(effect.key), value: effect.value.map(offset) };
+            let order = prefix(effect.key);
+            let item = Collected { order, entry: at, key: offset(effect.key), value: effect.value.map(offset) };
             let (collected, entries) = (&self.collected, &self.entries);
             let key_at = |i: u32| {
                 let item = &collected[i as usize];
@@ -370,7 +392,10 @@ impl Applier {
         let entries = &self.entries;
         let payload = |item: &Collected| entries.get(item.entry as usize).map_or(&[][..], |e| &e.payload);
         let mut order: Vec<&Collected> = self.collected.iter().collect();
-        order.sort_unstable_by_key(|item| slice(payload(item), item.key));
+        order.sort_unstable_by(|a, b| {
+            let rest = || slice(payload(a), a.key).cmp(slice(payload(b), b.key));
+            a.order.cmp(&b.order).then_with(rest)
+        });
         let position = self.applied.encode();
         let counts: Vec<_> = (self.counts_changed.iter())
             .map(|space| (keys::meta_count(*space), encode_count(self.counts.get(space).copied().unwrap_or_default())))
@@ -433,12 +458,23 @@ pub fn recovered(group: &Group) -> Result<Recovered, DiskError> {
     Ok(Recovered { applied, membership: membership.map(|bytes| Bytes::copy_from_slice(&bytes)) })
 }
 
+fn malformed(why: base::codec::DecodeError) -> DiskError {
+    DiskError::Corrupt { key: b"log entry".to_vec(), why: why.to_string() }
+}
+
 const APPLY_DELAY: Duration = Duration::from_millis(limits::APPLY_DELAY_MS_MAX);
 /// Between two slices of reclaiming, so that it never takes a core.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
 const IDLE: Duration = Duration::from_secs(10);
 /// What an entry costs in memory beside its payload.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
+
+fn prefix(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = key.len().min(16);
+    bytes[..len].copy_from_slice(&key[..len]);
+    u128::from_be_bytes(bytes)
+}
 
 fn slice(payload: &[u8], (start, len): (u32, u32)) -> &[u8] {
     payload.get(start as usize..(start + len) as usize).unwrap_or_default()

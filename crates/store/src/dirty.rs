@@ -2,6 +2,7 @@
 //!
 //! Writers only append to a short list. The price of an order is paid by those who read ranges:
 //! the first of them sorts what was appended since. Where nobody reads ranges, nothing is sorted.
+//! Tags have lists of their own, so that a look at the expiry index does not sort the keys.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 
 use base::Stamp;
 use parking_lot::Mutex;
+
+use crate::keys;
 
 /// A listed write: the record's first one in its batch.
 #[derive(Clone, Debug)]
@@ -18,8 +21,16 @@ pub struct Listing {
     pub key: Arc<[u8]>,
 }
 
+/// Lists: keys, expiry index, the rest.
+const LISTS: usize = 3;
+
 #[derive(Default)]
 pub struct Dirty {
+    lists: [List; LISTS],
+}
+
+#[derive(Default)]
+struct List {
     /// Appended under the sequencer's lock, so this lock is only ever held for a moment.
     fresh: Mutex<Vec<Listing>>,
     settled: Mutex<Settled>,
@@ -48,22 +59,34 @@ impl Settled {
 const PRUNE_SLICE: usize = 4096;
 
 impl Dirty {
-    pub fn list(&self, listing: Listing) {
-        self.fresh.lock().push(listing);
+    /// The list of a record's tag. A range lies within one tag.
+    fn of(&self, key: &[u8]) -> &List {
+        let [keys, expiry, others] = &self.lists;
+        match key.first() {
+            Some(&keys::KEY) => keys,
+            Some(&keys::EXPIRY) => expiry,
+            _ => others,
+        }
     }
 
-    /// Listings that a range reader would have to sort first.
-    pub fn unsorted(&self) -> usize {
-        let settled = self.settled.lock();
-        settled.journal.len() - settled.indexed + self.fresh.lock().len()
+    pub fn list(&self, listing: Listing) {
+        self.of(&listing.key).fresh.lock().push(listing);
+    }
+
+    /// Listings that a reader of a range beginning here would have to sort first.
+    pub fn unsorted(&self, from: &[u8]) -> usize {
+        let list = self.of(from);
+        let settled = list.settled.lock();
+        settled.journal.len() - settled.indexed + list.fresh.lock().len()
     }
 
     /// Up to `limit` dirty keys in `[from, to)`, in order.
     pub fn range(&self, from: &[u8], to: Option<&[u8]>, limit: usize) -> Vec<Arc<[u8]>> {
+        debug_assert!(self.is_within_one_tag(from, to));
         if to.is_some_and(|to| to <= from) {
             return Vec::new();
         }
-        let mut settled = self.settle();
+        let mut settled = self.of(from).settle();
         settled.index();
         let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
         settled
@@ -74,33 +97,37 @@ impl Dirty {
             .collect()
     }
 
-    /// Up to `limit` dirty keys in `[from, to)`, from the greatest down.
-    pub fn range_back(&self, from: &[u8], to: Option<&[u8]>, limit: usize) -> Vec<Arc<[u8]>> {
-        if to.is_some_and(|to| to <= from) {
-            return Vec::new();
-        }
-        let mut settled = self.settle();
-        settled.index();
-        let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
-        settled
-            .ordered
-            .range::<[u8], _>((Bound::Included(from), upper))
-            .rev()
-            .take(limit)
-            .map(|(key, _)| key.clone())
-            .collect()
+    fn is_within_one_tag(&self, from: &[u8], to: Option<&[u8]>) -> bool {
+        let next = from.first().map(|tag| [tag + 1]);
+        next.is_some_and(|next| to.is_some_and(|to| to <= &next[..]))
     }
 
-    /// Calls `found` for the keys listed in `batch` and later ones, newest first, until it says
-    /// to stop.
-    pub fn since(&self, batch: u64, mut found: impl FnMut(&[u8]) -> bool) -> bool {
-        let settled = self.settle();
-        let mut newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
-        newest_first.any(|listing| found(&listing.key))
+    /// Whether `wanted` holds for any key listed in `batch` or later.
+    pub fn since(&self, batch: u64, mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
+        self.lists.iter().any(|list| {
+            let settled = list.settle();
+            let mut newest_first =
+                settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
+            newest_first.any(|listing| wanted(&listing.key))
+        })
     }
 
     /// Forgets what the store holds by now.
     pub fn prune(&self, upto: Stamp) {
+        for list in &self.lists {
+            list.prune(upto);
+        }
+    }
+
+    pub fn clear(&self) {
+        for list in &self.lists {
+            *list.settle() = Settled::default();
+        }
+    }
+}
+
+impl List {
+    fn prune(&self, upto: Stamp) {
         loop {
             let mut settled = self.settle();
             for _ in 0..PRUNE_SLICE {
@@ -119,11 +146,6 @@ impl Dirty {
         }
     }
 
-    pub fn clear(&self) {
-        let mut settled = self.settle();
-        *settled = Settled::default();
-    }
-
     fn settle(&self) -> parking_lot::MutexGuard<'_, Settled> {
         let mut settled = self.settled.lock();
         let fresh = std::mem::take(&mut *self.fresh.lock());
@@ -137,12 +159,13 @@ mod tests {
     use super::*;
 
     fn listing(batch: u64, stamp: u64, key: &str) -> Listing {
-        Listing { batch, stamp: Stamp(stamp), key: Arc::from(key.as_bytes()) }
+        Listing { batch, stamp: Stamp(stamp), key: Arc::from(format!("K{key}").as_bytes()) }
     }
 
     fn keys(dirty: &Dirty, from: &str, to: Option<&str>) -> Vec<String> {
-        let found = dirty.range(from.as_bytes(), to.map(str::as_bytes), 100);
-        found.iter().map(|k| String::from_utf8_lossy(k).into_owned()).collect()
+        let (from, to) = (format!("K{from}"), to.map_or("L".into(), |to| format!("K{to}")));
+        let found = dirty.range(from.as_bytes(), Some(to.as_bytes()), 100);
+        found.iter().map(|k| String::from_utf8_lossy(&k[1..]).into_owned()).collect()
     }
 
     #[test]
@@ -172,8 +195,8 @@ mod tests {
             seen.push(key.to_vec());
             false
         });
-        assert_eq!(seen, [b"b".to_vec(), b"a".to_vec()]);
-        assert!(dirty.since(1, |key| key == b"c"));
-        assert!(!dirty.since(2, |key| key == b"c"));
+        assert_eq!(seen, [b"Kb".to_vec(), b"Ka".to_vec()]);
+        assert!(dirty.since(1, |key| key == b"Kc"));
+        assert!(!dirty.since(2, |key| key == b"Kc"));
     }
 }

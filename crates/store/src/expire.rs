@@ -6,16 +6,17 @@ use std::sync::atomic::Ordering;
 use crate::group::Group;
 use crate::keys;
 use crate::lanes::Leave;
+use crate::range::Window;
 use crate::txn::{Scratch, Stop};
 
-/// Keys looked at in one slice.
-pub const SLICE: usize = 128;
+/// Index entries looked at in one slice.
+const SLICE: usize = 128;
 
-/// What a slice of active expiry did.
+/// What a round of active expiry did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
     pub keys: u64,
-    /// There was more than a slice of work.
+    /// There was more to do than the round was allowed.
     pub more: bool,
 }
 
@@ -28,8 +29,8 @@ impl Group {
         }
     }
 
-    /// Removes up to a slice of the keys that have expired.
-    pub fn expire(&self, scratch: &mut Scratch) -> Result<Expired, Leave> {
+    /// Removes keys that have expired, looking at no more than about `slices` slices of the index.
+    pub fn expire(&self, scratch: &mut Scratch, slices: usize) -> Result<Expired, Leave> {
         let now = self.now_ms();
         let head = self.expiry_head_ms.load(Ordering::SeqCst);
         if head > now {
@@ -37,46 +38,66 @@ impl Group {
         }
         // IMPORTANT: the head moves up before the index is read, so that a write that comes
         // meanwhile moves it down again.
-        self.expiry_head_ms.store(now + 1, Ordering::SeqCst);
-        let due = self.due(head, now);
-        let result = due.and_then(|due| {
-            let mut expired = Expired { keys: 0, more: due.len() == SLICE };
-            for key in due {
-                expired.keys += u64::from(self.expire_one(&key, scratch)?);
-            }
-            Ok(expired)
-        });
-        if !matches!(result, Ok(Expired { more: false, .. })) {
-            self.expiry_head_ms.fetch_min(head, Ordering::SeqCst);
-        }
-        result
+        self.expiry_head_ms.store(u64::MAX, Ordering::SeqCst);
+        let mut expired = Expired::default();
+        let result = self.expire_from(head, now, slices, scratch, &mut expired);
+        self.expiry_head_ms.fetch_min(*result.as_ref().unwrap_or(&head), Ordering::SeqCst);
+        result.map(|_| expired)
     }
 
-    fn due(&self, head: u64, now: u64) -> Result<Vec<Vec<u8>>, Leave> {
-        let (from, to) = (keys::expiry_seek(head), keys::expiry_seek(now + 1));
-        self.peek_range(&from, &to, SLICE).map_err(|stop| match stop {
+    /// Says from when on the index has to be looked at the next time.
+    fn expire_from(
+        &self,
+        head: u64,
+        now: u64,
+        slices: usize,
+        scratch: &mut Scratch,
+        expired: &mut Expired,
+    ) -> Result<u64, Leave> {
+        let end = keys::expiry_seek(now + 1);
+        let mut from = keys::expiry_seek(head).to_vec();
+        for _ in 0..slices {
+            let window = self.peek(&from, &end)?;
+            for key in &window.keys {
+                expired.keys += u64::from(self.expire_one(key, scratch)?);
+            }
+            match window.next {
+                Some(next) => from = next,
+                None => return self.next_expiry(now),
+            }
+        }
+        expired.more = true;
+        Ok(keys::decode_expiry(&from).map_or(head, |(at, _)| at))
+    }
+
+    /// When the first of the keys that have not expired by now does.
+    fn next_expiry(&self, now: u64) -> Result<u64, Leave> {
+        let window = self.peek(&keys::expiry_seek(now + 1), &[keys::EXPIRY + 1])?;
+        let first = window.keys.first().or(window.next.as_ref());
+        Ok(first.and_then(|key| keys::decode_expiry(key).ok()).map_or(u64::MAX, |(at, _)| at))
+    }
+
+    fn peek(&self, from: &[u8], to: &[u8]) -> Result<Window, Leave> {
+        self.peek_window(from, to, SLICE).map_err(|stop| match stop {
             Stop::Disk(error) => Leave::Disk(error),
             _ => Leave::Outgrown,
         })
     }
 
-    /// Removes a key if its record still expires at the index entry's time.
+    /// Removes a key if its record still expires at the index entry's time, and the entry itself if
+    /// it does not: that of a database that was flushed, for instance.
     fn expire_one(&self, index_key: &[u8], scratch: &mut Scratch) -> Result<bool, Leave> {
         let Ok((at, owner)) = keys::decode_expiry(index_key) else { return Ok(false) };
         let done = self.run_inline(0, scratch, |txn| -> Result<bool, Stop> {
-            // A database that was flushed: the reclaimer deals with it.
-            let Some(database) = txn.begin.spaces.iter().position(|space| *space == owner.space) else {
-                return Ok(false);
-            };
-            txn.select(database as u8);
-            txn.remove_if_expires_at(owner.key, at)
-        });
-        match done {
-            Ok(done) => Ok(matches!(done.result, Ok(true))),
-            // A reserved key is expired by its next reader or the next round.
-            Err(Leave::Outgrown) => Ok(false),
-            Err(leave) => Err(leave),
-        }
+            if let Some(database) = txn.begin.spaces.iter().position(|space| *space == owner.space) {
+                txn.select(database as u8);
+                if txn.remove_if_expires_at(owner.key, at)? {
+                    return Ok(true);
+                }
+            }
+            txn.write_blind(index_key, None);
+            Ok(false)
+        })?;
+        Ok(matches!(done.result, Ok(true)))
     }
 }
-

@@ -13,6 +13,7 @@ mod expire;
 mod group;
 pub mod keys;
 mod lanes;
+mod parts;
 mod pins;
 mod range;
 mod reclaim;
@@ -33,3 +34,6 @@ pub use record::{Encoding, Kind, Peek, Record, Value};
 pub use sequencer::{Batch, Counts, Fate};
 pub use txn::{Scratch, Stop, Txn};
 pub use view::Cancel;
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ fn after(key: &[u8]) -> Vec<u8> {
 fn begin(txn: &mut Txn<'_>, from: &[u8], to: Option<&[u8]>) -> Result<(), Stop> {
     let group = txn.group;
     match &mut txn.view {
-        View::Latest { .. } if group.dirty.unsorted() > UNSORTED_MAX => Err(Stop::Outgrown),
+        View::Latest { .. } if group.dirty.unsorted(from) > UNSORTED_MAX => Err(Stop::Outgrown),
         View::Latest { .. } => {
             txn.loaded_from_disk = true;
             Ok(())
@@ -255,27 +255,39 @@ fn other_space(wanted: Space, found: &KeyRecord<'_>) -> Option<Option<KeyPositio
     }
 }
 
+/// A window on a range: the records found in it, and where the next one begins.
+pub(crate) struct Window {
+    pub(crate) keys: Vec<Vec<u8>>,
+    /// `None` at the end of the range.
+    pub(crate) next: Option<Vec<u8>>,
+}
+
 impl Group {
-    /// The first records of `[from, to)` as they are in the store and the table now, for
-    /// maintenance: no transaction, no promise that they belong to one moment.
-    pub(crate) fn peek_range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, Stop> {
+    /// The keys of existing records in the first part of `[from, to)`, as they are in store and
+    /// table now. For maintenance: no transaction, no promise that they belong to one moment. Looks
+    /// at no more than about `limit` records, so a window may be empty and still not the last.
+    pub(crate) fn peek_window(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Window, Stop> {
+        let exists = |key: &[u8]| self.table.newest(self.table.hash(key)).map(|seen| seen.value.is_some());
         let dirty = self.dirty.range(from, Some(to), limit);
-        let mut found: Vec<Vec<u8>> = Vec::new();
-        for pair in self.disk.snapshot().range(from, Some(to)).take(limit) {
+        let mut next = (dirty.len() == limit).then(|| dirty.last().map(|key| after(key))).flatten();
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for (count, pair) in self.disk.snapshot().range(from, Some(to)).enumerate() {
             let key = pair?.0;
-            let seen = self.table.newest(self.table.hash(&key));
-            if seen.is_none_or(|seen| seen.value.is_some()) {
-                found.push(key.to_vec());
+            if next.as_ref().is_some_and(|next| *key >= **next) {
+                break;
+            }
+            if count == limit {
+                next = Some(key.to_vec());
+                break;
+            }
+            if exists(&key) != Some(false) {
+                keys.push(key.to_vec());
             }
         }
-        for key in dirty {
-            if self.table.newest(self.table.hash(&key)).is_some_and(|seen| seen.value.is_some()) {
-                found.push(key.to_vec());
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.truncate(limit);
-        Ok(found)
+        let within = |key: &[u8]| next.as_ref().is_none_or(|next| key < next.as_slice());
+        keys.extend(dirty.iter().filter(|key| within(key) && exists(key) == Some(true)).map(|key| key.to_vec()));
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(Window { keys, next })
     }
 }

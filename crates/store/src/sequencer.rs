@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use base::limits;
 use base::{Hlc, Stamp};
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::dirty::{Dirty, Listing};
 use crate::effects::{self, CountDelta, Encoder};
 use crate::keys::{HashSeed, Space};
+use crate::parts;
 use crate::pins::Pins;
 use crate::record::Value;
 use crate::reserve::Reserved;
@@ -62,13 +64,15 @@ struct OpenBatch {
     transactions: u64,
 }
 
-/// A closed batch on its way to consensus: one log entry.
+/// A closed batch on its way to consensus: one log entry, or several if it is larger than one may
+/// be. It is committed with the last of them.
 pub struct Batch {
     pub epoch: u64,
     pub last: Stamp,
     pub transactions: u64,
     pub effects: usize,
-    pub payload: Vec<u8>,
+    pub entries: Vec<Bytes>,
+    pub bytes: usize,
 }
 
 /// What the lock protects.
@@ -319,7 +323,9 @@ impl Sequencer {
         let payload = encoder.finish();
         self.add_dirty_bytes(payload.len() as u64);
         let (transactions, effects) = (batch.transactions, batch.effects.len());
-        Batch { epoch, last: batch.last, transactions, effects, payload }
+        let bytes = payload.len();
+        let entries = parts::split(payload, batch.last);
+        Batch { epoch, last: batch.last, transactions, effects, entries, bytes }
     }
 
     /// The batch in flight is committed. Called on a raft thread: two stores and no section lock.

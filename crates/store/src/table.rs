@@ -56,9 +56,24 @@ impl Row {
         ROW_OVERHEAD_BYTES + self.key.len() + value_bytes(&self.newest)
     }
 
-    fn drop_older(&mut self) -> usize {
+    /// Drops the older versions that no view can ask for any more: all below the one that the
+    /// oldest view sees. Says how many bytes that frees.
+    fn prune_older(&mut self, keep: Keep) -> usize {
+        let mut last = &mut self.older;
+        if let Some((oldest, _)) = keep.views {
+            while last.as_ref().is_some_and(|older| older.seen.version > oldest) {
+                match last {
+                    Some(older) => last = &mut older.older,
+                    None => return 0,
+                }
+            }
+            // This one is seen by the oldest view.
+            if let Some(seen) = last {
+                last = &mut seen.older;
+            }
+        }
         let mut freed = 0;
-        let mut next = self.older.take();
+        let mut next = last.take();
         while let Some(mut older) = next {
             freed += value_bytes(&older.seen);
             next = older.older.take();
@@ -202,11 +217,11 @@ impl Table {
             }
             let (old_bytes, new_bytes) = (value_bytes(&row.newest), value_bytes(&newest));
             let replaced = std::mem::replace(&mut row.newest, newest);
-            let mut freed = 0;
+            let mut freed = row.prune_older(keep);
             if keep.needs(replaced.version, version) {
                 row.older = Some(Box::new(Older { seen: replaced, older: row.older.take() }));
             } else {
-                freed = old_bytes + row.drop_older();
+                freed += old_bytes;
             }
             row.referenced = true;
             let key = row.key.clone();
@@ -287,7 +302,7 @@ impl Shard {
 
     fn remove(&mut self, slot: usize) {
         let Some(mut row) = self.rows[slot].take() else { return };
-        let freed = row.bytes() + row.drop_older();
+        let freed = row.bytes() + row.prune_older(Keep { views: None, evictable: Stamp::ZERO });
         self.bytes -= freed.min(self.bytes);
         if let Ok(entry) = self.index.find_entry(row.hash, |&found| found as usize == slot) {
             entry.remove();

@@ -66,10 +66,6 @@ impl Meter {
     pub fn records(&self) -> u32 {
         self.records
     }
-
-    pub fn is_limited(&self) -> bool {
-        self.limited
-    }
 }
 
 /// A record that the transaction has read or written.

@@ -48,9 +48,10 @@ impl Spec {
         Self { flavour, program, durability: Durability::Always, args: Vec::new() }
     }
 
-    /// The server under test, as built beside the tests.
+    /// The server under test, as built beside the tests (or as `BULKHEAD_BIN` says: a Redis there shows
+    /// whether a test is right).
     pub fn bulkhead() -> Result<Self> {
-        Ok(Self::new(Flavour::Bulkhead, tools::bulkhead()?))
+        Ok(Self::of_program(&tools::bulkhead()?))
     }
 
     pub fn redis() -> Result<Self> {
@@ -117,14 +118,27 @@ impl Spec {
 
     /// Starts it on data that is already there.
     pub fn start_in(&self, dir: &Path) -> Result<Server> {
-        let mut failure = None;
-        for _ in 0..START_TRIES {
-            match self.try_start(dir) {
+        self.start_on(dir, free_port()?)
+    }
+
+    /// Tries another port if this one is taken, but never again for any other reason: that would hide
+    /// a recovery that works only the second time.
+    fn start_on(&self, dir: &Path, mut port: u16) -> Result<Server> {
+        let mut tries = 0;
+        loop {
+            let log_before = fs::metadata(log_path(dir)).map_or(0, |data| data.len());
+            let failure = match self.try_start(dir, port) {
                 Ok(server) => return Ok(server),
-                Err(error) => failure = Some(error),
+                Err(failure) => failure,
+            };
+            tries += 1;
+            let log = fs::read(log_path(dir)).unwrap_or_default();
+            let said = log.get(log_before as usize..).unwrap_or_default();
+            if tries == START_TRIES || !String::from_utf8_lossy(said).contains("already in use") {
+                return Err(failure);
             }
+            port = free_port()?;
         }
-        Err(failure.unwrap_or_else(|| "no try to start".into()))
     }
 
     /// Starts it on data that is there and kills it a moment later, whatever it does then.
@@ -153,8 +167,7 @@ impl Spec {
         child.map_err(|error| format!("{}: {error}", self.program.display()).into())
     }
 
-    fn try_start(&self, dir: &Path) -> Result<Server> {
-        let port = free_port()?;
+    fn try_start(&self, dir: &Path, port: u16) -> Result<Server> {
         let child = self.spawn(dir, port)?;
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Server { child, addr, dir: dir.to_owned(), temp: None, spec: self.clone() };
@@ -254,9 +267,9 @@ impl Server {
             .map_err(Into::into)
     }
 
-    /// Starts it again on the same data; on another port, as the old one may be taken.
+    /// Starts it again on the same data, and on the same port if it is still free.
     pub fn restart(&mut self) -> Result {
-        let mut new = self.spec.start_in(&self.dir)?;
+        let mut new = self.spec.start_on(&self.dir, self.addr.port())?;
         std::mem::swap(self, &mut new);
         // `new` is the dead one now; its folder is still ours.
         self.temp = new.temp.take();

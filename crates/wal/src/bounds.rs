@@ -7,6 +7,8 @@ use base::limits::ENTRY_BYTES_MAX;
 pub(crate) const SEGMENT_START_BYTES: u64 = 4 << 20;
 /// The smallest setting: below it there is more checkpoint than log.
 pub(crate) const SEGMENT_BYTES_MIN: u64 = 4 << 10;
+/// On a disk that is nearly full, segments are smaller, but at least this part of their size.
+pub(crate) const SEGMENT_SHARE_MIN: u64 = 16;
 /// Record offsets are kept in 32 bits.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 

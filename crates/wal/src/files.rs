@@ -2,6 +2,9 @@
 
 use std::{fs, io, os::unix::fs::FileExt, path::Path, sync::Arc};
 
+/// The file that is locked; it holds nothing.
+pub(crate) const LOCK_NAME: &str = "LOCK";
+
 /// A directory's files. Creations, renames and removals are durable after `sync_dir` only.
 pub trait Files: Send + Sync + 'static {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
@@ -13,6 +16,10 @@ pub trait Files: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Keeps other processes out of a directory for as long as what it gives lives.
+    fn lock(&self, _dir: &Path) -> io::Result<Option<fs::File>> {
+        Ok(None)
+    }
 }
 
 /// One open file. Writes are durable after `sync_data` only, and may be short.
@@ -99,6 +106,16 @@ impl Files for DiskFiles {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, dir: &Path) -> io::Result<Option<fs::File>> {
+        let path = dir.join(LOCK_NAME);
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Err(io::Error::other("another process has it open")),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Options {
             segment_bytes: 64 << 20,
             fsync: Fsync::Always,
             cache_bytes: 32 << 20,
-            recycle_max: 4,
+            recycle_max: 2,
         }
     }
 }

@@ -20,8 +20,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{
     bounds::{
-        FULL_RETRY_MS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_START_BYTES, ZERO_CHUNK_BYTES,
-        ZERO_SYNC_BYTES,
+        FULL_RETRY_MS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_SHARE_MIN, SEGMENT_START_BYTES,
+        ZERO_CHUNK_BYTES, ZERO_SYNC_BYTES,
     },
     error::is_full,
     files::{Files, write_all},
@@ -160,6 +160,7 @@ impl Prep {
 
     /// A segment of at least `min` bytes: the ready one, or one made here and now.
     pub(crate) fn take(&self, min: u64) -> Result<Segment, PrepError> {
+        let min = min.max(self.segment_bytes / SEGMENT_SHARE_MIN);
         let mut state = self.state.lock();
         while state.busy {
             self.idle.wait(&mut state);

@@ -205,6 +205,28 @@ mod tests {
         assert!(!header().matches(b"Payload") && !header().matches(b"payloa"));
     }
 
+    /// Format 1, as it is on disks.
+    #[test]
+    fn the_format_stays_as_it_is() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(
+            hex(&header().encode(3, 800)),
+            "70c648cb0102070007000000156a2c422a000000000000000010000000000000"
+        );
+        let ledger = Ledger::unlocated(Some(Bytes::from("vote")), Some((6, Bytes::from("meta"))), 7, 9);
+        let groups = std::collections::BTreeMap::from([(1, Ledger::default()), (9, ledger)]);
+        let checkpoint = concat!(
+            "00000002",
+            "000100",
+            "00000000000000010000000000000000",
+            "000903",
+            "04766f7465",
+            "0000000000000006046d657461",
+            "00000000000000070000000000000009"
+        );
+        assert_eq!(hex(&encode_checkpoint(groups.iter())), checkpoint);
+    }
+
     #[test]
     fn a_header_of_another_life_or_place_is_invalid() {
         let bytes = header().encode(3, 800);

@@ -12,6 +12,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,7 +23,7 @@ use crate::{
     Files, GroupState, Options,
     bounds::{SEGMENT_START_BYTES, ZERO_CHUNK_BYTES},
     error::WalError,
-    files::{File, read_full, write_all},
+    files::{File, LOCK_NAME, read_full, write_all},
     index::Index,
     ledger::Ledger,
     prep::{Prep, PrepError, Start},
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub(crate) struct Recovery {
+    pub(crate) lock: Option<fs::File>,
     pub(crate) ledgers: BTreeMap<u16, Ledger>,
     pub(crate) index: Index,
     pub(crate) segments: BTreeMap<u64, Segment>,
@@ -66,6 +68,7 @@ pub(crate) fn first_position(prep: &Prep, options: &Options) -> Result<Position,
 pub(crate) fn recover(files: &dyn Files, options: &Options) -> Result<Recovery, WalError> {
     let dir = &options.dir;
     files.create_dir_all(dir).map_err(|error| WalError::io("creating", dir, error))?;
+    let lock = files.lock(dir).map_err(|error| WalError::io("locking", dir, error))?;
     let mut listing = list(files, dir)?;
     let mut replay = Replay::new(dir, options.cache_bytes);
     for segment in listing.live.values() {
@@ -96,7 +99,7 @@ pub(crate) fn recover(files: &dyn Files, options: &Options) -> Result<Recovery, 
         active_len: position.as_ref().map_or(SEGMENT_START_BYTES / 2, |position| position.active.len),
         spares,
     };
-    Ok(Recovery { ledgers, index, segments, position, start, truncated_bytes })
+    Ok(Recovery { lock, ledgers, index, segments, position, start, truncated_bytes })
 }
 
 /// The files of a log's directory.
@@ -112,7 +115,9 @@ fn list(files: &dyn Files, dir: &Path) -> Result<Listing, WalError> {
         Listing { live: BTreeMap::new(), spares: Vec::new(), temporary: Vec::new(), seq_max: 0 };
     for name in files.list(dir).map_err(|error| WalError::io("listing", dir, error))? {
         let Some(name) = Name::parse(&name) else {
-            tracing::warn!(%name, dir = %dir.display(), "not a file of the log");
+            if name != LOCK_NAME {
+                tracing::warn!(%name, dir = %dir.display(), "not a file of the log");
+            }
             continue;
         };
         let open = |seq| {
@@ -320,7 +325,6 @@ impl<'a> Replay<'a> {
         let mut cut = 0;
         for (segment, path, from, to) in tails {
             cut += to.saturating_sub(from);
-            eprintln!("DBG {path:?} len {} from {from} to {to} end {:?} durable {}", segment.len, self.end, self.durable);
             let mut outcome = zero(&*segment.file, from, to);
             if let Some(end) = self.end.filter(|end| end.seq == segment.seq) {
                 let proven = self.durable.saturating_sub(end.base).min(end.used);

@@ -94,10 +94,13 @@ struct Disk {
     dead: bool,
 }
 
+type Hook = Box<dyn FnOnce() + Send>;
+
 /// A handle to the disk; clones are the same disk.
 #[derive(Clone)]
 pub struct SimDisk {
     disk: Arc<Mutex<Disk>>,
+    before_read: Arc<Mutex<Option<Hook>>>,
 }
 
 impl SimDisk {
@@ -112,7 +115,16 @@ impl SimDisk {
             changes: 0,
             dead: false,
         };
-        Self { disk: Arc::new(Mutex::new(disk)) }
+        Self::of(disk)
+    }
+
+    fn of(disk: Disk) -> Self {
+        Self { disk: Arc::new(Mutex::new(disk)), before_read: Arc::default() }
+    }
+
+    /// Runs when the next read begins: what another thread may have done just then.
+    pub fn before_next_read(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.before_read.lock() = Some(Box::new(hook));
     }
 
     pub fn set_faults(&self, faults: Faults) {
@@ -135,7 +147,7 @@ impl SimDisk {
         disk.dead = true;
         let mut survivor = disk.clone();
         survivor.survive(Rng::new(seed));
-        Self { disk: Arc::new(Mutex::new(survivor)) }
+        Self::of(survivor)
     }
 
     /// The same contents on a disk of its own, as after a restart of the process only: the old
@@ -146,7 +158,7 @@ impl SimDisk {
         disk.dead = true;
         copy.dead = false;
         copy.faults = Faults::default();
-        Self { disk: Arc::new(Mutex::new(copy)) }
+        Self::of(copy)
     }
 
     /// Names of all files.
@@ -300,14 +312,14 @@ impl Files for SimDisk {
         disk.nodes.push(Node::default());
         disk.names.insert(path.to_path_buf(), id);
         disk.unsynced_names.push(NameOp::Create(path.to_path_buf(), id));
-        unless_cut(cut, Arc::new(SimFile { disk: Arc::clone(&self.disk), id }))
+        unless_cut(cut, Arc::new(SimFile { disk: self.clone(), id }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let disk = self.disk.lock();
         disk.alive()?;
         let id = *disk.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimFile { disk: Arc::clone(&self.disk), id }))
+        Ok(Arc::new(SimFile { disk: self.clone(), id }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -348,7 +360,7 @@ impl Files for SimDisk {
 }
 
 struct SimFile {
-    disk: Arc<Mutex<Disk>>,
+    disk: SimDisk,
     id: usize,
 }
 
@@ -360,7 +372,11 @@ impl SimFile {
 
 impl File for SimFile {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut disk = self.disk.lock();
+        let hook = self.disk.before_read.lock().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+        let mut disk = self.disk.disk.lock();
         disk.alive()?;
         self.node(&mut disk, |node| {
             let rest = node.current.get(offset as usize..).unwrap_or_default();
@@ -371,7 +387,7 @@ impl File for SimFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.disk.disk.lock();
         let cut = disk.change()?;
         if count_down(&mut disk.faults.fail_write_after) {
             return Err(io::Error::other("a write fails, as asked for"));
@@ -398,7 +414,7 @@ impl File for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.disk.disk.lock();
         if disk.change()? {
             return Err(power_is_off());
         }
@@ -417,7 +433,7 @@ impl File for SimFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.disk.disk.lock();
         disk.alive()?;
         self.node(&mut disk, |node| node.current.len() as u64)
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
@@ -97,6 +97,8 @@ struct Inner {
     prep: Arc<Prep>,
     dir: PathBuf,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held until the log is closed.
+    lock: Mutex<Option<fs::File>>,
 }
 
 impl fmt::Debug for Wal {
@@ -148,7 +150,8 @@ impl Wal {
             writer.start()?;
         }
         let threads = Mutex::default();
-        let inner = Inner { shared, prep, dir: options.dir.clone(), threads };
+        let lock = Mutex::new(found.lock);
+        let inner = Inner { shared, prep, dir: options.dir.clone(), threads, lock };
         let recovered = Recovered { groups, truncated_bytes: found.truncated_bytes };
         Ok((Self { inner: Arc::new(inner) }, writer, recovered))
     }
@@ -311,6 +314,7 @@ impl Inner {
                 tracing::error!("a thread of the log has panicked");
             }
         }
+        self.lock.lock().take();
     }
 }
 

@@ -366,7 +366,7 @@ impl Writer {
     /// Encodes a record, for which there is space: `reserve` was asked.
     fn put(&mut self, kind: Kind, group: u16, index: u64, payload: &[u8]) -> Outcome<(u64, u32)> {
         if !self.fits(kind, payload.len()) {
-            self.roll()?;
+            self.roll(record_bytes(payload.len()))?;
         }
         let offset = self.used();
         let header = Header::new(kind, group, index, self.synced, payload);
@@ -382,10 +382,19 @@ impl Writer {
         Ok((self.active.seq, u32::try_from(offset).unwrap_or(u32::MAX)))
     }
 
-    /// Goes on in the next segment.
-    fn roll(&mut self) -> Outcome {
-        let Some(next) = self.reserved.pop_front() else {
-            return Err(Fail::Poison("a record was written that no segment was reserved for".into()));
+    /// Goes on in the next segment, with a record of so many bytes.
+    fn roll(&mut self, bytes: u64) -> Outcome {
+        // On a full disk segments are as small as the records that were planned for them, and a record
+        // may have found space earlier than planned: the next one's segment is further behind.
+        let needed = checkpoint_bytes(self.ledgers.values()) + bytes;
+        let next = loop {
+            match self.reserved.pop_front() {
+                Some(segment) if needed <= capacity(segment.len, Kind::Entry) => break segment,
+                Some(small) => self.prep.retire([small]),
+                None => {
+                    return Err(Fail::Poison("a record was written that no segment was reserved for".into()));
+                }
+            }
         };
         self.flush()?;
         self.sync()?;

@@ -63,13 +63,15 @@ pub(super) fn run(plan: &Plan) -> Result {
 
 fn specs(plan: &Plan) -> Result<Vec<(String, Role, Spec)>> {
     let ours = Spec::of_program(&plan.program);
+    let is_ours = ours.flavour == Flavour::Bulkhead;
+    let name = if is_ours { "Bulkhead" } else { "(stand-in)" };
     let mut specs = vec![
-        ("Bulkhead".to_owned(), Role::Ours, ours.clone()),
+        (name.to_owned(), Role::Ours, ours.clone()),
         ("Valkey".to_owned(), Role::Bar, Spec::valkey()?),
         ("Redis".to_owned(), Role::Other, Spec::redis()?),
         ("Redis, no persistence".to_owned(), Role::Other, Spec::redis()?.durability(Durability::None)),
     ];
-    if ours.flavour == Flavour::Bulkhead {
+    if is_ours {
         specs.push(("Bulkhead, 8 groups".to_owned(), Role::Grouped, ours.arg("--groups").arg("8")));
     }
     Ok(specs)

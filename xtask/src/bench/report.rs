@@ -127,7 +127,7 @@ fn how(out: &mut String, subjects: &[Subject], results: &Results, data: &Path) -
         kernel.trim(),
         sync_us(data)?
     )?;
-    let benchmark = said("redis-benchmark", &["--version"]);
+    let benchmark = said(&testkit::tools::need("redis-benchmark")?.to_string_lossy(), &["--version"]);
     let scenario = results.first().map(|(scenario, _)| *scenario);
     let line =
         scenario.as_ref().map(|scenario: &Scenario| scenario.args("PORT", "N").join(" ")).unwrap_or_default();

@@ -25,7 +25,7 @@ Usage: cargo xtask tidy [--ratchet]
 Checks the project's own habits:
 
   header    every module says in its first lines what it is for
-  tokens    banned tokens, each with its replacement
+  tokens    banned tokens, each with its replacement (`// tidy-ok: REASON` above a line excuses it)
   size      files over 500 lines and functions over 70 may only shrink (xtask/src/tidy/ratchet.txt)
   modules   no file that nothing includes
   layers    which crate may depend on which

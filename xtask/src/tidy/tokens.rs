@@ -77,7 +77,7 @@ fn check_one(source: &Source) -> Vec<Finding> {
                 Product => !line.is_test,
             };
             let is_exempt = ban.except.iter().any(|path| source.path.starts_with(path));
-            if applies && !is_exempt && has_token(&line.code, ban.token) {
+            if applies && !is_exempt && has_token(&line.code, ban.token) && !is_excused(source, index) {
                 let message = format!("`{}`: {}", ban.token, ban.instead);
                 findings.push(Finding::new(&source.path, index + 1, message));
             }
@@ -85,6 +85,14 @@ fn check_one(source: &Source) -> Vec<Finding> {
     }
     findings.extend(imports(source));
     findings
+}
+
+/// Whether the line, or the one above it, says why it may: `// tidy-ok: REASON`.
+fn is_excused(source: &Source, index: usize) -> bool {
+    const REASON_CHARS_MIN: usize = 10;
+    let lines = source.text.lines().skip(index.saturating_sub(1)).take(if index == 0 { 1 } else { 2 });
+    let mut reasons = lines.filter_map(|line| line.split_once("// tidy-ok: "));
+    reasons.any(|(_, reason)| reason.trim().len() >= REASON_CHARS_MIN)
 }
 
 /// Whether the token stands there as a whole: `print!` is not in `eprint!`.
@@ -145,6 +153,18 @@ mod tests {
             "fn f() { thread::sleep(x) }\n#[cfg(test)]\nmod tests {\n fn g() { thread::sleep(x) }\n}\n";
         assert_eq!(found("crates/store/src/a.rs", text), 1);
         assert_eq!(found("tests/a.rs", text), 2);
+    }
+
+    #[test]
+    fn an_excuse_needs_a_reason() {
+        let excused =
+            "fn f() {\n    // tidy-ok: the simulated network delays its messages\n    time::sleep(x);\n}\n";
+        assert_eq!(found("tests/a.rs", excused), 0);
+        assert_eq!(
+            found("tests/a.rs", &excused.replace("the simulated network delays its messages", "ok")),
+            1
+        );
+        assert_eq!(found("tests/a.rs", &format!("{excused}fn g() {{ time::sleep(x) }}")), 1);
     }
 
     #[test]

@@ -25,8 +25,11 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("flushall", -1, &[WRITE, KEYSPACE, DANGEROUS, FANOUT], flushall)
         .docs("1.0.0", "O(1)", "Removes all keys of all databases.")
         .tips(EVERYWHERE),
-    row("swapdb", 3, &[WRITE, FAST, KEYSPACE, DANGEROUS, FANOUT], swapdb)
-        .docs("4.0.0", "O(1)", "Exchanges two databases."),
+    row("swapdb", 3, &[WRITE, FAST, KEYSPACE, DANGEROUS, FANOUT], swapdb).docs(
+        "4.0.0",
+        "O(1)",
+        "Exchanges two databases.",
+    ),
 ];
 
 fn dbsize(txn: &mut Txn<'_>, _: &Args<'_>) -> Result<Reply> {

@@ -1,10 +1,13 @@
 //! A node that is the only voter of its groups.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wal::testing::Faults as DiskFaults;
+use wal::{Files, Wal};
 
-use super::cluster::{Cluster, options};
+use super::cluster::{Cluster, options, wal_options};
 use super::machine::{Event, eventually, outcome, submit};
 use crate::{Machine, NodeOptions, NotCommitted, Role};
 
@@ -16,6 +19,10 @@ fn payloads(cluster: &Cluster, group: u16, count: usize) -> Vec<String> {
     let machine = cluster.machine(1, group);
     machine.wait("entries", |contents, _| contents.effects.len() >= count);
     machine.contents().payloads()
+}
+
+fn large(n: u32, len: usize) -> String {
+    format!("{n}{}", "x".repeat(len))
 }
 
 fn persist(cluster: &Cluster) {
@@ -158,7 +165,7 @@ fn groups_are_independent() {
 fn the_log_is_purged_by_bytes_and_never_above_what_is_persisted() {
     let mut cluster = alone(NodeOptions { purge_after_bytes: 100_000, ..options() });
     for n in 0..300 {
-        cluster.write(0, &format!("{n:01000}"));
+        cluster.write(0, &large(n, 1_000));
     }
     eventually("purges", || cluster.group(1, 0).metrics().purged.is_some());
     let seen = cluster.group(1, 0).metrics();
@@ -174,7 +181,7 @@ fn an_idle_group_lets_go_of_the_oldest_segment() {
     let mut cluster = alone(options);
     cluster.write(1, "idle");
     for n in 0..100 {
-        cluster.write(0, &format!("{n:0200000}"));
+        cluster.write(0, &large(n, 200_000));
     }
     eventually("the idle group is purged", || cluster.group(1, 1).metrics().purged.is_some());
     cluster.check();
@@ -189,7 +196,7 @@ fn a_full_disk_refuses_proposals_and_passes() {
     disk.set_faults(DiskFaults { space_bytes: Some(used), ..DiskFaults::default() });
     let mut refused = false;
     for n in 0..400 {
-        let name = format!("{n:050000}");
+        let name = large(n, 50_000);
         let proposal = cluster.propose(1, 0, &name);
         refused |= matches!(cluster.settle(0, &name, &proposal), Err(NotCommitted::Refused(_)));
     }
@@ -214,4 +221,56 @@ fn a_log_that_fails_stops_the_group_and_says_why() {
     assert_eq!(seen.role, Role::Stopped);
     assert!(seen.failure.unwrap().contains("poisoned"));
     assert!(cluster.group(1, 0).lease().is_none());
+}
+
+#[test]
+fn an_installation_that_a_crash_cut_short_is_made_good_at_the_next_start() {
+    let mut cluster = alone(options());
+    for n in 0..20 {
+        cluster.write(0, &n.to_string());
+    }
+    payloads(&cluster, 0, 20);
+    let image = cluster.machine(1, 0).snapshot().unwrap();
+    let at = image.at;
+    cluster.spool(1, 0, image);
+    cluster.group(1, 0).trigger_purge();
+    eventually("purged", || cluster.group(1, 0).metrics().purged >= Some(at));
+    cluster.stop(1);
+    cluster.members[&1].stores[0].lock().torn = true;
+    cluster.start(1);
+    assert_eq!(payloads(&cluster, 0, 20).len(), 20);
+    cluster.write(0, "after");
+    cluster.restart(1);
+    cluster.check();
+}
+
+#[test]
+fn a_store_that_is_behind_the_beginning_of_the_log_is_refused() {
+    let mut cluster = alone(options());
+    cluster.write(0, "a");
+    cluster.group(1, 0).trigger_purge();
+    eventually("purged", || cluster.group(1, 0).metrics().purged.is_some());
+    cluster.stop(1);
+    *cluster.members[&1].stores[0].lock() = Default::default();
+    let refused = cluster.try_start(1).unwrap_err().to_string();
+    assert!(refused.contains("behind the beginning of the log"), "{refused}");
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_stops_the_node_from_starting() {
+    let mut cluster = alone(options());
+    cluster.write(0, "a");
+    cluster.stop(1);
+    let files: Arc<dyn Files> = Arc::new(cluster.members[&1].disk.clone());
+    let (wal, recovered) = Wal::open(files, wal_options()).unwrap();
+    let next = recovered.groups[&0].last_index.unwrap() + 1;
+    let (tx, rx) = std::sync::mpsc::channel();
+    let unknown = vec![(next, Bytes::from_static(b"\xffwhat is this"))];
+    wal.append(0, unknown, Box::new(move |done| tx.send(done.is_ok()).unwrap()));
+    assert!(rx.recv().unwrap());
+    wal.close();
+    let disk = cluster.members[&1].disk.restart();
+    cluster.members.get_mut(&1).unwrap().disk = disk;
+    let refused = cluster.try_start(1).unwrap_err().to_string();
+    assert!(refused.contains("cannot be read: unknown tag 255"), "{refused}");
 }

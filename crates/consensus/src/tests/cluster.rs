@@ -12,7 +12,8 @@ use wal::{Files, Wal};
 
 use super::machine::{Contents, Event, Outcome, PATIENCE, TestMachine, outcome, submit};
 use super::net::Net;
-use crate::{Group, Machine, Node, NodeOptions, NotCommitted, Position, StartError};
+use crate::spool::Spool;
+use crate::{Group, Machine, Node, NodeOptions, NotCommitted, Position, SnapshotImage, StartError};
 
 /// Short timeouts, so that tests are quick.
 pub(crate) fn options() -> NodeOptions {
@@ -128,6 +129,14 @@ impl Cluster {
         member.node.take().unwrap().shutdown();
         member.wal.take().unwrap().close();
         member.bury();
+    }
+
+    /// Leaves a snapshot where a node keeps one that has arrived and is not installed yet.
+    pub(crate) fn spool(&self, id: u64, group: u16, image: SnapshotImage) {
+        let spool = Spool::new(self.members[&id].snapshots.path(), group);
+        let mut writer = spool.begin(image.at, &image.membership).unwrap();
+        let chunks = image.chunks.map(|chunk| writer.chunk(&chunk.unwrap()).unwrap()).count();
+        spool.finish(writer, chunks as u64).unwrap();
     }
 
     pub(crate) fn restart(&mut self, id: u64) {

@@ -1,6 +1,8 @@
 //! Tests of whole nodes: one alone, and three over a network in memory.
 
 mod alone;
+mod chaos;
 mod cluster;
 mod machine;
 mod net;
+mod three;

@@ -208,10 +208,10 @@ async fn carry(
     answers_tx: mpsc::Sender<Result<Bytes, TransportError>>,
 ) {
     let there = net.clone();
-    let arriving = stream::unfold((requests, there), async |(mut requests, net)| {
+    let arriving = stream::unfold((requests, there), move |(mut requests, net): (Frames, Arc<Net>)| async move {
         let frame = requests.next().await?;
         net.delay().await;
-        if net.chance(|f| f.break_stream) {
+        if !net.open(from, to) || net.chance(|f| f.break_stream) {
             return None;
         }
         Some((frame, (requests, net)))
@@ -228,7 +228,7 @@ async fn carry(
         };
         let Some(mut item) = item else { return };
         net.delay().await;
-        if net.chance(|f| f.break_stream) {
+        if !net.open(to, from) || net.chance(|f| f.break_stream) {
             item = Err(lost());
         }
         let ended = item.is_err();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -63,6 +63,10 @@ pub struct Client {
     pub resp3: AtomicBool,
     pub input_bytes: AtomicU64,
     pub output_bytes: AtomicU64,
+    /// Its place in the command table; `usize::MAX` before the first command.
+    pub last_command: AtomicUsize,
+    pub no_evict: AtomicBool,
+    pub no_touch: AtomicBool,
     /// Set by CLIENT KILL: its network thread closes it.
     pub killed: AtomicBool,
     pub details: Mutex<Details>,
@@ -76,10 +80,16 @@ pub struct Details {
     pub lib_name: Vec<u8>,
     pub lib_version: Vec<u8>,
     pub user: String,
-    pub last_command: &'static str,
 }
 
 impl Client {
+    /// What RESET takes back.
+    pub fn reset(&self) {
+        self.no_evict.store(false, Ordering::Relaxed);
+        self.no_touch.store(false, Ordering::Relaxed);
+        self.details.lock().name.clear();
+    }
+
     /// Has its network thread close the client.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::SeqCst);

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use base::Stamp;
-use bytes::Bytes;
 use consensus::{Completion, Leadership, NotCommitted, Position};
 use store::apply::Queue;
 
@@ -82,17 +81,25 @@ impl Group {
         self.stats.batches.fetch_add(1, Ordering::Relaxed);
         self.stats.transactions.fetch_add(batch.transactions, Ordering::Relaxed);
         self.stats.effects.fetch_add(batch.effects as u64, Ordering::Relaxed);
-        self.stats.bytes.fetch_add(batch.payload.len() as u64, Ordering::Relaxed);
-        let done = InFlight {
+        self.stats.bytes.fetch_add(batch.bytes as u64, Ordering::Relaxed);
+        let in_flight = InFlight {
             group: self.clone(),
             epoch: batch.epoch,
             last: batch.last,
             submitted: Instant::now(),
         };
-        match self.consensus.get() {
-            Some(consensus) => consensus.submit(term, Bytes::from(batch.payload), Box::new(done)),
-            None => Box::new(done).failed(NotCommitted::Refused("the node is starting".into())),
+        let Some(consensus) = self.consensus.get() else {
+            return Box::new(in_flight).failed(NotCommitted::Refused("the node is starting".into()));
+        };
+        let mut entries = batch.entries;
+        let Some(last) = entries.pop() else { return };
+        for part in entries {
+            let done = Part { group: self.clone(), epoch: batch.epoch };
+            consensus.submit(term, part, Box::new(done));
         }
+        // If a part was not taken, the last one goes all the same: the epoch has ended by then, and
+        // without its first parts it has no effect.
+        consensus.submit(term, last, Box::new(in_flight));
     }
 
     /// Consensus says that leadership changed. On a raft thread.
@@ -128,6 +135,15 @@ impl Group {
         });
     }
 
+    fn not_committed(self: &Arc<Self>, epoch: u64, why: NotCommitted) {
+        let refused = match why {
+            NotCommitted::Refused(why) => Some(why.into()),
+            NotCommitted::Uncertain => None,
+        };
+        tracing::warn!(group = self.id, ?refused, "a batch was not committed");
+        self.end_epoch(epoch, refused);
+    }
+
     /// What was sequenced and not committed is void; the section opens again if this node still
     /// leads.
     fn end_epoch(self: &Arc<Self>, epoch: u64, refused: Option<Arc<str>>) {
@@ -149,6 +165,20 @@ impl Group {
     }
 }
 
+/// All but the last entry of a batch that takes several: nothing happens when it is committed.
+struct Part {
+    group: Arc<Group>,
+    epoch: u64,
+}
+
+impl Completion for Part {
+    fn committed(self: Box<Self>, _at: Position) {}
+
+    fn failed(self: Box<Self>, why: NotCommitted) {
+        self.group.not_committed(self.epoch, why);
+    }
+}
+
 /// A batch on its way. Told of its fate on a raft thread: a few stores and a wake-up.
 struct InFlight {
     group: Arc<Group>,
@@ -166,11 +196,6 @@ impl Completion for InFlight {
     }
 
     fn failed(self: Box<Self>, why: NotCommitted) {
-        let refused = match why {
-            NotCommitted::Refused(why) => Some(why.into()),
-            NotCommitted::Uncertain => None,
-        };
-        tracing::warn!(group = self.group.id, ?refused, "a batch was not committed");
-        self.group.end_epoch(self.epoch, refused);
+        self.group.not_committed(self.epoch, why);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use command::OwnedArgs;
 use parking_lot::{Condvar, Mutex};
@@ -14,14 +15,19 @@ use store::{Cancel, Gate, Scratch};
 use crate::engine::node::Node;
 use crate::net::dispatch;
 use crate::net::mailbox::{Mail, Mailbox};
+use crate::session::account;
 use crate::table::Entry;
 
 /// Work on the node that takes time: it ends with a reply.
-pub type Task = Box<dyn FnOnce(&Arc<Node>, &Cancel) -> Reply + Send>;
+pub type Task = Box<dyn FnOnce(&Arc<Node>, &Cancel) -> Outcome + Send>;
 
 pub enum Work {
     Command { entry: &'static Entry, args: OwnedArgs, database: u8, target: Target },
-    Task(Task),
+    Task {
+        entry: Option<&'static Entry>,
+        args: OwnedArgs,
+        task: Task,
+    },
 }
 
 /// The groups that a command concerns.
@@ -149,11 +155,11 @@ fn run(node: &Weak<Node>) {
         // The pool must not keep the node alive while it waits.
         let Some(node) = node.upgrade() else { return };
         let Some(job) = node.heavy.next() else { return };
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let outcome = if job.cancel.is_cancelled() {
             Outcome::ungated(Reply::error("ERR cancelled"))
         } else {
-            perform(&node, job.work, &job.cancel, &mut scratch)
+            perform(&node, job.client, job.work, &job.cancel, &mut scratch)
         };
         node.pump();
         node.heavy.stats.run_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
@@ -162,11 +168,24 @@ fn run(node: &Weak<Node>) {
     }
 }
 
-fn perform(node: &Arc<Node>, work: Work, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
-    match work {
-        Work::Task(task) => Outcome::ungated(task(node, cancel)),
+fn perform(
+    node: &Arc<Node>,
+    client: u64,
+    work: Work,
+    cancel: &Cancel,
+    scratch: &mut Scratch,
+) -> Outcome {
+    let started = Instant::now();
+    let (entry, args, outcome) = match work {
+        Work::Task { entry, args, task } => (entry, args, task(node, cancel)),
         Work::Command { entry, args, database, target } => {
-            dispatch::run_heavy(node, entry, &args.as_args(), database, target, cancel, scratch)
+            let outcome =
+                dispatch::run_heavy(node, entry, &args.as_args(), database, target, cancel, scratch);
+            (Some(entry), args, outcome)
         }
+    };
+    if let Some(entry) = entry {
+        account::ran_heavy(node, client, entry, &args.as_args(), &outcome.reply, started.elapsed());
     }
+    outcome
 }

@@ -1,6 +1,7 @@
 //! The maintenance thread: active expiry, and looking after things once in a while.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -30,23 +31,35 @@ pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
 fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     let Some(node) = node.upgrade() else { return false };
     node.turn_clock();
+    node.sampler.round(&node);
+    disconnect_idle(&node);
+    if !node.stats.expires_actively() {
+        return true;
+    }
     for group in &node.groups {
-        for _ in 0..SLICES_MAX {
-            match group.store.expire(scratch) {
-                Ok(expired) => {
-                    node.stats.expired(expired.keys);
-                    group.pump();
-                    if !expired.more {
-                        break;
-                    }
-                }
-                Err(Leave::Disk(error)) => {
-                    tracing::error!(%error, "keys cannot be expired");
-                    break;
-                }
-                Err(_) => break,
+        match group.store.expire(scratch, SLICES_MAX) {
+            Ok(expired) => {
+                node.stats.expired(expired.keys);
+                group.pump();
             }
+            Err(Leave::Disk(error)) => tracing::error!(%error, "keys cannot be expired"),
+            // Not leading, or the store has to catch up: the next round goes on.
+            Err(_) => {}
         }
     }
     true
+}
+
+/// CONFIG SET timeout: closes connections that have said nothing for too long.
+fn disconnect_idle(node: &Node) {
+    let limit_ms = node.live.idle_s_max().saturating_mul(1000);
+    if limit_ms == 0 {
+        return;
+    }
+    let now_ms = node.wall_ms();
+    for client in node.clients.list() {
+        if now_ms.saturating_sub(client.last_ms.load(Ordering::Relaxed)) > limit_ms {
+            client.kill();
+        }
+    }
 }

@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use base::{Clock, SystemClock, slot};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use store::apply::{Applier, Queue, Watch};
 use store::{Disk, DiskError, DiskOptions, GroupOptions};
 use thiserror::Error;
 use wal::Wal;
 
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::engine::clients::{Clients, Wakers};
 use crate::engine::group::Group;
 use crate::engine::heavy::HeavyPool;
@@ -22,6 +22,9 @@ use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::thread::NetThread;
+use crate::session::info::Sampler;
+use crate::session::persistence::Checkpoints;
+use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
 
 #[derive(Debug, Error)]
@@ -52,6 +55,12 @@ pub struct Node {
     pub heavy: HeavyPool,
     pub clients: Clients,
     pub stats: Stats,
+    pub live: Live,
+    pub slowlog: SlowLog,
+    pub checkpoints: Checkpoints,
+    pub sampler: Sampler,
+    /// Forty hexadecimal digits that differ from start to start.
+    pub run_id: String,
     pub started: Instant,
     clock: Arc<dyn Clock>,
     consensus: OnceLock<consensus::Node>,
@@ -61,6 +70,7 @@ pub struct Node {
     /// Why writes are refused, if they are.
     refusal: Mutex<Option<String>>,
     addresses: Mutex<Vec<SocketAddr>>,
+    stop_requested: (Mutex<bool>, Condvar),
 }
 
 /// What a group's apply thread reports to.
@@ -105,12 +115,17 @@ impl Node {
         }
         let node = Arc::new(Self {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
+            live: Live::new(&config),
             config,
             groups,
             disk,
             wal,
             clients: Clients::default(),
             stats: Stats::new(),
+            slowlog: SlowLog::default(),
+            checkpoints: Checkpoints::new(clock.wall_ms()),
+            sampler: Sampler::default(),
+            run_id: run_id(),
             started: Instant::now(),
             clock,
             consensus: OnceLock::new(),
@@ -119,7 +134,9 @@ impl Node {
             threads: Mutex::new(threads),
             refusal: Mutex::new(None),
             addresses: Mutex::default(),
+            stop_requested: Default::default(),
         });
+        node.sampler.round(&node);
         node.start_consensus(recovered)?;
         node.threads.lock().extend(node.heavy.start(&node)?);
         node.threads.lock().push(maintenance::start(&node)?);
@@ -217,7 +234,7 @@ impl Node {
     }
 
     pub fn needs_password(&self) -> bool {
-        self.config.requirepass.as_ref().is_some_and(|password| !password.is_empty())
+        self.live.needs_password()
     }
 
     /// Why writes are refused now, if they are.
@@ -231,6 +248,24 @@ impl Node {
 
     pub fn is_leading(&self) -> bool {
         self.groups.iter().all(|group| group.store.sequencer.open_epoch().is_some())
+    }
+
+    /// Asks whoever runs the node to stop it.
+    pub fn request_stop(&self) {
+        *self.stop_requested.0.lock() = true;
+        self.stop_requested.1.notify_all();
+    }
+
+    pub fn is_stop_requested(&self) -> bool {
+        *self.stop_requested.0.lock()
+    }
+
+    /// Waits until somebody asks the node to stop.
+    pub fn wait_for_stop_request(&self) {
+        let mut requested = self.stop_requested.0.lock();
+        while !*requested {
+            self.stop_requested.1.wait(&mut requested);
+        }
     }
 
     /// Stops: no new connections, what is in flight is answered, everything is flushed.
@@ -281,6 +316,11 @@ fn start_group(
     let stats = applier.stats();
     let thread = thread::Builder::new().name(format!("apply-{id}")).spawn(move || applier.run())?;
     Ok((Arc::new(Group::new(id, store, queue, stats, wakers.clone())), thread))
+}
+
+fn run_id() -> String {
+    let id = [random_seed(), random_seed(), random_seed()].map(|part| format!("{part:016x}")).concat();
+    id.get(..40).unwrap_or(&id).to_owned()
 }
 
 /// The one place where randomness enters.

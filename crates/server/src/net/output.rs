@@ -45,6 +45,8 @@ pub struct Output {
     base: u64,
     end: u64,
     held: VecDeque<Held>,
+    /// The client wants no reply now.
+    muted: bool,
     /// Part of what the next reply depends on is void.
     void: Option<(Reply, Protocol)>,
 }
@@ -59,6 +61,11 @@ impl Output {
         self.end == self.base
     }
 
+    /// Whether replies are thrown away from now on.
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
     /// The oldest reply that waits.
     pub fn held(&self) -> Option<&Held> {
         self.held.front()
@@ -66,6 +73,9 @@ impl Output {
 
     /// Appends a reply that may go out as soon as its turn comes.
     pub fn push(&mut self, reply: &Reply, protocol: Protocol) {
+        if self.muted {
+            return;
+        }
         if reply.size_hint() < SHARED_BYTES_MIN {
             let tail = self.tail();
             let before = tail.len();
@@ -79,6 +89,9 @@ impl Output {
 
     /// Appends a reply that waits for its gate.
     pub fn push_held(&mut self, reply: &Reply, protocol: Protocol, group: u16, gate: Gate) {
+        if self.muted {
+            return;
+        }
         let start = self.end;
         self.push(reply, protocol);
         let end = self.end;
@@ -94,6 +107,9 @@ impl Output {
 
     /// Appends a reply that waits for all of these.
     pub fn push_gated(&mut self, reply: &Reply, protocol: Protocol, gates: &[(u16, Gate)]) {
+        if self.muted {
+            return;
+        }
         let Some((&(group, gate), others)) = gates.split_last() else { return self.push(reply, protocol) };
         for &(group, gate) in others {
             // An empty stretch in front of the reply: if it is void, so is the reply.

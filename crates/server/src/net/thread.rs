@@ -19,7 +19,8 @@ use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
 use crate::net::dispatch::{self, Step};
 use crate::net::mailbox::{Mail, Mailbox};
-use crate::session::{Answer, Session};
+use crate::session::stats::{self, Lap};
+use crate::session::{Answer, Session, account};
 use crate::table::Entry;
 
 const WAKE: Token = Token(usize::MAX);
@@ -188,7 +189,7 @@ impl NetThread {
         if self.stopping.is_some() {
             return;
         }
-        if self.node.clients.len() >= self.node.config.max_connections {
+        if self.node.clients.len() >= self.node.live.connections_max() {
             self.node.clients.rejected.fetch_add(1, Ordering::Relaxed);
             let _ = io::Write::write(&mut stream, b"-ERR max number of clients reached\r\n");
             return;
@@ -215,6 +216,9 @@ impl NetThread {
             resp3: false.into(),
             input_bytes: 0.into(),
             output_bytes: 0.into(),
+            last_command: usize::MAX.into(),
+            no_evict: false.into(),
+            no_touch: false.into(),
             killed: false.into(),
             details: parking_lot::Mutex::new(Details { user: "default".into(), ..Details::default() }),
             mailbox: self.mailbox.clone(),
@@ -301,6 +305,7 @@ impl NetThread {
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         connection.queued = false;
         self.touched.push(at);
+        stats::begin_turn();
         match self.serve(at) {
             Turn::Idle => {}
             Turn::Again => self.queue(at),
@@ -325,9 +330,12 @@ impl NetThread {
             let used = match connection.parse() {
                 Ok(Some(used)) => used,
                 Ok(None) if connection.readable && commands == 0 => {
+                    let before = connection.input_len();
                     if connection.read(&mut self.buffer).is_err() {
                         return Turn::Close;
                     }
+                    self.node.stats.read_bytes(connection.input_len() - before);
+                    connection.client.last_ms.store(self.node.wall_ms(), Ordering::Relaxed);
                     if connection.ended && connection.is_drained() {
                         return Turn::Close;
                     }
@@ -375,10 +383,12 @@ impl NetThread {
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         let was_full = connection.output.len() > OUTPUT_BYTES_MAX;
         let still = connection.release(&node);
+        let before = connection.output.len();
         if connection.flush().is_err() {
             self.close(at);
             return;
         }
+        node.stats.wrote_bytes(before - connection.output.len());
         let done = matches!(connection.state, State::Closing) && connection.output.is_empty();
         if done || (connection.ended && connection.is_drained() && connection.input_len() == 0) {
             self.close(at);
@@ -421,12 +431,19 @@ fn execute(
     waiting: &mut Vec<usize>,
     at: usize,
 ) -> bool {
+    connection.session.begin_command();
     let (session, args) = connection.split();
     let (entry, step) = match dispatch::find(session, &args) {
-        Ok(entry) => (Some(entry), node.stats.measure(entry, || dispatch::run(node, session, entry, &args, scratch))),
-        Err(error) => (None, Step::Reply(error.reply(), None)),
+        Ok(entry) => {
+            let lap = Lap::start();
+            let step = dispatch::run(node, session, entry, &args, scratch);
+            account::ran(node, &session.client, entry, &args, &step, lap.end());
+            (Some(entry), step)
+        }
+        Err(error) => (None, Step::Reply(account::refused(node, &args, error), None)),
     };
     connection.client.commands.fetch_add(1, Ordering::Relaxed);
+    connection.output.mute(connection.session.is_muted());
     match step {
         Step::Stalled => {
             // Not consumed: the same command again when there is room.
@@ -440,12 +457,18 @@ fn execute(
         }
         Step::Heavy(heavy, target) => return go_heavy(node, connection, heavy, target, used),
         Step::Answer(answer) => {
-            let goes_on = give(node, connection, answer, waiting, at);
+            let task = match answer {
+                Answer::Heavy(task) => task,
+                other => {
+                    connection.consume(used);
+                    return give(connection, other, waiting, at);
+                }
+            };
+            let args = connection.args().to_owned();
             connection.consume(used);
-            return goes_on;
+            return submit(node, connection, entry, Work::Task { entry, args, task });
         }
     }
-    debug_assert!(entry.is_some() || !connection.output.is_empty());
     connection.consume(used);
     true
 }
@@ -461,10 +484,15 @@ fn go_heavy(
     let args = connection.args().to_owned();
     connection.consume(used);
     let database = connection.session.database;
-    submit(node, connection, Work::Command { entry, args, database, target })
+    submit(node, connection, Some(entry), Work::Command { entry, args, database, target })
 }
 
-fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool {
+fn submit(
+    node: &Arc<Node>,
+    connection: &mut Connection,
+    entry: Option<&'static Entry>,
+    work: Work,
+) -> bool {
     let cancel = Arc::new(Cancel::default());
     let job = Job {
         client: connection.client.id,
@@ -478,6 +506,7 @@ fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool {
             false
         }
         Err(_) => {
+            account::busy(node, entry);
             connection.reply(&Reply::error(dispatch::BUSY));
             true
         }
@@ -485,19 +514,12 @@ fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool {
 }
 
 /// Does what a session command says. Says whether the connection may go on.
-fn give(
-    node: &Arc<Node>,
-    connection: &mut Connection,
-    answer: Answer,
-    waiting: &mut Vec<usize>,
-    at: usize,
-) -> bool {
+fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, at: usize) -> bool {
     match answer {
         Answer::Reply(reply) => {
             connection.reply(&reply);
             true
         }
-        Answer::Heavy(task) => submit(node, connection, Work::Task(task)),
         Answer::After(delay, reply) => {
             connection.state = State::Sleeping(Instant::now() + delay, reply);
             waiting.push(at);
@@ -508,6 +530,6 @@ fn give(
             connection.state = State::Closing;
             false
         }
-        Answer::Silent => true,
+        Answer::Heavy(_) | Answer::Silent => true,
     }
 }

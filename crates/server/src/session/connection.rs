@@ -1,32 +1,190 @@
-//! The connection family.
+//! The connection family: what a client says to begin, and to end.
 
-use command::{Args, Arity, Command, Docs, Error, Keys, flags};
-use resp::Reply;
+use command::{Args, Command, Error, Flags, flags};
+use resp::{Protocol, Reply};
 
-use crate::session::{Answer, Context, SessionRun};
+use super::rows::{self, CONTAINER, PLAIN, ok, reply};
+use super::{Answer, Context, Replies, SessionRun, client};
 
-const fn docs(summary: &'static str, since: &'static str, complexity: &'static str) -> Docs {
-    Docs { summary, since, group: "connection", complexity }
+const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
+    rows::row("connection", name, arity, flags, run)
 }
 
-pub(crate) const COMMANDS: &[Command<SessionRun>] = &[
-    Command::new("ping", Arity::at_least(1), Keys::NONE, &[flags::FAST], ping,
-        docs("Returns the server's liveliness response.", "1.0.0", "O(1)")),
-    Command::new("select", Arity::exactly(2), Keys::NONE, &[flags::LOADING, flags::STALE, flags::FAST], select,
-        docs("Changes the selected database.", "1.0.0", "O(1)")),
+/// May be said before AUTH.
+const GREETING: &[Flags] =
+    &[flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST, flags::NO_AUTH, flags::ALLOW_BUSY];
+const LIGHT: &[Flags] = &[flags::LOADING, flags::STALE, flags::FAST];
+const READING: &[Flags] = &[flags::LOADING, flags::STALE, flags::FAST, flags::CONNECTION];
+
+pub(super) const COMMANDS: &[Command<SessionRun>] = &[
+    row("ping", -1, &[flags::FAST], ping)
+        .docs("1.0.0", "O(1)", "Answers PONG, or what it was given.")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    row("echo", 2, LIGHT, echo).docs("1.0.0", "O(1)", "Returns what it was given."),
+    row("select", 2, LIGHT, select).docs("1.0.0", "O(1)", "Selects the database that commands work on."),
+    row("quit", -1, GREETING, quit)
+        .docs("1.0.0", "O(1)", "Closes the connection.")
+        .deprecated("7.2.0", "just closing the connection"),
+    row("reset", 1, GREETING, reset).docs("6.2.0", "O(1)", "Returns the connection to how it began."),
+    row("auth", -2, GREETING, auth).docs(
+        "1.0.0",
+        "O(N) where N is the number of passwords defined for the user",
+        "Authenticates the connection.",
+    ),
+    row("hello", -1, GREETING, hello).docs("6.0.0", "O(1)", "Agrees on a protocol, and authenticates."),
+    rows::row("cluster", "readonly", 1, READING, read_only)
+        .docs("3.0.0", "O(1)", "Allows reads from a replica on this connection."),
+    rows::row("cluster", "readwrite", 1, READING, read_only).docs("3.0.0", "O(1)", "Takes READONLY back."),
+    rows::row("server", "acl", -2, CONTAINER, client::unknown)
+        .docs("6.0.0", "Depends on subcommand.", "Holds the commands about users."),
+    rows::row("server", "acl|whoami", 2, PLAIN, whoami)
+        .docs("6.0.0", "O(1)", "Returns the connection's user."),
 ];
 
-fn ping(_: &mut Context<'_>, args: &Args<'_>) -> command::Result<Answer> {
+fn ping(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     match args.len() {
-        1 => Ok(Answer::Reply(Reply::PONG)),
-        2 => Ok(Answer::Reply(Reply::copied(args.get(1)))),
+        1 => reply(Reply::PONG),
+        2 => reply(Reply::copied(args.get(1))),
         _ => Err(Error::arity("ping")),
     }
 }
 
-fn select(context: &mut Context<'_>, args: &Args<'_>) -> command::Result<Answer> {
-    let database = args.int(1).map_err(|_| Error::line("ERR value is not an integer or out of range"))?;
-    let database = u8::try_from(database).ok().filter(|db| usize::from(*db) < base::limits::DATABASES);
-    context.session.database = database.ok_or(Error::DB_RANGE)?;
-    Ok(Answer::Reply(Reply::Ok))
+fn echo(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    reply(Reply::copied(args.get(1)))
+}
+
+fn select(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    let database = args.database(1)?;
+    if database != 0 && context.node.groups.len() > 1 {
+        return Err(Error::line("ERR SELECT is not allowed in cluster mode"));
+    }
+    context.session.select(database);
+    ok()
+}
+
+fn quit(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    Ok(Answer::Close(Reply::Ok))
+}
+
+fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    let Context { node, session } = context;
+    session.speak(Protocol::Resp2);
+    session.select(0);
+    session.replies = Replies::On;
+    session.set_authenticated(!node.needs_password());
+    session.client.reset();
+    reply(Reply::simple("RESET"))
+}
+
+fn read_only(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    if context.node.groups.len() == 1 {
+        return Err(Error::line(super::cluster::DISABLED));
+    }
+    // A single replica is its own leader: what it may read does not depend on this.
+    ok()
+}
+
+fn whoami(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    let user = context.session.client.details.lock().user.clone();
+    reply(Reply::bulk(user))
+}
+
+const WRONG_PASSWORD: Error = Error::line("WRONGPASS invalid username-password pair or user is disabled.");
+const NO_PASSWORD: Error = Error::line(
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure \
+     your configuration is correct?",
+);
+const DEFAULT_USER: &[u8] = b"default";
+
+fn auth(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    match args.len() {
+        2 if !context.node.needs_password() => Err(NO_PASSWORD),
+        2 => authenticate(context, DEFAULT_USER, args.get(1)),
+        3 => authenticate(context, args.get(1), args.get(2)),
+        _ => Err(Error::SYNTAX),
+    }?;
+    ok()
+}
+
+fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> command::Result<()> {
+    if user != DEFAULT_USER || !context.node.live.accepts(password) {
+        return Err(WRONG_PASSWORD);
+    }
+    context.session.set_authenticated(true);
+    Ok(())
+}
+
+/// What HELLO asks for.
+#[derive(Default)]
+struct Greeting<'a> {
+    protocol: Option<Protocol>,
+    login: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+impl<'a> Greeting<'a> {
+    fn parse(args: &Args<'a>) -> command::Result<Self> {
+        let mut greeting = Self::default();
+        if args.len() > 1 {
+            let version = args
+                .int(1)
+                .map_err(|_| Error::line("ERR Protocol version is not an integer or out of range"))?;
+            greeting.protocol = Some(match version {
+                2 => Protocol::Resp2,
+                3 => Protocol::Resp3,
+                _ => return Err(Error::line("NOPROTO unsupported protocol version")),
+            });
+        }
+        let mut at = 2;
+        while at < args.len() {
+            let more = args.len() - at - 1;
+            if args.is(at, "auth") && more >= 2 {
+                greeting.login = Some((args.get(at + 1), args.get(at + 2)));
+                at += 3;
+            } else if args.is(at, "setname") && more >= 1 {
+                client::check_name(args.get(at + 1))?;
+                greeting.name = Some(args.get(at + 1));
+                at += 2;
+            } else {
+                let line = [b"ERR Syntax error in HELLO option '", args.get(at), b"'"].concat();
+                return Err(Error::Bytes(line));
+            }
+        }
+        Ok(greeting)
+    }
+}
+
+const HELLO_NOAUTH: Error = Error::line(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
+     AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
+     version at the same time",
+);
+
+fn hello(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    let greeting = Greeting::parse(args)?;
+    if let Some((user, password)) = greeting.login {
+        authenticate(context, user, password)?;
+    }
+    let Context { node, session } = context;
+    if !session.is_authenticated() {
+        return Err(HELLO_NOAUTH);
+    }
+    if let Some(name) = greeting.name {
+        session.client.details.lock().name = name.to_vec();
+    }
+    if let Some(protocol) = greeting.protocol {
+        session.speak(protocol);
+    }
+    let version = if session.protocol == Protocol::Resp3 { 3 } else { 2 };
+    let mode = if node.groups.len() > 1 { "cluster" } else { "standalone" };
+    let fields = [
+        ("server", Reply::bulk("redis")),
+        ("version", Reply::bulk(super::info::REDIS_VERSION)),
+        ("proto", Reply::Integer(version)),
+        ("id", Reply::Integer(session.client.id as i64)),
+        ("mode", Reply::bulk(mode)),
+        ("role", Reply::bulk("master")),
+        ("modules", Reply::Array(Vec::new())),
+    ];
+    reply(Reply::Map(fields.map(|(name, value)| (Reply::bulk(name), value)).into()))
 }

@@ -1,9 +1,25 @@
 //! Sessions: what a connection remembers, and the commands on connections and on the node.
 
-pub mod connection;
+pub mod account;
+mod client;
+mod client_kill;
+mod cluster;
+mod commands;
+mod settings;
+mod connection;
+mod debug;
+pub mod histogram;
+pub mod info;
+mod memory;
+pub mod persistence;
+mod rows;
+mod server;
+pub mod slowlog;
+mod slowlog_commands;
 pub mod stats;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use command::{Args, Command};
@@ -17,7 +33,19 @@ use crate::engine::node::Node;
 pub type SessionRun = fn(&mut Context<'_>, &Args<'_>) -> command::Result<Answer>;
 
 /// Every command on sessions and the node.
-pub const FAMILIES: &[&[Command<SessionRun>]] = &[connection::COMMANDS];
+pub const FAMILIES: &[&[Command<SessionRun>]] = &[
+    connection::COMMANDS,
+    client::COMMANDS,
+    commands::COMMANDS,
+    settings::COMMANDS,
+    info::COMMANDS,
+    server::COMMANDS,
+    persistence::COMMANDS,
+    slowlog_commands::COMMANDS,
+    debug::COMMANDS,
+    memory::COMMANDS,
+    cluster::COMMANDS,
+];
 
 /// What a session command works on.
 pub struct Context<'a> {
@@ -38,17 +66,36 @@ pub enum Answer {
     Silent,
 }
 
+/// Whether a client wants replies, as CLIENT REPLY says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    #[default]
+    On,
+    Off,
+    /// None for the next command.
+    SkipNext,
+    /// None for the command that runs.
+    Skip,
+}
+
 /// What a connection remembers from command to command.
 pub struct Session {
     pub client: Arc<Client>,
     pub protocol: Protocol,
     pub database: u8,
+    pub replies: Replies,
     authenticated: bool,
 }
 
 impl Session {
     pub fn new(client: Arc<Client>, needs_password: bool) -> Self {
-        Self { client, protocol: Protocol::default(), database: 0, authenticated: !needs_password }
+        Self {
+            client,
+            protocol: Protocol::default(),
+            database: 0,
+            replies: Replies::default(),
+            authenticated: !needs_password,
+        }
     }
 
     pub fn is_authenticated(&self) -> bool {
@@ -57,5 +104,29 @@ impl Session {
 
     pub fn set_authenticated(&mut self, authenticated: bool) {
         self.authenticated = authenticated;
+    }
+
+    /// A command begins.
+    pub fn begin_command(&mut self) {
+        self.replies = match self.replies {
+            Replies::SkipNext => Replies::Skip,
+            Replies::Skip => Replies::On,
+            other => other,
+        };
+    }
+
+    /// Whether the client does not want the reply to the command that runs.
+    pub fn is_muted(&self) -> bool {
+        matches!(self.replies, Replies::Off | Replies::Skip)
+    }
+
+    fn select(&mut self, database: u8) {
+        self.database = database;
+        self.client.database.store(database.into(), Ordering::Relaxed);
+    }
+
+    fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        self.client.resp3.store(protocol == Protocol::Resp3, Ordering::Relaxed);
     }
 }

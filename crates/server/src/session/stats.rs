@@ -1,17 +1,44 @@
-//! Counters of the node, and the signal that ends its background threads.
+//! Counters of the node: what commands cost and how they ended, and the signal that ends background
+//! threads.
+//!
+//! Counting must cost next to nothing: a command pays for one reading of the clock and two counters
+//! that its thread rarely shares with another.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::histogram::{Histogram, Latencies};
 use crate::table::{Entry, table};
 
-/// Statistics of one command.
+/// Threads are spread over so many sets of counters.
+const SHARDS: usize = 8;
+/// Error codes counted by name, as in Redis; a client may invent more through scripts.
+const ERROR_CODES_MAX: usize = 128;
+/// Longer codes are not codes.
+const ERROR_CODE_BYTES_MAX: usize = 32;
+
+/// One thread's share of a command's statistics.
 #[derive(Default)]
+struct CommandShard {
+    latencies: OnceLock<Box<Histogram>>,
+    nanos: AtomicU64,
+    failed: AtomicU64,
+    rejected: AtomicU64,
+}
+
+/// What is known about one command.
+#[derive(Clone, Debug, Default)]
 pub struct CommandStats {
-    pub calls: AtomicU64,
+    pub calls: u64,
+    pub usec: u64,
+    pub failed: u64,
+    pub rejected: u64,
+    pub latencies: Latencies,
 }
 
 /// Ends background threads.
@@ -37,28 +64,215 @@ impl Stopped {
     }
 }
 
+thread_local! {
+    /// When the last command of a connection's turn ended: the next one begins there.
+    static LAP: Cell<Option<Instant>> = const { Cell::new(None) };
+    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+fn shard() -> usize {
+    let shard = SHARD.get();
+    if shard != usize::MAX {
+        return shard;
+    }
+    let shard = NEXT_SHARD.fetch_add(1, Relaxed) % SHARDS;
+    SHARD.set(shard);
+    shard
+}
+
+/// A network thread turns to another connection, or has waited: the next command reads the clock anew.
+pub fn begin_turn() {
+    LAP.set(None);
+}
+
+/// When a command began.
+#[derive(Clone, Copy, Debug)]
+pub struct Lap(Instant);
+
+impl Lap {
+    pub fn start() -> Self {
+        Self(LAP.get().unwrap_or_else(Instant::now))
+    }
+
+    /// The time it took; the next lap starts here.
+    pub fn end(self) -> Duration {
+        let now = Instant::now();
+        LAP.set(Some(now));
+        now.saturating_duration_since(self.0)
+    }
+}
+
 pub struct Stats {
-    pub commands: Vec<CommandStats>,
+    shards: Vec<Vec<CommandShard>>,
+    errors: Mutex<BTreeMap<String, u64>>,
+    error_replies: AtomicU64,
     expired: AtomicU64,
+    pub input_bytes: AtomicU64,
+    pub output_bytes: AtomicU64,
+    pub reads: AtomicU64,
+    pub writes: AtomicU64,
+    pub keyspace_hits: AtomicU64,
+    pub keyspace_misses: AtomicU64,
+    /// Transactions that ended in the first two lanes.
+    pub read_lane: AtomicU64,
+    pub inline_lane: AtomicU64,
+    /// Commands told BUSY because the heavy pool was full.
+    pub busy: AtomicU64,
+    /// Commands that had to wait because the store was too far behind.
+    pub stalled: AtomicU64,
+    /// Whether keys are expired before somebody asks for them: DEBUG SET-ACTIVE-EXPIRE.
+    active_expiry: AtomicBool,
     stopped: Arc<Stopped>,
 }
 
 impl Stats {
     pub fn new() -> Self {
-        let commands = table().entries().iter().map(|_| CommandStats::default()).collect();
-        Self { commands, expired: AtomicU64::new(0), stopped: Arc::default() }
+        let commands = || table().entries().iter().map(|_| CommandShard::default()).collect();
+        Self {
+            shards: (0..SHARDS).map(|_| commands()).collect(),
+            errors: Mutex::default(),
+            error_replies: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            input_bytes: AtomicU64::new(0),
+            output_bytes: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            keyspace_hits: AtomicU64::new(0),
+            keyspace_misses: AtomicU64::new(0),
+            read_lane: AtomicU64::new(0),
+            inline_lane: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
+            active_expiry: AtomicBool::new(true),
+            stopped: Arc::default(),
+        }
     }
 
-    /// Runs one command and counts it.
-    pub fn measure<T>(&self, entry: &Entry, run: impl FnOnce() -> T) -> T {
-        if let Some(stats) = self.commands.get(entry.id) {
-            stats.calls.fetch_add(1, Ordering::Relaxed);
+    fn shard(&self, entry: &Entry) -> Option<&CommandShard> {
+        self.shards.get(shard())?.get(entry.id)
+    }
+
+    /// A command came to its end.
+    pub fn ran(&self, entry: &Entry, took: Duration) {
+        let Some(shard) = self.shard(entry) else { return };
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        shard.nanos.fetch_add(nanos, Relaxed);
+        shard.latencies.get_or_init(Box::default).record(nanos / 1000);
+    }
+
+    /// It ended with an error.
+    pub fn failed(&self, entry: &Entry) {
+        if let Some(shard) = self.shard(entry) {
+            shard.failed.fetch_add(1, Relaxed);
         }
-        run()
+    }
+
+    /// It was refused before it began.
+    pub fn rejected(&self, entry: &Entry) {
+        if let Some(shard) = self.shard(entry) {
+            shard.rejected.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// An error was answered: counts it by its code.
+    pub fn error(&self, code: &[u8]) {
+        self.error_replies.fetch_add(1, Relaxed);
+        if code.is_empty() || code.len() > ERROR_CODE_BYTES_MAX || !code.iter().all(u8::is_ascii_graphic) {
+            return;
+        }
+        let code = String::from_utf8_lossy(code);
+        let mut errors = self.errors.lock();
+        if let Some(count) = errors.get_mut(&*code) {
+            *count += 1;
+        } else if errors.len() < ERROR_CODES_MAX {
+            errors.insert(code.into_owned(), 1);
+        }
+    }
+
+    /// Error replies in all, and by code.
+    pub fn errors(&self) -> (u64, BTreeMap<String, u64>) {
+        (self.error_replies.load(Relaxed), self.errors.lock().clone())
+    }
+
+    pub fn command(&self, entry: &Entry) -> CommandStats {
+        let mut sum = CommandStats::default();
+        let mut nanos = 0;
+        for shard in self.shards.iter().filter_map(|shard| shard.get(entry.id)) {
+            nanos += shard.nanos.load(Relaxed);
+            sum.failed += shard.failed.load(Relaxed);
+            sum.rejected += shard.rejected.load(Relaxed);
+            if let Some(latencies) = shard.latencies.get() {
+                latencies.add_to(&mut sum.latencies);
+            }
+        }
+        sum.calls = sum.latencies.count();
+        sum.usec = nanos / 1000;
+        sum
+    }
+
+    /// The commands that were called or refused, with their statistics.
+    pub fn commands(&self) -> impl Iterator<Item = (&'static Entry, CommandStats)> {
+        let all = table().entries().iter().map(|entry| (entry, self.command(entry)));
+        all.filter(|(_, stats)| stats.calls > 0 || stats.rejected > 0)
     }
 
     pub fn expired(&self, keys: u64) {
-        self.expired.fetch_add(keys, Ordering::Relaxed);
+        self.expired.fetch_add(keys, Relaxed);
+    }
+
+    pub fn expired_keys(&self) -> u64 {
+        self.expired.load(Relaxed)
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&self) {
+        for shard in self.shards.iter().flatten() {
+            for counter in [&shard.nanos, &shard.failed, &shard.rejected] {
+                counter.store(0, Relaxed);
+            }
+            if let Some(latencies) = shard.latencies.get() {
+                latencies.reset();
+            }
+        }
+        self.errors.lock().clear();
+        for counter in [
+            &self.error_replies,
+            &self.expired,
+            &self.input_bytes,
+            &self.output_bytes,
+            &self.reads,
+            &self.writes,
+            &self.keyspace_hits,
+            &self.keyspace_misses,
+            &self.read_lane,
+            &self.inline_lane,
+            &self.busy,
+            &self.stalled,
+        ] {
+            counter.store(0, Relaxed);
+        }
+    }
+
+    pub fn read_bytes(&self, bytes: usize) {
+        self.reads.fetch_add(1, Relaxed);
+        self.input_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub fn wrote_bytes(&self, bytes: usize) {
+        if bytes > 0 {
+            self.writes.fetch_add(1, Relaxed);
+            self.output_bytes.fetch_add(bytes as u64, Relaxed);
+        }
+    }
+
+    pub fn expires_actively(&self) -> bool {
+        self.active_expiry.load(Relaxed)
+    }
+
+    pub fn set_active_expiry(&self, active: bool) {
+        self.active_expiry.store(active, Relaxed);
     }
 
     pub fn stopped(&self) -> Arc<Stopped> {

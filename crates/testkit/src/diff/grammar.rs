@@ -102,6 +102,7 @@ const FLOATS: &[&[u8]] = &[
     b"3.3333333333333333",
 ];
 
+/// None that is just allowed and huge: a value of half a gigabyte proves nothing that a test of its own cannot.
 const OFFSETS: &[&[u8]] = &[
     b"0",
     b"1",
@@ -114,7 +115,6 @@ const OFFSETS: &[&[u8]] = &[
     b"-2",
     b"-5",
     b"-100",
-    b"536870911",
     b"536870912",
     b"4294967296",
     b"9223372036854775807",

@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
     // Connection
     row("PING {|<value>}", 2, Exact),
     row("ECHO <value>", 2, Exact),
-    row("CLIENT {GETNAME|SETNAME name|SETNAME <value>|NOSUCH|REPLY NOSUCH}", 2, Exact),
+    row("CLIENT {GETNAME|SETNAME name|SETNAME {|has\nnewline}|NOSUCH|REPLY NOSUCH}", 2, Exact),
     row("CLIENT ID", 1, Kind),
     row("HELLO {|2|3|4|x|3 SETNAME n|3 SETNAME|3 AUTH default}", 2, Kind),
     row("RESET", 1, Exact),

@@ -38,9 +38,7 @@ fn a_failed_append_leaves_nothing_and_the_next_one_works_when_there_is_space() {
     let (disk, mut still, next) = filled();
     check_last(&still, next);
     assert!(!still.wal.has_room(500));
-    assert!(still.put(0, next, b"still full").is_ok() || !still.wal.has_room(100));
     space(&disk, None);
-    let next = still.wal.bounds(0).unwrap().1 + 1;
     assert!(still.put(0, next, &payload(0, next, 500)).is_ok());
     assert!(still.wal.has_room(500));
     let still = Still::open(&disk.power_cut(1), &options(SEGMENT_BYTES)).unwrap();
@@ -62,26 +60,49 @@ fn an_append_over_two_segments_is_there_wholly_or_not_at_all() {
 }
 
 #[test]
+fn records_that_find_space_earlier_than_planned_leave_segments_out() {
+    let (disk, mut still, next) = filled();
+    for group in 0..3 {
+        still.save(group, "vote", true);
+        still.purge(group, 0, "meta");
+    }
+    still.step();
+    // The plan reckons with a longer checkpoint: it gives the small entry, which goes behind the first
+    // in truth, a segment of its own, in which the last has no space.
+    space(&disk, Some(still.wal.disk_bytes() + 4_000));
+    let entries = [payload(0, next, 600), payload(0, next + 1, 4), payload(0, next + 2, 900)];
+    let answer = still.append(0, next, &entries.each_ref().map(Vec::as_slice));
+    still.step();
+    assert!(answer.is_ok());
+    let still = Still::open(&disk.power_cut(1), &options(SEGMENT_BYTES)).unwrap();
+    check_last(&still, next + 3);
+}
+
+#[test]
 fn what_is_queued_behind_a_failed_append_fails_too() {
-    let (_, mut still, next) = filled();
+    let (disk, mut still, next) = filled();
     let failed = still.append(0, next, &[&[1; 500]]);
     let behind = still.append(0, next + 1, &[b"small"]);
     still.step();
     assert!(failed.is_full() && behind.is_full());
     check_last(&still, next);
-    // And the small one alone has space.
+    // With a little space, the small one alone is written.
+    space(&disk, Some(still.wal.disk_bytes() + 600));
     assert!(still.put(0, next, b"small").is_ok());
 }
 
 #[test]
 fn an_append_behind_a_purged_failed_one_fails_too() {
-    let (_, mut still, next) = filled();
+    let (disk, mut still, next) = filled();
+    // Too little for the two, enough for the small one.
+    space(&disk, Some(still.wal.disk_bytes() + 600));
     let failed = still.append(0, next, &[&[1; 500], &[2; 500]]);
     still.purge(0, next, "");
     let behind = still.append(0, next + 2, &[b"small"]);
     still.step();
     assert!(failed.is_full() && behind.is_full());
     assert_eq!(still.wal.bounds(0), None);
+    space(&disk, None);
     assert!(still.put(0, next + 1, b"small").is_ok());
 }
 
@@ -98,6 +119,17 @@ fn votes_and_purges_still_work_and_a_purge_makes_room() {
     let still = Still::open(&disk.power_cut(1), &options(SEGMENT_BYTES)).unwrap();
     assert_eq!(still.wal.bounds(0), Some((next, next)));
     assert_eq!(still.recovered.groups[&0].state.as_deref(), Some(&b"vote"[..]));
+}
+
+#[test]
+fn appends_leave_space_for_a_vote() {
+    let (_, mut still, mut next) = filled();
+    while still.put(0, next, b"").is_ok() {
+        next += 1;
+    }
+    let vote = still.save(0, "vote", true);
+    still.step();
+    assert!(vote.is_ok());
 }
 
 /// Fills even what is kept back for small records.
@@ -126,7 +158,6 @@ fn a_purge_without_space_is_made_up_for() {
     assert!(still.writer.wants_alarm());
 
     space(&disk, None);
-    still.step_due();
     assert!(still.put(0, next - 2, b"new").is_ok());
     let still = Still::open(&disk.power_cut(1), &options(SEGMENT_BYTES)).unwrap();
     assert_eq!(still.wal.bounds(0), Some((3, next - 2)));

@@ -342,7 +342,7 @@ fn many_lives_with_cuts_restarts_and_clean_stops() {
 
 #[test]
 fn a_disk_that_fills_up_and_fails_now_and_then() {
-    for seed in seeds(301_839, 1) {
+    for seed in seeds(300_000, 60) {
         let options = options(8 << 10);
         let mut world = World::new(seed);
         let mut disk = SimDisk::new(seed);

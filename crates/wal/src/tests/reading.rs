@@ -132,3 +132,39 @@ fn entries_out_of_order_are_refused() {
     assert!(matches!(gap.get(), Some(Err(WalError::OutOfOrder { expected: 62, got: 63, .. }))));
     assert_eq!(still.wal.bounds(0), Some((1, 60)));
 }
+
+#[test]
+fn more_than_the_cache_holds_is_readable_while_it_is_queued() {
+    let disk = SimDisk::new(4);
+    let mut still = Still::open(&disk, &options(8 << 10)).unwrap();
+    for index in 1..=40 {
+        still.append(0, index, &[&payload(0, index, LEN)]);
+        still.append(1, index, &[&payload(1, index, LEN)]);
+    }
+    check(&still, 1, 41, usize::MAX, 1..=40);
+    still.step();
+    check(&still, 1, 41, usize::MAX, 1..=40);
+    assert!(still.wal.stats().reads_cold > 0);
+}
+
+#[test]
+fn a_segment_recycled_under_a_reader_is_not_taken_for_damage() {
+    let (disk, mut still) = two_groups();
+    let wal = still.wal.clone();
+    let oldest = live(&disk)[0].clone();
+    let other = disk.clone();
+    disk.before_next_read(move || {
+        for group in 0..2 {
+            still.purge(group, 60, "");
+        }
+        still.step();
+        // Enough to use the old files again.
+        for index in 61..=200 {
+            still.prepare();
+            still.put(0, index, &payload(0, index, LEN));
+        }
+        assert!(still.wal.stats().segments_recycled > 0);
+        assert!(!other.paths().contains(&oldest));
+    });
+    assert_eq!(wal.read(0, 1, 20, usize::MAX).unwrap(), []);
+}

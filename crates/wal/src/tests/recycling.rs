@@ -70,8 +70,11 @@ fn an_idle_group_pins_the_oldest_segment_until_it_is_purged() {
     assert!(still.wal.oldest_pins().iter().all(|(group, _)| *group == 0));
     // Its state and purge live on in the checkpoints.
     churn(&mut still, 101..201);
-    let still = open(&disk.power_cut(1));
+    let mut still = open(&disk.power_cut(1));
     assert_eq!(still.recovered.groups[&7].purged.as_ref().unwrap().0, 4);
+    let purged = still.put(7, 4, b"purged").get();
+    assert!(matches!(purged, Some(Err(crate::WalError::OutOfOrder { expected: 5, .. }))), "{purged:?}");
+    assert!(still.put(7, 5, b"new").is_ok());
 }
 
 #[test]

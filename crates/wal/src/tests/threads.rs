@@ -181,3 +181,15 @@ fn a_panic_in_a_callback_poisons_and_nobody_waits() {
     assert!(wal.stats().poisoned.is_some());
     assert!(append(&wal, 0, index + 1, 10).recv().unwrap().is_err());
 }
+
+#[test]
+fn a_directory_belongs_to_one_log_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let open =
+        || Wal::open(Arc::new(DiskFiles), Options { segment_bytes: 64 << 10, ..Options::new(dir.path()) });
+    let (first, _) = open().unwrap();
+    let error = open().unwrap_err().to_string();
+    assert!(error.contains("another process has it open"), "{error}");
+    first.close();
+    open().unwrap();
+}

@@ -15,26 +15,43 @@ const ASKED: Keys = key(&[RO, ACCESS]);
 const TIME_PASSES: &[&str] = &["nondeterministic_output"];
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("expire", -3, CHANGED, &[WRITE, FAST], expire)
-        .docs("1.0.0", "O(1)", "Lets a key expire after some seconds."),
-    row("pexpire", -3, CHANGED, &[WRITE, FAST], pexpire)
-        .docs("2.6.0", "O(1)", "Lets a key expire after some milliseconds."),
-    row("expireat", -3, CHANGED, &[WRITE, FAST], expireat)
-        .docs("1.2.0", "O(1)", "Lets a key expire at a Unix time in seconds."),
-    row("pexpireat", -3, CHANGED, &[WRITE, FAST], pexpireat)
-        .docs("2.6.0", "O(1)", "Lets a key expire at a Unix time in milliseconds."),
+    row("expire", -3, CHANGED, &[WRITE, FAST], expire).docs(
+        "1.0.0",
+        "O(1)",
+        "Lets a key expire after some seconds.",
+    ),
+    row("pexpire", -3, CHANGED, &[WRITE, FAST], pexpire).docs(
+        "2.6.0",
+        "O(1)",
+        "Lets a key expire after some milliseconds.",
+    ),
+    row("expireat", -3, CHANGED, &[WRITE, FAST], expireat).docs(
+        "1.2.0",
+        "O(1)",
+        "Lets a key expire at a Unix time in seconds.",
+    ),
+    row("pexpireat", -3, CHANGED, &[WRITE, FAST], pexpireat).docs(
+        "2.6.0",
+        "O(1)",
+        "Lets a key expire at a Unix time in milliseconds.",
+    ),
     row("ttl", 2, ASKED, &[READONLY, FAST], ttl)
         .docs("1.0.0", "O(1)", "Returns in how many seconds a key expires.")
         .tips(TIME_PASSES),
     row("pttl", 2, ASKED, &[READONLY, FAST], pttl)
         .docs("2.6.0", "O(1)", "Returns in how many milliseconds a key expires.")
         .tips(TIME_PASSES),
-    row("expiretime", 2, ASKED, &[READONLY, FAST], expiretime)
-        .docs("7.0.0", "O(1)", "Returns the Unix time in seconds at which a key expires."),
-    row("pexpiretime", 2, ASKED, &[READONLY, FAST], pexpiretime)
-        .docs("7.0.0", "O(1)", "Returns the Unix time in milliseconds at which a key expires."),
-    row("persist", 2, CHANGED, &[WRITE, FAST], persist)
-        .docs("2.2.0", "O(1)", "Lets a key expire no more."),
+    row("expiretime", 2, ASKED, &[READONLY, FAST], expiretime).docs(
+        "7.0.0",
+        "O(1)",
+        "Returns the Unix time in seconds at which a key expires.",
+    ),
+    row("pexpiretime", 2, ASKED, &[READONLY, FAST], pexpiretime).docs(
+        "7.0.0",
+        "O(1)",
+        "Returns the Unix time in milliseconds at which a key expires.",
+    ),
+    row("persist", 2, CHANGED, &[WRITE, FAST], persist).docs("2.2.0", "O(1)", "Lets a key expire no more."),
 ];
 
 fn expire(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -24,8 +24,11 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("touch", -2, LOOKED_AT, &[READONLY, FAST], exists)
         .docs("3.2.1", EACH, "Counts how many of the keys exist, and uses them.")
         .tips(SUMMED),
-    row("type", 2, key(&[RO]), &[READONLY, FAST], type_of)
-        .docs("1.0.0", "O(1)", "Says what type of value a key holds."),
+    row("type", 2, key(&[RO]), &[READONLY, FAST], type_of).docs(
+        "1.0.0",
+        "O(1)",
+        "Says what type of value a key holds.",
+    ),
 ];
 
 fn del(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -24,8 +24,11 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("object|freq", 3, KEY, &[READONLY], freq)
         .docs("4.0.0", "O(1)", "Returns how frequently a key is used. Not kept here.")
         .tips(TIPS),
-    row("object|help", 2, Keys::NONE, &[LOADING, STALE], help)
-        .docs("6.2.0", "O(1)", "Returns what the subcommands do."),
+    row("object|help", 2, Keys::NONE, &[LOADING, STALE], help).docs(
+        "6.2.0",
+        "O(1)",
+        "Returns what the subcommands do.",
+    ),
     row("object|idletime", 3, KEY, &[READONLY], idletime)
         .docs("2.2.3", "O(1)", "Returns for how long a key was not used. Not kept here: 0.")
         .tips(TIPS),

@@ -13,17 +13,26 @@ const RENAMED: Keys = Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]);
 const COPIED: Keys = Keys::range(1, 2, 1).with(&[RO, ACCESS]);
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("rename", 3, RENAMED.and(&[OW, UPDATE]), &[WRITE], rename)
-        .docs("1.0.0", "O(1)", "Gives a key another name; a key that had that name is overwritten."),
-    row("renamenx", 3, RENAMED.and(&[OW, INSERT]), &[WRITE, FAST], renamenx)
-        .docs("1.0.0", "O(1)", "Gives a key another name if no key has that name."),
+    row("rename", 3, RENAMED.and(&[OW, UPDATE]), &[WRITE], rename).docs(
+        "1.0.0",
+        "O(1)",
+        "Gives a key another name; a key that had that name is overwritten.",
+    ),
+    row("renamenx", 3, RENAMED.and(&[OW, INSERT]), &[WRITE, FAST], renamenx).docs(
+        "1.0.0",
+        "O(1)",
+        "Gives a key another name if no key has that name.",
+    ),
     row("copy", -3, COPIED.and(&[OW, UPDATE]), &[WRITE, DENYOOM], copy).docs(
         "6.2.0",
         "O(N) where N is the size of the value",
         "Copies what a key holds to another key, in this or another database.",
     ),
-    row("move", 3, key(&[RW, ACCESS, UPDATE]), &[WRITE, FAST], move_key)
-        .docs("1.0.0", "O(1)", "Moves a key to another database."),
+    row("move", 3, key(&[RW, ACCESS, UPDATE]), &[WRITE, FAST], move_key).docs(
+        "1.0.0",
+        "O(1)",
+        "Moves a key to another database.",
+    ),
 ];
 
 fn rename(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -97,11 +106,7 @@ fn move_key(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 /// Does something in another database.
-fn within<T>(
-    txn: &mut Txn<'_>,
-    database: u8,
-    work: impl FnOnce(&mut Txn<'_>) -> Result<T>,
-) -> Result<T> {
+fn within<T>(txn: &mut Txn<'_>, database: u8, work: impl FnOnce(&mut Txn<'_>) -> Result<T>) -> Result<T> {
     let selected = txn.database();
     txn.select(database);
     let result = work(txn);

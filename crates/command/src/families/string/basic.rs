@@ -15,10 +15,16 @@ const SET_NOTE: &str = "RW and ACCESS due to the optional `GET` argument";
 const GETEX_NOTE: &str = "RW and UPDATE because it changes the TTL";
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("get", 2, key(&[RO, ACCESS]), &[READONLY, FAST], get)
-        .docs("1.0.0", "O(1)", "Returns the string that a key holds."),
-    row("set", -3, key(&[RW, ACCESS, UPDATE, VARIABLE]).noted(SET_NOTE), &[WRITE, DENYOOM], set)
-        .docs("1.0.0", "O(1)", "Sets a key to a string, whatever it held before."),
+    row("get", 2, key(&[RO, ACCESS]), &[READONLY, FAST], get).docs(
+        "1.0.0",
+        "O(1)",
+        "Returns the string that a key holds.",
+    ),
+    row("set", -3, key(&[RW, ACCESS, UPDATE, VARIABLE]).noted(SET_NOTE), &[WRITE, DENYOOM], set).docs(
+        "1.0.0",
+        "O(1)",
+        "Sets a key to a string, whatever it held before.",
+    ),
     row("setnx", 3, key(&[OW, INSERT]), &[WRITE, DENYOOM, FAST], setnx)
         .docs("1.0.0", "O(1)", "Sets a key to a string if the key does not exist.")
         .deprecated("2.6.12", "`SET` with the `NX` argument"),
@@ -31,12 +37,21 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("getset", 3, key(&[RW, ACCESS, UPDATE]), &[WRITE, DENYOOM, FAST], getset)
         .docs("1.0.0", "O(1)", "Sets a key to a string and returns the one it held.")
         .deprecated("6.2.0", "`SET` with the `!GET` argument"),
-    row("getdel", 2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], getdel)
-        .docs("6.2.0", "O(1)", "Returns the string that a key holds and deletes the key."),
-    row("getex", -2, key(&[RW, ACCESS, UPDATE]).noted(GETEX_NOTE), &[WRITE, FAST], getex)
-        .docs("6.2.0", "O(1)", "Returns the string that a key holds and changes when it expires."),
-    row("strlen", 2, key(&[RO]), &[READONLY, FAST], strlen)
-        .docs("2.2.0", "O(1)", "Returns how many bytes a string has."),
+    row("getdel", 2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], getdel).docs(
+        "6.2.0",
+        "O(1)",
+        "Returns the string that a key holds and deletes the key.",
+    ),
+    row("getex", -2, key(&[RW, ACCESS, UPDATE]).noted(GETEX_NOTE), &[WRITE, FAST], getex).docs(
+        "6.2.0",
+        "O(1)",
+        "Returns the string that a key holds and changes when it expires.",
+    ),
+    row("strlen", 2, key(&[RO]), &[READONLY, FAST], strlen).docs(
+        "2.2.0",
+        "O(1)",
+        "Returns how many bytes a string has.",
+    ),
 ];
 
 fn get(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -180,10 +180,7 @@ struct Match {
 impl Match {
     fn reply(&self, with_len: bool) -> Reply {
         let range = |start: usize| {
-            Reply::Array(vec![
-                Reply::Integer(start as i64),
-                Reply::Integer((start + self.len - 1) as i64),
-            ])
+            Reply::Array(vec![Reply::Integer(start as i64), Reply::Integer((start + self.len - 1) as i64)])
         };
         let mut parts = vec![range(self.a), range(self.b)];
         if with_len {

@@ -13,7 +13,11 @@ pub(super) enum Ttl {
     Keep,
     Persist,
     /// A time, and the argument that says it.
-    At { unit: Unit, base: Base, value: usize },
+    At {
+        unit: Unit,
+        base: Base,
+        value: usize,
+    },
 }
 
 impl Ttl {

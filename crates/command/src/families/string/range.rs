@@ -24,8 +24,11 @@ pub(crate) const COMMANDS: &[Command] = &[
         "O(N) where N is the length of the new string",
         "Overwrites a part of a string, with zeros in front of it where there was nothing.",
     ),
-    row("getrange", 4, key(&[RO, ACCESS]), &[READONLY], getrange)
-        .docs("2.4.0", "O(1)", "Returns a part of a string, from one offset to another."),
+    row("getrange", 4, key(&[RO, ACCESS]), &[READONLY], getrange).docs(
+        "2.4.0",
+        "O(1)",
+        "Returns a part of a string, from one offset to another.",
+    ),
     row("substr", 4, key(&[RO, ACCESS]), &[READONLY], getrange)
         .docs("1.0.0", "O(1)", "Returns a part of a string, from one offset to another.")
         .deprecated("2.0.0", "`GETRANGE`"),

@@ -1,0 +1,140 @@
+//! What Linux says of this process: memory, CPU time, threads. Elsewhere all of it reads as zero.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Linux counts CPU time in these on every architecture (USER_HZ).
+const TICKS_PER_SECOND: u64 = 100;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    pub resident_bytes: u64,
+    pub resident_peak_bytes: u64,
+    pub virtual_bytes: u64,
+    /// Of the machine.
+    pub total_bytes: u64,
+}
+
+impl Memory {
+    pub fn read() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        Self {
+            resident_bytes: kilobytes(&status, "VmRSS:"),
+            resident_peak_bytes: kilobytes(&status, "VmHWM:"),
+            virtual_bytes: kilobytes(&status, "VmSize:"),
+            total_bytes: kilobytes(&machine, "MemTotal:"),
+        }
+    }
+}
+
+/// The value of a line such as `VmRSS:     1234 kB`, in bytes.
+fn kilobytes(text: &str, name: &str) -> u64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    value.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// CPU time of the process since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    pub user: Duration,
+    pub system: Duration,
+}
+
+impl Cpu {
+    pub fn read() -> Self {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        cpu_of(&stat).unwrap_or_default()
+    }
+
+    pub fn total(self) -> Duration {
+        self.user + self.system
+    }
+}
+
+/// Fields 14 and 15 of a `stat` file. The name in the second field may hold anything, also spaces.
+fn cpu_of(stat: &str) -> Option<Cpu> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut ticks = || {
+        let ticks = fields.next()?.parse::<u64>().ok()?;
+        Some(Duration::from_millis(ticks * (1000 / TICKS_PER_SECOND)))
+    };
+    Some(Cpu { user: ticks()?, system: ticks()? })
+}
+
+/// The threads of one class: those whose names begin alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadClass {
+    pub threads: u64,
+    pub cpu: Duration,
+}
+
+/// CPU time and number of the threads by class. A name belongs to the first prefix that it begins
+/// with; what belongs to none is `other`. Threads that have ended are not counted.
+pub fn threads(prefixes: &[&'static str]) -> BTreeMap<&'static str, ThreadClass> {
+    threads_in(Path::new("/proc/self/task"), prefixes)
+}
+
+pub const OTHER: &str = "other";
+
+fn threads_in(tasks: &Path, prefixes: &[&'static str]) -> BTreeMap<&'static str, ThreadClass> {
+    let mut classes = BTreeMap::new();
+    for task in fs::read_dir(tasks).into_iter().flatten().flatten() {
+        let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
+        let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(name, _)| name);
+        let class = prefixes.iter().copied().find(|prefix| name.starts_with(prefix)).unwrap_or(OTHER);
+        let class: &mut ThreadClass = classes.entry(class).or_default();
+        class.threads += 1;
+        // Finer than the ticks, where the kernel has it.
+        let schedule = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        let nanos = schedule.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+        class.cpu += match nanos {
+            Some(nanos) => Duration::from_nanos(nanos),
+            None => cpu_of(&stat).unwrap_or_default().total(),
+        };
+    }
+    classes
+}
+
+/// File descriptors in use.
+pub fn open_files() -> u64 {
+    fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_behind_any_name() {
+        let stat = "7 (a b) c) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 9 0 100 0 0";
+        let cpu = Cpu { user: Duration::from_millis(2500), system: Duration::from_millis(500) };
+        assert_eq!(cpu_of(stat), Some(cpu));
+        assert_eq!(cpu_of("7 (x) S 1"), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let text = "Name:\tx\nVmHWM:\t    2000 kB\nVmRSS:\t    1000 kB\n";
+        assert_eq!(kilobytes(text, "VmRSS:"), 1_024_000);
+        assert_eq!(kilobytes(text, "VmSize:"), 0);
+    }
+
+    #[test]
+    fn threads_are_counted_by_the_beginning_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        for (id, name, nanos) in [(1, "net-0", "10 1 1"), (2, "net-1", "20 1 1"), (3, "main", "5 1 1")] {
+            let task = dir.path().join(id.to_string());
+            fs::create_dir(&task).unwrap();
+            fs::write(task.join("stat"), format!("{id} ({name}) S 1 7 7 0 -1 0 0 0 0 0 1 0 0 0")).unwrap();
+            fs::write(task.join("schedstat"), nanos).unwrap();
+        }
+        let classes = threads_in(dir.path(), &["net-"]);
+        let net = ThreadClass { threads: 2, cpu: Duration::from_nanos(30) };
+        assert_eq!(classes.get("net-"), Some(&net));
+        assert_eq!(classes.get(OTHER).map(|class| class.threads), Some(1));
+    }
+}

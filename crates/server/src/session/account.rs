@@ -1,0 +1,112 @@
+//! What every command leaves behind: its statistics, an entry in the slow log, what its client did
+//! last.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use command::{Args, Error, flags};
+use resp::Reply;
+
+use super::slowlog::{self, Caller};
+use crate::engine::clients::Client;
+use crate::engine::node::Node;
+use crate::net::dispatch::Step;
+use crate::session::Answer;
+use crate::table::{Entry, table};
+
+/// Codes of errors that refuse a command before it runs.
+const REFUSALS: &[&str] = &["CROSSSLOT", "CLUSTERDOWN", "MISCONF", "BUSY"];
+
+/// A network thread has run a command as far as it may.
+pub fn ran(node: &Node, client: &Client, entry: &'static Entry, args: &Args<'_>, step: &Step, took: Duration) {
+    client.last_command.store(entry.id, Relaxed);
+    match step {
+        // It is counted when it comes to its end.
+        Step::Heavy(..) | Step::Answer(Answer::Heavy(_)) => return,
+        Step::Stalled => {
+            node.stats.stalled.fetch_add(1, Relaxed);
+            return;
+        }
+        Step::Reply(reply, _) => count_failure(node, entry, reply),
+        Step::Answer(Answer::Reply(reply) | Answer::After(_, reply) | Answer::Close(reply)) => {
+            count_failure(node, entry, reply);
+        }
+        Step::Answer(Answer::Silent) => {}
+    }
+    node.stats.ran(entry, took);
+    log_if_slow(node, entry, args, took, || Some(client.clone_caller(node.wall_ms())));
+}
+
+/// The heavy pool has run a command to its end.
+pub fn ran_heavy(
+    node: &Node,
+    client: u64,
+    entry: &'static Entry,
+    args: &Args<'_>,
+    reply: &Reply,
+    took: Duration,
+) {
+    count_failure(node, entry, reply);
+    node.stats.ran(entry, took);
+    log_if_slow(node, entry, args, took, || {
+        node.clients.get(client).map(|client| client.clone_caller(node.wall_ms()))
+    });
+}
+
+/// A command was refused before it ran.
+pub fn refused(node: &Node, args: &Args<'_>, error: Error) -> Reply {
+    let entry = table().find(args.get(0));
+    let sub = entry.filter(|_| args.len() > 1).and_then(|entry| table().find_sub(entry, args.get(1)));
+    if let Some(entry) = sub.or(entry) {
+        node.stats.rejected(entry);
+    }
+    let reply = error.reply();
+    if let Reply::Error(line) = &reply {
+        node.stats.error(line.code());
+    }
+    reply
+}
+
+/// The heavy pool was full.
+pub fn busy(node: &Node, entry: Option<&Entry>) {
+    node.stats.busy.fetch_add(1, Relaxed);
+    node.stats.error(b"BUSY");
+    if let Some(entry) = entry {
+        node.stats.rejected(entry);
+    }
+}
+
+fn count_failure(node: &Node, entry: &Entry, reply: &Reply) {
+    let Reply::Error(line) = reply else { return };
+    node.stats.error(line.code());
+    let is_refusal = REFUSALS.iter().any(|code| line.code() == code.as_bytes());
+    if is_refusal {
+        node.stats.rejected(entry);
+    } else {
+        node.stats.failed(entry);
+    }
+}
+
+fn log_if_slow(
+    node: &Node,
+    entry: &Entry,
+    args: &Args<'_>,
+    took: Duration,
+    caller: impl FnOnce() -> Option<Caller>,
+) {
+    let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let Some(limit) = node.live.slower_than_us() else { return };
+    if us < limit || entry.row.flags.has(flags::SKIP_SLOWLOG) {
+        return;
+    }
+    if let Some(caller) = caller() {
+        let shown = slowlog::shown(entry.row.name, args);
+        node.slowlog.add(shown, us, caller, node.live.slowlog_len_max());
+    }
+}
+
+impl Client {
+    fn clone_caller(&self, at_ms: u64) -> Caller {
+        Caller { at_ms, peer: self.peer.to_string(), name: self.details.lock().name.clone() }
+    }
+}

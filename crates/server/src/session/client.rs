@@ -1,0 +1,301 @@
+//! CLIENT: what is known of connections, and what they want.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use command::{Args, Command, Error};
+use resp::Reply;
+
+use super::rows::{self, ADMIN, CONTAINER, HELP, PLAIN, ok, reply, text};
+use super::{Answer, Context, Replies, SessionRun, client_kill};
+use crate::engine::clients::Client;
+use crate::table::table;
+
+const fn row(
+    name: &'static str,
+    arity: i32,
+    flags: &[command::Flags],
+    run: SessionRun,
+) -> Command<SessionRun> {
+    rows::row("connection", name, arity, flags, run)
+}
+
+const EACH: &str = "O(N) where N is the number of client connections";
+const TIPS: &[&str] = &["nondeterministic_output"];
+
+pub(super) const COMMANDS: &[Command<SessionRun>] = &[
+    row("client", -2, CONTAINER, unknown).docs(
+        "2.4.0",
+        "Depends on subcommand.",
+        "Holds the commands about client connections.",
+    ),
+    row("client|getname", 2, PLAIN, get_name).docs("2.6.9", "O(1)", "Returns the connection's name."),
+    row("client|getredir", 2, PLAIN, get_redir).docs(
+        "6.0.0",
+        "O(1)",
+        "Returns the client to which tracking notifications are redirected.",
+    ),
+    row("client|help", 2, HELP, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
+    row("client|id", 2, PLAIN, id).docs("5.0.0", "O(1)", "Returns the connection's unique number."),
+    row("client|info", 2, PLAIN, info)
+        .docs("6.2.0", "O(1)", "Returns what is known of this connection.")
+        .tips(TIPS),
+    row("client|kill", -3, ADMIN, client_kill::kill).docs("2.4.0", EACH, "Closes connections."),
+    row("client|list", -2, ADMIN, list).docs("2.4.0", EACH, "Lists open connections.").tips(TIPS),
+    row("client|no-evict", 3, ADMIN, no_evict).docs(
+        "7.0.0",
+        "O(1)",
+        "Says whether this connection may be evicted.",
+    ),
+    row("client|no-touch", 3, PLAIN, no_touch).docs(
+        "7.2.0",
+        "O(1)",
+        "Says whether this connection's commands count as use of their keys.",
+    ),
+    row("client|reply", 3, PLAIN, replies).docs("3.2.0", "O(1)", "Says whether commands are answered."),
+    row("client|setinfo", 4, PLAIN, set_info).docs("7.2.0", "O(1)", "Sets what library the client uses."),
+    row("client|setname", 3, PLAIN, set_name).docs("2.6.9", "O(1)", "Names the connection."),
+    row("client|unblock", -3, ADMIN, unblock).docs(
+        "5.0.0",
+        "O(log N) where N is the number of client connections",
+        "Ends the wait of a blocked client.",
+    ),
+];
+
+const LINES: &[&str] = &[
+    "GETREDIR",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
+    "GETNAME",
+    "    Return the name of the current connection.",
+    "ID",
+    "    Return the ID of the current connection.",
+    "INFO",
+    "    Return information about the current client connection.",
+    "KILL <ip:port>",
+    "    Kill connection made from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Kill connections. Options are:",
+    "    * ADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made from the specified address",
+    "    * LADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made to specified local address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Kill connections by type.",
+    "    * USER <username>",
+    "      Kill connections authenticated by <username>.",
+    "    * SKIPME (YES|NO)",
+    "      Skip killing current connection (default: yes).",
+    "    * ID <client-id>",
+    "      Kill connections by client id.",
+    "LIST [options ...]",
+    "    Return information about client connections. Options:",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Return clients of specified type.",
+    "    * ID <client-id> [...]",
+    "      Return clients of specified IDs only.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Control the replies sent to the current connection.",
+    "SETNAME <name>",
+    "    Assign the name <name> to the current connection.",
+    "SETINFO <option> <value>",
+    "    Set client meta attr. Options are:",
+    "    * LIB-NAME: the client lib name.",
+    "    * LIB-VER: the client lib version.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
+    "NO-EVICT (ON|OFF)",
+    "    Protect current client connection from eviction.",
+    "NO-TOUCH (ON|OFF)",
+    "    Will not touch LRU/LFU stats when this mode is on.",
+];
+
+/// Subcommands have rows of their own: this is called for one that does not exist.
+pub(super) fn unknown(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    Err(Error::subcommand(&String::from_utf8_lossy(args.get(0)), args.get(1)))
+}
+
+fn help(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    rows::help("CLIENT", LINES)
+}
+
+/// Kinds of clients that CLIENT LIST and KILL tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Normal,
+    Master,
+    Replica,
+    PubSub,
+}
+
+impl Kind {
+    pub(super) fn parse(word: &[u8]) -> command::Result<Self> {
+        let kinds = [
+            ("normal", Self::Normal),
+            ("master", Self::Master),
+            ("replica", Self::Replica),
+            ("slave", Self::Replica),
+            ("pubsub", Self::PubSub),
+        ];
+        let found = kinds.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+        let unknown = || Error::Bytes([b"ERR Unknown client type '", word, b"'"].concat());
+        found.map(|(_, kind)| kind).ok_or_else(unknown)
+    }
+
+    pub(super) fn of(_: &Client) -> Self {
+        Self::Normal
+    }
+}
+
+fn id(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    reply(context.session.client.id as i64)
+}
+
+fn get_name(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    let name = context.session.client.details.lock().name.clone();
+    reply(if name.is_empty() { Reply::Null } else { Reply::bulk(name) })
+}
+
+/// Tracking is never on here.
+fn get_redir(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    reply(-1)
+}
+
+fn is_printable(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_graphic)
+}
+
+/// A name goes into the lines of CLIENT LIST, whose fields are separated by spaces.
+pub(super) fn check_name(name: &[u8]) -> command::Result<()> {
+    const WHY: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
+    if is_printable(name) { Ok(()) } else { Err(Error::line(WHY)) }
+}
+
+fn set_name(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    check_name(args.get(2))?;
+    context.session.client.details.lock().name = args.get(2).to_vec();
+    ok()
+}
+
+fn set_info(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    let (option, value) = (args.get(2), args.get(3));
+    let mut details = context.session.client.details.lock();
+    let (name, field) = if args.is(2, "lib-name") {
+        ("lib-name", &mut details.lib_name)
+    } else if args.is(2, "lib-ver") {
+        ("lib-ver", &mut details.lib_version)
+    } else {
+        return Err(Error::Bytes([b"ERR Unrecognized option '", option, b"'"].concat()));
+    };
+    if !is_printable(value) {
+        let why = format!("ERR {name} cannot contain spaces, newlines or special characters.");
+        return Err(Error::text(why));
+    }
+    *field = value.to_vec();
+    ok()
+}
+
+fn on_or_off(args: &Args<'_>) -> command::Result<bool> {
+    match (args.is(2, "on"), args.is(2, "off")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(Error::SYNTAX),
+    }
+}
+
+/// Nobody is evicted here whatever this says.
+fn no_evict(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    context.session.client.no_evict.store(on_or_off(args)?, Relaxed);
+    ok()
+}
+
+/// Use of keys is not recorded here: there is nothing to be told about it.
+fn no_touch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    context.session.client.no_touch.store(on_or_off(args)?, Relaxed);
+    ok()
+}
+
+fn replies(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    let session = &mut *context.session;
+    if args.is(2, "on") {
+        session.replies = Replies::On;
+        return ok();
+    }
+    if args.is(2, "off") {
+        session.replies = Replies::Off;
+    } else if args.is(2, "skip") {
+        if session.replies != Replies::Off {
+            session.replies = Replies::SkipNext;
+        }
+    } else {
+        return Err(Error::SYNTAX);
+    }
+    Ok(Answer::Silent)
+}
+
+/// No command that is here blocks on keys, so nobody can be waked.
+fn unblock(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    match args.len() {
+        3 => {}
+        4 if args.is(3, "timeout") || args.is(3, "error") => {}
+        4 => return Err(Error::line("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        _ => return Err(Error::arity("client|unblock")),
+    }
+    args.int(2)?;
+    reply(0)
+}
+
+fn info(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    text(line(&context.session.client, context.node.wall_ms()))
+}
+
+fn list(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    let node = context.node;
+    let clients = if args.len() == 2 {
+        node.clients.list()
+    } else if args.len() == 4 && args.is(2, "type") {
+        let kind = Kind::parse(args.get(3))?;
+        node.clients.list().into_iter().filter(|client| Kind::of(client) == kind).collect()
+    } else if args.len() > 3 && args.is(2, "id") {
+        let mut clients = Vec::new();
+        for at in 3..args.len() {
+            let id = args.int(at).map_err(|_| Error::line("ERR Invalid client ID"))?;
+            clients.extend(u64::try_from(id).ok().and_then(|id| node.clients.get(id)));
+        }
+        clients
+    } else {
+        return Err(Error::SYNTAX);
+    };
+    let now = node.wall_ms();
+    text(clients.iter().map(|client| line(client, now)).collect::<String>())
+}
+
+/// A client's line in CLIENT LIST.
+pub(super) fn line(client: &Client, now_ms: u64) -> String {
+    let details = client.details.lock().clone();
+    let printable = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+    let seconds = |since_ms: u64| now_ms.saturating_sub(since_ms) / 1000;
+    let last = client.last_command.load(Relaxed);
+    let last = table().entries().get(last).map_or("NULL", |entry| entry.row.name);
+    let flag = |set: &std::sync::atomic::AtomicBool, letter| if set.load(Relaxed) { letter } else { "" };
+    let flags = format!("{}{}", flag(&client.no_evict, "e"), flag(&client.no_touch, "T"));
+    let flags = if flags.is_empty() { "N" } else { &flags };
+    let output = client.output_bytes.load(Relaxed);
+    let input = client.input_bytes.load(Relaxed);
+    format!(
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
+         multi=-1 qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 \
+         omem={output} tot-mem={} events=r cmd={last} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
+        client.id,
+        client.peer,
+        client.local,
+        client.id,
+        printable(&details.name),
+        seconds(client.connected_ms),
+        seconds(client.last_ms.load(Relaxed)),
+        client.database.load(Relaxed),
+        input + output + size_of::<Client>() as u64,
+        details.user,
+        if client.resp3.load(Relaxed) { 3 } else { 2 },
+        printable(&details.lib_name),
+        printable(&details.lib_version),
+    )
+}

@@ -1,0 +1,120 @@
+//! Latencies of one command: counted in buckets that are exact for a few microseconds and a quarter
+//! of an octave wide above.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Below this every microsecond has a bucket of its own.
+const EXACT: u64 = 8;
+const EXACT_BITS: u32 = EXACT.ilog2();
+const QUARTERS: usize = 4;
+/// The last octave begins at 2^26 µs, about a minute; what takes longer is counted there.
+const OCTAVE_MAX: u32 = 26;
+const BUCKETS: usize = EXACT as usize + (OCTAVE_MAX - EXACT_BITS + 1) as usize * QUARTERS;
+
+fn bucket(us: u64) -> usize {
+    if us < EXACT {
+        return us as usize;
+    }
+    let octave = us.ilog2().min(OCTAVE_MAX);
+    let quarter = if us.ilog2() > OCTAVE_MAX { QUARTERS - 1 } else { (us >> (octave - 2)) as usize & 3 };
+    EXACT as usize + (octave - EXACT_BITS) as usize * QUARTERS + quarter
+}
+
+/// The greatest value of a bucket.
+fn upper_us(bucket: usize) -> u64 {
+    let Some(above) = bucket.checked_sub(EXACT as usize) else { return bucket as u64 };
+    let octave = EXACT_BITS + (above / QUARTERS) as u32;
+    let quarter = (above % QUARTERS) as u64;
+    (1 << octave) + (quarter + 1) * (1 << (octave - 2)) - 1
+}
+
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+}
+
+impl Histogram {
+    pub fn record(&self, us: u64) {
+        if let Some(bucket) = self.buckets.get(bucket(us)) {
+            bucket.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub fn reset(&self) {
+        for bucket in &self.buckets {
+            bucket.store(0, Relaxed);
+        }
+    }
+
+    pub fn add_to(&self, sum: &mut Latencies) {
+        for (total, bucket) in sum.buckets.iter_mut().zip(&self.buckets) {
+            *total += bucket.load(Relaxed);
+        }
+    }
+}
+
+/// A reading of one or several histograms.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    buckets: [u64; BUCKETS],
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self { buckets: [0; BUCKETS] }
+    }
+}
+
+impl Latencies {
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// What the given share of calls did not exceed, up to the width of a bucket.
+    pub fn quantile_us(&self, share: f64) -> u64 {
+        let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (at, count) in self.buckets.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return upper_us(at);
+            }
+        }
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_each_other_without_gaps() {
+        for at in 0..BUCKETS {
+            assert_eq!(bucket(upper_us(at)), at);
+            let next = (at + 1).min(BUCKETS - 1);
+            assert_eq!(bucket(upper_us(at) + 1), next, "above {}", upper_us(at));
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles_are_within_a_quarter_of_an_octave() {
+        let histogram = Histogram::default();
+        for us in 1..=1000 {
+            histogram.record(us);
+        }
+        let mut sum = Latencies::default();
+        histogram.add_to(&mut sum);
+        for (share, exact) in [(0.001, 1), (0.5, 500), (0.99, 990), (1.0, 1000)] {
+            let found = sum.quantile_us(share);
+            assert!(found >= exact && found <= exact + exact / 4 + 1, "{share}: {found}");
+        }
+        assert_eq!(Latencies::default().quantile_us(0.5), 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! Sections of our own: threads, lanes, raft, wal, store.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Lines;
+use crate::engine::node::Node;
+
+/// CPU time by class of threads. Rising `raft` or `wal` beside full `net` is what isolation forbids.
+pub(super) fn threads(node: &Node, lines: &mut Lines) {
+    for (class, threads) in node.sampler.latest().threads {
+        let name = class.trim_end_matches('-');
+        lines.add(
+            &format!("threads_{name}"),
+            format_args!("count={},cpu_seconds={:.3}", threads.threads, threads.cpu.as_secs_f64()),
+        );
+    }
+}
+
+pub(super) fn lanes(node: &Node, lines: &mut Lines) {
+    let heavy = &node.heavy.stats;
+    let (running, waiting) = node.heavy.load();
+    lines.add("lane_read", node.stats.read_lane.load(Relaxed));
+    lines.add("lane_inline", node.stats.inline_lane.load(Relaxed));
+    lines.add("lane_heavy", heavy.submitted.load(Relaxed));
+    lines.add("outgrown", heavy.outgrown.load(Relaxed));
+    lines.add("busy", heavy.rejected.load(Relaxed));
+    lines.add("stalled", node.stats.stalled.load(Relaxed));
+    lines.add("heavy_threads", node.heavy.threads());
+    lines.add("heavy_running", running);
+    lines.add("heavy_waiting", waiting);
+    lines.add("heavy_run_usec", heavy.run_us.load(Relaxed));
+}
+
+fn per(sum: u64, count: u64) -> String {
+    format!("{:.2}", sum as f64 / count.max(1) as f64)
+}
+
+pub(super) fn raft(node: &Node, lines: &mut Lines) {
+    for group in &node.groups {
+        let Some(consensus) = group.consensus() else { continue };
+        let metrics = consensus.metrics();
+        let stats = &group.stats;
+        let batches = stats.batches.load(Relaxed);
+        let index = |at: Option<consensus::Position>| at.map_or(0, |at| at.index);
+        let latency = &metrics.commit_latency;
+        lines.add(
+            &format!("group{}", group.id),
+            format_args!(
+                "role={},term={},leader={},last_log={},committed={},applied={},persisted={},purged={},\
+                 in_flight={},backlog_bytes={},batches={batches},transactions_per_batch={},bytes_per_batch={},\
+                 commit_p50_usec={},commit_p99_usec={},elections={},snapshots_sent={},snapshots_installed={},\
+                 purges={},refused_full={}",
+                format!("{:?}", metrics.role).to_lowercase(),
+                metrics.term,
+                metrics.leader.map_or_else(|| "none".into(), |leader| leader.to_string()),
+                metrics.last_log.unwrap_or(0),
+                index(metrics.committed),
+                index(metrics.applied),
+                index(metrics.persisted),
+                index(metrics.purged),
+                metrics.in_flight,
+                metrics.backlog_bytes,
+                per(stats.transactions.load(Relaxed), batches),
+                per(stats.bytes.load(Relaxed), batches),
+                latency.quantile_us(0.5),
+                latency.quantile_us(0.99),
+                metrics.elections,
+                metrics.snapshots_sent,
+                metrics.snapshots_installed,
+                metrics.purges,
+                metrics.refused_full,
+            ),
+        );
+        if let Some(failure) = metrics.failure {
+            lines.add(&format!("group{}_failure", group.id), failure);
+        }
+    }
+}
+
+pub(super) fn wal(node: &Node, lines: &mut Lines) {
+    let stats = node.wal.stats();
+    lines.add("wal_appends", stats.appends);
+    lines.add("wal_entries", stats.entries);
+    lines.add("wal_bytes_written", stats.bytes_written);
+    lines.add("wal_fsyncs", stats.fsyncs);
+    lines.add("wal_fsync_usec_avg", per(stats.fsync_us_sum, stats.fsyncs));
+    lines.add("wal_queue_depth", stats.queue_depth);
+    lines.add("wal_queue_bytes", stats.queue_bytes);
+    lines.add("wal_segments", stats.segments);
+    lines.add("wal_segments_created", stats.segments_created);
+    lines.add("wal_segments_recycled", stats.segments_recycled);
+    lines.add("wal_disk_bytes", node.wal.disk_bytes());
+    lines.add("wal_reads_cold", stats.reads_cold);
+    lines.add("wal_full_errors", stats.full_errors);
+    lines.add("wal_poisoned", stats.poisoned.unwrap_or_else(|| "no".into()));
+}
+
+pub(super) fn store(node: &Node, lines: &mut Lines) {
+    let (rows, bytes) = super::cache_size(node);
+    lines.add("store_disk_bytes", node.sampler.latest().store_disk_bytes);
+    lines.add("store_write_buffer_bytes", node.disk.write_buffer_bytes());
+    lines.add("row_cache_rows", rows);
+    lines.add("row_cache_bytes", bytes);
+    lines.add("pending_bytes", super::pending_bytes(node));
+    for group in &node.groups {
+        let stats = &group.apply_stats;
+        let batches = stats.batches.load(Relaxed);
+        lines.add(
+            &format!("group{}", group.id),
+            format_args!(
+                "queue={},entries={},effects={},batches={batches},records={},write_usec={},reclaimed={},pins={}",
+                group.queue.len(),
+                stats.entries.load(Relaxed),
+                stats.effects.load(Relaxed),
+                stats.records.load(Relaxed),
+                stats.write_us.load(Relaxed),
+                stats.reclaimed.load(Relaxed),
+                group.store.pins.count(),
+            ),
+        );
+    }
+}

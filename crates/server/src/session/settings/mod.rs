@@ -1,0 +1,134 @@
+//! CONFIG: the node's settings under Redis' names where Redis has them, and under ours.
+
+mod table;
+
+use base::glob;
+use command::{Args, Command, Error};
+use resp::Reply;
+
+use super::rows::{self, ADMIN, CONTAINER, HELP, ok, reply};
+use super::{Context, SessionRun, client};
+use table::{Change, SETTINGS, Setting};
+
+const fn row(
+    name: &'static str,
+    arity: i32,
+    flags: &[command::Flags],
+    run: SessionRun,
+) -> Command<SessionRun> {
+    rows::row("server", name, arity, flags, run)
+}
+
+const EACH: &str = "O(N) when N is the number of configuration parameters provided";
+
+pub(super) const COMMANDS: &[Command<SessionRun>] = &[
+    row("config", -2, CONTAINER, client::unknown).docs(
+        "2.0.0",
+        "Depends on subcommand.",
+        "Holds the commands about settings.",
+    ),
+    row("config|get", -3, ADMIN, get).docs("2.0.0", EACH, "Returns settings."),
+    row("config|help", 2, HELP, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
+    row("config|resetstat", 2, ADMIN, reset_stat)
+        .docs("2.0.0", "O(1)", "Sets statistics back to zero.")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    row("config|rewrite", 2, ADMIN, rewrite)
+        .docs("2.8.0", "O(1)", "Not offered: the configuration file is its owner's.")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    row("config|set", -4, ADMIN, set)
+        .docs("2.0.0", EACH, "Changes settings while the server runs.")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+];
+
+const LINES: &[&str] = &[
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Rewrite the configuration file.",
+];
+
+fn help(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    rows::help("CONFIG", LINES)
+}
+
+fn is_pattern(text: &[u8]) -> bool {
+    text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+}
+
+fn find(name: &[u8]) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| name.eq_ignore_ascii_case(setting.name.as_bytes()))
+}
+
+fn get(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    let wanted = |setting: &&Setting| {
+        let name = setting.name.as_bytes();
+        args.from(2).any(|pattern| {
+            if is_pattern(pattern) {
+                glob::matches_nocase(pattern, name)
+            } else {
+                pattern.eq_ignore_ascii_case(name)
+            }
+        })
+    };
+    let pair = |setting: &Setting| {
+        (Reply::bulk(setting.name), Reply::bulk((setting.get)(context.node)))
+    };
+    reply(Reply::Map(SETTINGS.iter().filter(wanted).map(pair).collect()))
+}
+
+fn failed(name: &str, why: &str) -> Error {
+    Error::text(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
+}
+
+/// All or nothing: every value is understood before any is set.
+fn set(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    if args.len() % 2 != 0 {
+        return Err(Error::SYNTAX);
+    }
+    let mut names: Vec<&str> = Vec::new();
+    let mut changes: Vec<Change> = Vec::new();
+    for at in (2..args.len()).step_by(2) {
+        let (name, value) = (args.get(at), args.get(at + 1));
+        let Some(setting) = find(name) else {
+            let line = [b"ERR Unknown option or number of arguments for CONFIG SET - '", name, b"'"];
+            return Err(Error::Bytes(line.concat()));
+        };
+        if names.contains(&setting.name) {
+            return Err(failed(setting.name, "duplicate parameter"));
+        }
+        names.push(setting.name);
+        changes.push(setting.parse(context.node, value).map_err(|why| failed(setting.name, &why))?);
+    }
+    for change in changes {
+        change.apply(context.node);
+    }
+    ok()
+}
+
+fn reset_stat(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    context.node.stats.reset();
+    ok()
+}
+
+fn rewrite(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    Err(Error::line("ERR The server is running without a config file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_one_name_in_lower_case() {
+        let mut names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(names.iter().all(|name| !name.bytes().any(|byte| byte.is_ascii_uppercase())));
+    }
+}

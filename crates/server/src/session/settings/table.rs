@@ -1,0 +1,280 @@
+//! The settings, one row each: how a setting is shown, and what may be set.
+
+use wal::Fsync;
+
+use crate::engine::node::Node;
+
+/// A row.
+pub(super) struct Setting {
+    pub name: &'static str,
+    pub get: fn(&Node) -> String,
+    set: Set,
+}
+
+/// What CONFIG SET may do with a setting.
+enum Set {
+    /// Given when the server starts.
+    Immutable,
+    /// Nothing but what it is: there for clients that set what they rely on.
+    Same,
+    Live(fn(&[u8]) -> Result<Change, String>),
+}
+
+/// A value that was understood.
+pub(super) enum Change {
+    Nothing,
+    SlowerThan(i64),
+    SlowlogLen(usize),
+    Connections(usize),
+    Idle(u64),
+    Password(Vec<u8>),
+}
+
+impl Setting {
+    pub(super) fn parse(&self, node: &Node, value: &[u8]) -> Result<Change, String> {
+        match self.set {
+            Set::Immutable => Err("can't set immutable config".into()),
+            Set::Live(parse) => parse(value),
+            Set::Same if self.is_current(node, value) => Ok(Change::Nothing),
+            Set::Same => Err(format!("this server has no other value than '{}'", (self.get)(node))),
+        }
+    }
+
+    fn is_current(&self, node: &Node, value: &[u8]) -> bool {
+        let current = (self.get)(node);
+        let bytes = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| memory(text.trim()));
+        value.eq_ignore_ascii_case(current.as_bytes())
+            || (bytes(value).is_some() && bytes(value) == bytes(current.as_bytes()))
+    }
+}
+
+impl Change {
+    pub(super) fn apply(self, node: &Node) {
+        match self {
+            Self::Nothing => {}
+            Self::SlowerThan(us) => node.live.set_slower_than_us(us),
+            Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
+            Self::Connections(count) => node.live.set_connections_max(count),
+            Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
+            Self::Password(password) => node.live.set_password(&password),
+        }
+    }
+}
+
+/// A number with Redis' units: `1gb` is 1024³, `1g` is 1000³.
+fn memory(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, String> {
+    let number = resp::parse_i64(value).ok_or("argument couldn't be parsed into an integer")?;
+    if (min..=max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("argument must be between {min} and {max} inclusive"))
+    }
+}
+
+fn slower_than(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::SlowerThan(integer(value, -1, i64::MAX)?))
+}
+
+/// Slow commands kept at most: each holds up to 32 arguments of 128 bytes.
+const SLOWLOG_LEN_MAX: i64 = 1 << 16;
+
+fn slowlog_len(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::SlowlogLen(integer(value, 0, SLOWLOG_LEN_MAX)? as usize))
+}
+
+fn connections(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::Connections(integer(value, 1, u32::MAX.into())? as usize))
+}
+
+fn idle(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::Idle(integer(value, 0, i32::MAX.into())? as u64))
+}
+
+fn password(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::Password(value.to_vec()))
+}
+
+const fn immutable(name: &'static str, get: fn(&Node) -> String) -> Setting {
+    Setting { name, get, set: Set::Immutable }
+}
+
+const fn same(name: &'static str, get: fn(&Node) -> String) -> Setting {
+    Setting { name, get, set: Set::Same }
+}
+
+const fn live(
+    name: &'static str,
+    get: fn(&Node) -> String,
+    set: fn(&[u8]) -> Result<Change, String>,
+) -> Setting {
+    Setting { name, get, set: Set::Live(set) }
+}
+
+fn address(address: Option<std::net::SocketAddr>) -> String {
+    address.map_or_else(|| "off".into(), |address| address.to_string())
+}
+
+fn fsync(node: &Node) -> String {
+    match node.config.fsync {
+        Fsync::Always => "always".into(),
+        Fsync::EverySec => "everysec".into(),
+    }
+}
+
+fn port(node: &Node) -> String {
+    node.addresses().first().map_or_else(|| "0".into(), |address| address.port().to_string())
+}
+
+fn bind(node: &Node) -> String {
+    node.addresses().first().map(|address| address.ip().to_string()).unwrap_or_default()
+}
+
+fn directory(node: &Node) -> String {
+    let data = &node.config.data;
+    std::path::absolute(data).unwrap_or_else(|_| data.clone()).display().to_string()
+}
+
+fn cluster(node: &Node) -> String {
+    if node.groups.len() > 1 { "yes".into() } else { "no".into() }
+}
+
+fn show_password(node: &Node) -> String {
+    String::from_utf8_lossy(&node.live.password()).into_owned()
+}
+
+fn slower_than_us(node: &Node) -> String {
+    node.live.slower_than_us().map_or_else(|| "-1".into(), |us| us.to_string())
+}
+
+pub(super) const SETTINGS: &[Setting] = &[
+    // Ours, by the names that the command line has.
+    immutable("cache", |node| node.config.cache().to_string()),
+    immutable("data", directory),
+    immutable("fsync", fsync),
+    immutable("groups", |node| node.config.groups.to_string()),
+    immutable("heavy-queue", |node| node.config.heavy_queue.to_string()),
+    immutable("heavy-threads", |node| node.config.heavy_threads.to_string()),
+    immutable("http", |node| address(node.config.http)),
+    immutable("listen", |node| address(node.addresses().first().copied())),
+    live("max-connections", |node| node.live.connections_max().to_string(), connections),
+    immutable("net-threads", |node| node.config.net_threads.to_string()),
+    immutable("node-id", |node| node.config.node_id.to_string()),
+    // Redis'.
+    live("maxclients", |node| node.live.connections_max().to_string(), connections),
+    live("requirepass", show_password, password),
+    live("slowlog-log-slower-than", slower_than_us, slower_than),
+    live("slowlog-max-len", |node| node.live.slowlog_len_max().to_string(), slowlog_len),
+    live("timeout", |node| node.live.idle_s_max().to_string(), idle),
+    same("appendfsync", fsync),
+    same("appendonly", |_| "yes".into()),
+    immutable("bind", bind),
+    immutable("cluster-enabled", cluster),
+    immutable("databases", |_| base::limits::DATABASES.to_string()),
+    same("dir", directory),
+    immutable("port", port),
+    same("client-query-buffer-limit", |_| base::limits::COMMAND_BYTES_MAX.to_string()),
+    same("proto-max-bulk-len", |_| base::limits::BULK_BYTES_MAX.to_string()),
+    same("active-expire-effort", |_| "1".into()),
+    same("activedefrag", |_| "no".into()),
+    same("activerehashing", |_| "no".into()),
+    same("busy-reply-threshold", |_| "5000".into()),
+    same("client-output-buffer-limit", |_| "normal 0 0 0 slave 0 0 0 pubsub 0 0 0".into()),
+    immutable("daemonize", |_| "no".into()),
+    same("dbfilename", |_| String::new()),
+    immutable("enable-debug-command", |_| "yes".into()),
+    same("hash-max-listpack-entries", |_| "512".into()),
+    same("hash-max-listpack-value", |_| "64".into()),
+    same("hash-max-ziplist-entries", |_| "512".into()),
+    same("hash-max-ziplist-value", |_| "64".into()),
+    same("hz", |_| "10".into()),
+    immutable("io-threads", |_| "1".into()),
+    same("latency-monitor-threshold", |_| "0".into()),
+    same("latency-tracking", |_| "yes".into()),
+    same("latency-tracking-info-percentiles", |_| "50 99 99.9".into()),
+    same("lazyfree-lazy-eviction", |_| "yes".into()),
+    same("lazyfree-lazy-expire", |_| "yes".into()),
+    same("lazyfree-lazy-server-del", |_| "yes".into()),
+    same("lazyfree-lazy-user-del", |_| "yes".into()),
+    same("lazyfree-lazy-user-flush", |_| "yes".into()),
+    same("list-max-listpack-size", |_| "-2".into()),
+    same("list-max-ziplist-size", |_| "-2".into()),
+    immutable("logfile", |_| String::new()),
+    same("lua-time-limit", |_| "5000".into()),
+    same("masterauth", |_| String::new()),
+    same("maxmemory", |_| "0".into()),
+    same("maxmemory-clients", |_| "0".into()),
+    same("maxmemory-policy", |_| "noeviction".into()),
+    same("maxmemory-samples", |_| "5".into()),
+    same("min-replicas-max-lag", |_| "10".into()),
+    same("min-replicas-to-write", |_| "0".into()),
+    same("min-slaves-to-write", |_| "0".into()),
+    same("no-appendfsync-on-rewrite", |_| "no".into()),
+    same("notify-keyspace-events", |_| String::new()),
+    same("protected-mode", |_| "no".into()),
+    same("rdbcompression", |_| "no".into()),
+    immutable("rdbchecksum", |_| "yes".into()),
+    same("replica-read-only", |_| "yes".into()),
+    same("replica-serve-stale-data", |_| "no".into()),
+    immutable("replicaof", |_| String::new()),
+    same("save", |_| String::new()),
+    same("set-max-intset-entries", |_| "512".into()),
+    same("set-max-listpack-entries", |_| "128".into()),
+    same("set-max-listpack-value", |_| "64".into()),
+    immutable("slaveof", |_| String::new()),
+    same("stop-writes-on-bgsave-error", |_| "yes".into()),
+    same("stream-node-max-bytes", |_| "4096".into()),
+    same("stream-node-max-entries", |_| "100".into()),
+    immutable("supervised", |_| "no".into()),
+    immutable("tcp-backlog", |_| "1024".into()),
+    same("tcp-keepalive", |_| "0".into()),
+    immutable("tls-port", |_| "0".into()),
+    immutable("unixsocket", |_| String::new()),
+    same("zset-max-listpack-entries", |_| "128".into()),
+    same("zset-max-listpack-value", |_| "64".into()),
+    same("zset-max-ziplist-entries", |_| "128".into()),
+    same("zset-max-ziplist-value", |_| "64".into()),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_has_the_units_of_redis() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("1k", Some(1000)),
+            ("1kb", Some(1024)),
+            ("2MB", Some(2 << 20)),
+            ("1gb", Some(1 << 30)),
+            ("1x", None),
+            ("", None),
+            ("99999999999gb", None),
+        ] {
+            assert_eq!(memory(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_keep_their_bounds() {
+        assert_eq!(integer(b"5", 0, 9), Ok(5));
+        assert_eq!(integer(b"10", 0, 9), Err("argument must be between 0 and 9 inclusive".into()));
+        assert!(integer(b"x", 0, 9).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! What a transaction costs in each lane, and what writing behind costs per record.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use base::SystemClock;
+use divan::Bencher;
+use store::apply::{Applier, Committed, Queue, Watch};
+use store::{Cancel, Disk, DiskError, DiskOptions, Encoding, Group, GroupOptions, Kind, Scratch, Stop, Txn};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    divan::main();
+}
+
+const KEYS: usize = 10_000;
+const VALUE: [u8; 64] = [b'v'; 64];
+
+struct Quiet;
+
+impl Watch for Quiet {
+    fn progress(&self) {}
+    fn failed(&self, error: &DiskError) {
+        panic!("{error}");
+    }
+}
+
+struct Fixture {
+    group: Arc<Group>,
+    queue: Arc<Queue>,
+    index: u64,
+    keys: Vec<Vec<u8>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap();
+        let options = GroupOptions { cache_bytes: 256 << 20, seed: 1 };
+        let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, Arc::new(SystemClock)));
+        let queue = Arc::new(Queue::default());
+        let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();
+        std::thread::spawn(move || applier.run());
+        assert!(group.open(group.sequencer.epoch(), base::Stamp::ZERO).unwrap());
+        let keys = (0..KEYS).map(|i| format!("key:{i:012}").into_bytes()).collect();
+        let mut fixture = Self { group, queue, index: 0, keys, _directory: directory };
+        let mut scratch = Scratch::default();
+        for i in 0..KEYS {
+            fixture.set(i, &mut scratch);
+        }
+        fixture.commit();
+        fixture
+    }
+
+    fn set(&self, i: usize, scratch: &mut Scratch) {
+        let key = &self.keys[i % KEYS];
+        self.group
+            .run_inline(0, scratch, |txn| -> Result<(), Stop> {
+                txn.put(key, Kind::String, Encoding::Plain, None, &VALUE)
+            })
+            .unwrap();
+    }
+
+    /// Everything sequenced is committed and handed to the apply thread.
+    fn commit(&mut self) {
+        while let Some(batch) = self.group.sequencer.take_batch() {
+            self.group.sequencer.on_committed(batch.epoch, batch.last);
+            for payload in batch.entries {
+                self.index += 1;
+                self.queue.apply(Committed {
+                    term: 1,
+                    index: self.index,
+                    payload,
+                    membership: None,
+                    permit: None,
+                });
+            }
+        }
+    }
+
+    fn drain(&self) {
+        let (tx, rx) = std::sync::mpsc::sync_channel(1);
+        self.queue.barrier(move |_| tx.send(()).unwrap());
+        rx.recv().unwrap();
+    }
+}
+
+fn read(txn: &mut Txn<'_>, key: &[u8]) -> Result<usize, Stop> {
+    Ok(txn.get(key)?.map_or(0, |record| record.payload().len()))
+}
+
+#[divan::bench]
+fn read_lane_get(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::new();
+    let mut scratch = Scratch::default();
+    let mut i = 0;
+    bencher.bench_local(|| {
+        i += 1;
+        fixture.group.run_read(0, &mut scratch, |txn| read(txn, &fixture.keys[i % KEYS])).unwrap()
+    });
+}
+
+#[divan::bench]
+fn inline_set(bencher: Bencher<'_, '_>) {
+    let mut fixture = Fixture::new();
+    let mut scratch = Scratch::default();
+    let mut i = 0;
+    bencher.bench_local(|| {
+        i += 1;
+        fixture.set(i, &mut scratch);
+        if i % 500 == 0 {
+            fixture.commit();
+        }
+    });
+}
+
+#[divan::bench]
+fn heavy_get(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::new();
+    let mut scratch = Scratch::default();
+    let cancel = Cancel::default();
+    let mut i = 0;
+    bencher.bench_local(|| {
+        i += 1;
+        fixture.group.run_heavy(0, &mut scratch, &cancel, |txn| read(txn, &fixture.keys[i % KEYS])).unwrap()
+    });
+}
+
+/// Ten thousand sets sequenced, batched, and written to the store: divide by ten thousand.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn write_back_of_10000(bencher: Bencher<'_, '_>) {
+    let mut fixture = Fixture::new();
+    let mut scratch = Scratch::default();
+    bencher.bench_local(|| {
+        for i in 0..KEYS {
+            fixture.set(i, &mut scratch);
+            if i % 500 == 0 {
+                fixture.commit();
+            }
+        }
+        fixture.commit();
+        fixture.drain();
+    });
+}

@@ -1,0 +1,25 @@
+//! Random commands, every reply compared with a real Redis' and a real Valkey's.
+//! `cargo xtask stress diff` goes on for ever.
+
+use testkit::{Durability, Rng, Spec, diff};
+
+const COMMANDS: usize = 40_000;
+
+#[track_caller]
+fn check(reference: Spec) {
+    let tested = Spec::bulkhead().unwrap();
+    let reference = reference.durability(Durability::None);
+    let plan = diff::Plan { tested, reference, seed: Rng::fresh_seed() };
+    let done = diff::run(&plan, COMMANDS).unwrap_or_else(|error| panic!("{error}"));
+    assert!(done >= COMMANDS);
+}
+
+#[test]
+fn replies_are_those_of_redis() {
+    check(Spec::redis().unwrap());
+}
+
+#[test]
+fn replies_are_those_of_valkey() {
+    check(Spec::valkey().unwrap());
+}

@@ -1,36 +1,23 @@
-//! `bulkhead`: the server and what talks to a running one.
+//! `bulkhead`: the server and, later, what talks to a running one.
 
-use std::path::PathBuf;
+mod cli;
+mod file;
+mod logging;
+mod serve;
+mod units;
 
-use server::{Config, Node};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    let mut args = std::env::args().skip(1);
-    let mut config = Config::new(PathBuf::from("./bulkhead-data"));
-    while let Some(arg) = args.next() {
-        let mut value = || args.next().unwrap_or_default();
-        match arg.as_str() {
-            "--listen" => config.listen = value().parse().ok(),
-            "--data" => config.data = value().into(),
-            "--groups" => config.groups = value().parse().unwrap_or(1),
-            "--http" => { value(); }
-            _ => {}
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(options) => serve::run(options),
+        // clap prints help and version to stdout, and mistakes to stderr.
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
     }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let node = match Node::start(config) {
-        Ok(node) => node,
-        Err(error) => {
-            tracing::error!(%error, "cannot start");
-            std::process::exit(1);
-        }
-    };
-    let Ok(mut signals) = Signals::new([SIGTERM, SIGINT]) else { return };
-    signals.forever().next();
-    node.stop();
 }

@@ -1,8 +1,9 @@
 //! Where time comes from. Everything that looks at a clock takes one of these, so that a test can
 //! turn it by hand.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub trait Clock: Send + Sync + 'static {
     /// Wall-clock milliseconds since the Unix epoch. May jump in both directions.
@@ -11,6 +12,8 @@ pub trait Clock: Send + Sync + 'static {
     fn wall_us(&self) -> u64 {
         self.wall_ms() * 1000
     }
+    /// Milliseconds that passed since some moment. Never jumps.
+    fn steady_ms(&self) -> u64;
 }
 
 /// The machine's own clock.
@@ -25,29 +28,44 @@ impl Clock for SystemClock {
     fn wall_us(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
     }
+
+    fn steady_ms(&self) -> u64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed().as_millis() as u64
+    }
 }
 
 /// A clock that only moves when it is told to.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    wall_ms: AtomicU64,
+    passed_ms: AtomicU64,
+}
 
 impl ManualClock {
     pub fn new(wall_ms: u64) -> Self {
-        Self(AtomicU64::new(wall_ms))
+        Self { wall_ms: AtomicU64::new(wall_ms), passed_ms: AtomicU64::new(0) }
     }
 
+    /// Lets the wall clock jump.
     pub fn set(&self, wall_ms: u64) {
-        self.0.store(wall_ms, Ordering::SeqCst);
+        self.wall_ms.store(wall_ms, Ordering::SeqCst);
     }
 
+    /// Lets time pass.
     pub fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.passed_ms.fetch_add(ms, Ordering::SeqCst);
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn wall_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn steady_ms(&self) -> u64 {
+        self.passed_ms.load(Ordering::SeqCst)
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use base::{ManualClock, Stamp};
 use resp::{Limits, Parsed, Parser, Reply};
 use store::apply::{Applier, Committed, Queue, Watch};
-use store::{Cancel, Disk, DiskError, DiskOptions, Group, GroupOptions, Leave, Scratch};
+use store::{Cancel, Disk, DiskError, DiskOptions, Done, Group, GroupOptions, Leave, Scratch, Txn};
 use tempfile::TempDir;
 
 use crate::{Command, Error, FAMILIES, Lane, OwnedArgs};
@@ -67,62 +67,85 @@ impl Bench {
         Self { group, mode, database: 0, clock, scratch, queue, applying, index: 0, _dir: dir }
     }
 
-    /// Lets time pass, in steps that the clock of expiry takes for ordinary.
+    /// Lets time pass.
     pub fn pass(&self, ms: u64) {
-        const STEP_MS: u64 = 400;
-        let mut left = ms;
-        while left > 0 {
-            let step = left.min(STEP_MS);
-            self.clock.advance(step);
-            self.group.turn_clock();
-            left -= step;
-        }
+        self.clock.advance(ms);
+        self.group.turn_clock();
     }
 
     /// Runs a line as a client would type it.
     pub fn run(&mut self, line: &str) -> Reply {
-        let args = split(line);
         if self.mode == Mode::Stored {
             self.store();
         }
-        self.call(&args)
+        self.call(&split(line))
+    }
+
+    /// The replies of the commands between `;`, as text.
+    pub fn answer(&mut self, commands: &str) -> String {
+        let calls: Vec<&str> = commands.split(';').map(str::trim).collect();
+        match calls.as_slice() {
+            [one] => show(&self.run(one)),
+            calls => {
+                let calls: Vec<OwnedArgs> = calls.iter().copied().map(split).collect();
+                self.together(&calls).iter().map(show).collect::<Vec<_>>().join(" ; ")
+            }
+        }
     }
 
     pub fn call(&mut self, args: &OwnedArgs) -> Reply {
-        let row = match find(args) {
-            Ok(row) => row,
-            Err(error) => return error.reply(),
-        };
-        let called = args.as_args();
-        let mut run = |txn: &mut store::Txn<'_>| (row.run)(txn, &called);
-        let lane = if self.mode == Mode::Heavy { Lane::Heavy } else { row.lane() };
+        let lane = find(args).map_or(Lane::Read, |row| row.lane());
+        let done = self.in_lane(lane, |txn| execute(txn, args));
+        done.result.unwrap_or_else(Error::reply)
+    }
+
+    /// Runs several commands as one transaction.
+    pub fn together(&mut self, calls: &[OwnedArgs]) -> Vec<Reply> {
+        let done = self.in_lane(Lane::Inline, |txn| {
+            let mut replies = Vec::new();
+            for args in calls {
+                match execute(txn, args) {
+                    Err(Error::Stop(stop)) => return Err(Error::Stop(stop)),
+                    reply => replies.push(reply.unwrap_or_else(Error::reply)),
+                }
+            }
+            Ok(replies)
+        });
+        done.result.unwrap()
+    }
+
+    pub fn in_lane<R>(
+        &mut self,
+        lane: Lane,
+        mut run: impl FnMut(&mut Txn<'_>) -> Result<R, Error>,
+    ) -> Done<R, Error> {
+        let lane = if self.mode == Mode::Heavy { Lane::Heavy } else { lane };
         let (database, scratch) = (self.database, &mut self.scratch);
         let done = match lane {
             Lane::Read => self.group.run_read(database, scratch, &mut run),
             Lane::Inline => self.group.run_inline(database, scratch, &mut run),
             Lane::Heavy => Err(Leave::Outgrown),
         };
-        let done = match done {
-            Err(Leave::Outgrown) => self.group.run_heavy(database, scratch, &Cancel::default(), &mut run),
-            done => done,
-        };
-        done.unwrap().result.unwrap_or_else(Error::reply)
+        match done {
+            Err(Leave::Outgrown) => {
+                let cancel = Cancel::default();
+                self.group.run_heavy(database, scratch, &cancel, &mut run).unwrap()
+            }
+            done => done.unwrap(),
+        }
     }
 
     /// Commits what is sequenced, and waits until the store holds it.
     pub fn store(&mut self) {
         while let Some(batch) = self.group.sequencer.take_batch() {
-            self.index += 1;
-            self.queue.apply(Committed {
-                term: 1,
-                index: self.index,
-                payload: batch.payload.into(),
-                membership: None,
-                permit: None,
-            });
+            for payload in batch.entries {
+                self.index += 1;
+                let (term, index) = (1, self.index);
+                self.queue.apply(Committed { term, index, payload, membership: None, permit: None });
+            }
             self.group.sequencer.on_committed(batch.epoch, batch.last);
         }
-        let (done, wait) = mpsc::channel();
+        let (done, wait) = mpsc::sync_channel(1);
         self.queue.barrier(move |_| done.send(()).unwrap());
         wait.recv().unwrap();
     }
@@ -144,6 +167,10 @@ pub fn split(line: &str) -> OwnedArgs {
     let parsed = parser.parse(&input, &mut spans, &Limits::default()).unwrap();
     assert!(matches!(parsed, Parsed::Command { .. }), "{line}");
     OwnedArgs::of(crate::Args::new(parser.source(&input), &spans).from(0))
+}
+
+pub fn execute(txn: &mut Txn<'_>, args: &OwnedArgs) -> Result<Reply, Error> {
+    (find(args)?.run)(txn, &args.as_args())
 }
 
 /// The row of a call, its arity checked.
@@ -177,8 +204,8 @@ pub fn show(reply: &Reply) -> String {
     }
 }
 
-/// Runs a script in every mode: lines with the reply behind `=>`, `wait MS` and `db N`. The replies must
-/// be the same everywhere.
+/// Runs a script in every mode. A line is a command with its reply behind `=>` (`+OK` if there is none),
+/// or several between `;` that run as one transaction, or `wait MS`, or `db N`.
 #[track_caller]
 pub fn check(script: &str) {
     for mode in MODES {
@@ -189,9 +216,8 @@ pub fn check(script: &str) {
             } else if let Some(database) = line.strip_prefix("db ") {
                 bench.database = database.parse().unwrap();
             } else {
-                let (command, expected) = line.split_once("=>").unwrap_or((line, "+OK"));
-                let reply = show(&bench.run(command.trim()));
-                assert_eq!(reply, expected.trim(), "{} ({mode:?})", command.trim());
+                let (commands, expected) = line.split_once("=>").unwrap_or((line, "+OK"));
+                assert_eq!(bench.answer(commands), expected.trim(), "{} ({mode:?})", commands.trim());
             }
         }
     }

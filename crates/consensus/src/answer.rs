@@ -85,10 +85,14 @@ fn decode_append(
     reader: Reader<'_>,
 ) -> Result<AppendEntriesRequest<Types>, TransportError> {
     let request = codec::decode_append(frame, reader).map_err(error)?;
-    let bytes: usize = request.entries.iter().map(|entry| match &entry.payload {
-        EntryBody::Normal(payload) => payload.0.len(),
-        _ => 0,
-    }).sum();
+    let bytes: usize = request
+        .entries
+        .iter()
+        .map(|entry| match &entry.payload {
+            EntryBody::Normal(payload) => payload.0.len(),
+            _ => 0,
+        })
+        .sum();
     if !request.entries.is_empty() {
         core.admit(bytes).map_err(error)?;
     }
@@ -101,7 +105,9 @@ async fn open(core: Arc<GroupCore>, mut requests: Frames) -> Answers {
         return Box::pin(stream::empty());
     };
     match codec::kind(&first).map(|(kind, _)| kind) {
-        Ok(Kind::Append) => append_stream(&core, Box::pin(stream::once(async move { first }).chain(requests))),
+        Ok(Kind::Append) => {
+            append_stream(&core, Box::pin(stream::once(async move { first }).chain(requests)))
+        }
         Ok(Kind::SnapshotBegin) => {
             Box::pin(stream::once(async move { receive_snapshot(&core, &first, requests).await }))
         }
@@ -195,7 +201,8 @@ async fn receive_image(
         match kind {
             Kind::SnapshotChunk => {
                 let chunk = frame.slice_ref(reader.rest());
-                let written = core.runtime.spawn_blocking(move || writer.chunk(&chunk).map(|()| writer)).await;
+                let written =
+                    core.runtime.spawn_blocking(move || writer.chunk(&chunk).map(|()| writer)).await;
                 writer = written.map_err(error)?.map_err(error)?;
             }
             Kind::SnapshotEnd => {

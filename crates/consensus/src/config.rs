@@ -103,4 +103,3 @@ pub(crate) fn position(log_id: &LogId) -> Position {
 pub(crate) fn log_id(at: Position) -> LogId {
     LogId::new(CommittedLeaderId::new(at.term), at.index)
 }
-

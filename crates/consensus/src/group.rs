@@ -219,11 +219,23 @@ impl Group {
     /// round is under way share the next one.
     pub fn confirm_leadership(&self, done: Box<dyn FnOnce(bool) + Send>) {
         let mut confirming = self.0.confirming.lock();
+        if self.0.closing.load(Ordering::Acquire) {
+            drop(confirming);
+            return done(false);
+        }
         confirming.waiting.push(done);
         if !confirming.running {
             confirming.running = true;
             let core = self.0.clone();
             self.0.runtime.spawn(async move { confirm_rounds(&core).await });
+        }
+    }
+
+    /// The node has stopped: nobody confirms anything any more.
+    pub(crate) fn confirm_no_more(&self) {
+        let waiting = std::mem::take(&mut self.0.confirming.lock().waiting);
+        for done in waiting {
+            done(false);
         }
     }
 
@@ -241,7 +253,8 @@ impl Group {
     pub fn change_membership(&self, voters: BTreeSet<u64>, keep_learners: bool) -> Result<(), ChangeError> {
         let raft = self.0.raft.clone();
         self.block(async move {
-            let changed = raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), keep_learners).await;
+            let changed =
+                raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), keep_learners).await;
             changed.map(|_| ()).map_err(|error| ChangeError::Refused(error.to_string()))
         })?
     }

@@ -8,18 +8,15 @@
 //! not fit are held, in memory and in order, until they do; meanwhile nothing new is admitted.
 
 use std::collections::VecDeque;
-use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::Stream;
+use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
-use openraft::{OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use wal::{Wal, WalError};
@@ -29,19 +26,15 @@ use crate::config::{Entry, EntryBody, LogId, Payload, Types, Vote};
 use crate::role::RoleKeeper;
 use crate::tail::{Backlog, Tail, size};
 
-/// What one message to a follower carries at most, beyond its first entry.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// What is read from the WAL in one go while entries are applied.
-const READ_BYTES_MAX: usize = 1 << 20;
 /// How often a full disk is tried again.
 const FULL_EVERY: Duration = Duration::from_millis(250);
 
-struct Inner {
-    vote: Option<Vote>,
+pub(crate) struct Inner {
+    pub(crate) vote: Option<Vote>,
     purged: Option<LogId>,
     last: Option<LogId>,
     /// Shares memory with what the WAL caches.
-    tail: Tail,
+    pub(crate) tail: Tail,
     backlog: Backlog,
     failure: Option<String>,
     /// Appends that the WAL had no room for, in order.
@@ -55,13 +48,13 @@ struct Append {
 }
 
 pub(crate) struct LogShared {
-    group: u16,
-    wal: Wal,
+    pub(crate) group: u16,
+    pub(crate) wal: Wal,
     role: Arc<RoleKeeper>,
-    inner: Mutex<Inner>,
+    pub(crate) inner: Mutex<Inner>,
     /// While openraft recovers, entries are read without their payloads: it looks at their ids and
     /// at memberships only, but asks for 64 at a time, however large.
-    recovering: AtomicBool,
+    pub(crate) recovering: AtomicBool,
     /// `Inner::backlog`, for those that only look.
     backlog_bytes: AtomicU64,
     backlog_entries: AtomicU64,
@@ -84,7 +77,7 @@ pub(crate) struct LogOptions {
     pub(crate) purge_after: u64,
 }
 
-fn io_error(error: WalError) -> io::Error {
+pub(crate) fn io_error(error: WalError) -> io::Error {
     io::Error::other(error)
 }
 
@@ -113,7 +106,8 @@ impl LogStore {
         inner.last = inner.purged;
         if let Some((_, last)) = wal.bounds(options.group) {
             let found = wal.read(options.group, last, last + 1, 1).map_err(io_error)?;
-            let (index, bytes) = found.first().ok_or_else(|| io::Error::other("the last entry is missing"))?;
+            let (index, bytes) =
+                found.first().ok_or_else(|| io::Error::other("the last entry is missing"))?;
             let entry = codec::decode_entry_outline(*index, bytes);
             inner.last = Some(entry.map_err(|e| codec::invalid("the last entry", e))?.log_id);
         }
@@ -256,41 +250,6 @@ impl LogStore {
             self.write(append);
         }
     }
-
-    fn read_wal(&self, from: u64, to: u64, max: usize) -> io::Result<Vec<Entry>> {
-        let outline = self.0.recovering.load(Ordering::Acquire);
-        let found = self.0.wal.read(self.0.group, from, to, max).map_err(io_error)?;
-        if found.first().is_none_or(|(index, _)| *index != from) {
-            let error = format!("group {}: entry {from} is missing from the log", self.0.group);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-        }
-        let decode = if outline { codec::decode_entry_outline } else { codec::decode_entry };
-        let entries = found.iter().map(|(index, bytes)| decode(*index, bytes)).collect::<Result<_, _>>();
-        entries.map_err(|e| codec::invalid("a log entry", e))
-    }
-
-    /// Entries from `from` on, at least one, about `max` bytes at most. What is not in memory is
-    /// read on a helper thread: a disk must not hold up the cores of this thread.
-    async fn read(&self, from: u64, to: u64, max: usize) -> io::Result<Vec<Entry>> {
-        let in_memory = self.0.inner.lock().tail.read(from, to, max);
-        if let Some(entries) = in_memory {
-            return Ok(entries);
-        }
-        let this = self.clone();
-        let read = tokio::task::spawn_blocking(move || this.read_wal(from, to, max));
-        read.await.map_err(io::Error::other)?
-    }
-
-    fn recovered_entries(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        let mut next = from;
-        while next < to {
-            let more = self.read_wal(next, to, READ_BYTES_MAX)?;
-            next += more.len() as u64;
-            entries.extend(more);
-        }
-        Ok(entries)
-    }
 }
 
 impl LogShared {
@@ -314,7 +273,7 @@ impl LogShared {
                 }
                 Err(WalError::Full) => return self.hold(&mut inner, append),
                 // It came behind one that did not fit.
-                Err(WalError::OutOfOrder { .. }) if !inner.held.is_empty() => {
+                Err(WalError::OutOfOrder { expected, got, .. }) if got > expected => {
                     return self.hold(&mut inner, append);
                 }
                 Err(error) => error,
@@ -361,63 +320,6 @@ impl LogShared {
     }
 }
 
-fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
-    let from = match range.start_bound() {
-        Bound::Included(&from) => from,
-        Bound::Excluded(&from) => from.saturating_add(1),
-        Bound::Unbounded => 0,
-    };
-    let to = match range.end_bound() {
-        Bound::Included(&to) => to.saturating_add(1),
-        Bound::Excluded(&to) => to,
-        Bound::Unbounded => u64::MAX,
-    };
-    (from, to)
-}
-
-impl RaftLogReader<Types> for LogStore {
-    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<Entry>>
-    where
-        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
-    {
-        let (from, to) = bounds(&range);
-        let to = match self.0.wal.bounds(self.0.group) {
-            Some((_, last)) => to.min(last.saturating_add(1)),
-            None => from,
-        };
-        self.recovered_entries(from, to)
-    }
-
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read(start, end, MESSAGE_BYTES_MAX).await
-    }
-
-    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
-    where
-        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
-    {
-        let (from, to) = bounds(&range);
-        let start = (self.clone(), from, Vec::new().into_iter());
-        futures_util::stream::try_unfold(start, move |(log, next, mut chunk)| async move {
-            if let Some(entry) = chunk.next() {
-                return Ok(Some((entry, (log, next, chunk))));
-            }
-            if next >= to {
-                return Ok(None);
-            }
-            let entries = log.read(next, to, READ_BYTES_MAX).await?;
-            let after = next + entries.len() as u64;
-            let mut chunk = entries.into_iter();
-            let first = chunk.next().ok_or_else(|| io::Error::other("an entry is missing from the log"))?;
-            Ok(Some((first, (log, after, chunk))))
-        })
-    }
-
-    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.0.inner.lock().vote)
-    }
-}
-
 impl RaftLogStorage<Types> for LogStore {
     type LogReader = Self;
 
@@ -449,11 +351,12 @@ impl RaftLogStorage<Types> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let mut bytes = 0;
+        let mut memberships = Vec::new();
         let records: Vec<(LogId, Bytes)> = {
             let mut inner = self.0.inner.lock();
             let accept = |entry: Entry| {
                 if let EntryBody::Membership(membership) = &entry.payload {
-                    self.0.role.membership_appended(entry.index(), membership);
+                    memberships.push((entry.index(), membership.clone()));
                 }
                 let record = self.0.accept(&mut inner, entry);
                 bytes += record.1.len() as u64;
@@ -463,23 +366,26 @@ impl RaftLogStorage<Types> for LogStore {
             self.0.show_backlog(&inner);
             records
         };
+        for (index, membership) in &memberships {
+            self.0.role.membership_appended(*index, membership);
+        }
         self.write(Append { records, callback });
         self.0.count_towards_purge(bytes);
         Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let after = last.map(|id| id.index);
         {
             let mut inner = self.0.inner.lock();
-            let after = last.map(|id| id.index);
             inner.tail.truncate(after);
             inner.last = last;
             inner.backlog.truncate(after);
             self.0.show_backlog(&inner);
-            self.0.role.truncated(after);
         }
+        self.0.role.truncated(after);
         // What is appended next comes behind this in the WAL, so nobody needs to wait for it.
-        self.0.wal.truncate_after(self.0.group, last.map(|id| id.index), self.done("cutting the log"));
+        self.0.wal.truncate_after(self.0.group, after, self.done("cutting the log"));
         Ok(())
     }
 

@@ -33,7 +33,7 @@ pub struct Committed {
     pub membership: Option<Bytes>,
     /// A share of the apply queue's bytes, given back when this entry is dropped: once it is
     /// applied.
-    permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Committed {
@@ -43,12 +43,7 @@ impl Committed {
         membership: Option<Bytes>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { at, body, membership, permit }
-    }
-
-    /// Whether this entry still holds its share of the apply queue.
-    pub fn is_counted(&self) -> bool {
-        self.permit.is_some()
+        Self { at, body, membership, _permit: permit }
     }
 }
 
@@ -72,9 +67,10 @@ pub struct SnapshotImage {
 pub struct MachineError(pub String);
 
 /// A group's state machine. Called from raft threads: every method but `snapshot` and `install`
-/// must return at once.
+/// must return at once, and may propose, but must not wait for its group.
 pub trait Machine: Send + Sync + 'static {
-    /// What the store has durably.
+    /// What the store has durably; nothing, if a crash cut [`Machine::install`] short. The snapshot is
+    /// then installed again.
     fn recovered(&self) -> Result<Recovered, MachineError>;
 
     /// Queues a committed entry. Called in log order; after a restart, entries above the recovered

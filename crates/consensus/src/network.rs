@@ -8,6 +8,8 @@ use std::time::Duration;
 use base::codec::DecodeError;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
+use openraft::OptionalSend;
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::impls::BasicNode;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2, stream_append_sequential};
@@ -15,11 +17,10 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::OptionalSend;
-use openraft::base::{BoxFuture, BoxStream};
 
 use crate::codec;
 use crate::config::{Types, Vote, log_id};
+use crate::leash::{Leash, leash};
 use crate::machine::{MachineError, SnapshotImage};
 use crate::state::{SnapshotData, SnapshotOf};
 use crate::transport::{Answers, Frames, Peer, Transport, TransportError};
@@ -111,13 +112,14 @@ impl RaftNetworkV2<Types> for Client {
         Box::pin(async move {
             let sent = Arc::new(AtomicU64::new(0));
             let counted = sent.clone();
+            let (input, leash) = leash(input);
             let frames = input.map(move |request| {
                 counted.fetch_add(1, Ordering::Relaxed);
                 codec::encode_append(&request)
             });
             let answers = self.stream(Box::pin(frames)).await?;
-            let answers = Watched { answers, sent, answered: 0, stall: self.stall };
-            let answers = stream::unfold(Some(answers), Watched::next);
+            let session = Session { answers, sent, answered: 0, stall: self.stall, _leash: leash };
+            let answers = stream::unfold(Some(session), Session::next);
             Ok(Box::pin(answers) as BoxStream<'s, _>)
         })
     }
@@ -127,7 +129,11 @@ impl RaftNetworkV2<Types> for Client {
         codec::decode_vote_answer(&answer).map_err(garbled)
     }
 
-    async fn pre_vote(&mut self, rpc: VoteRequest<Types>, option: RPCOption) -> RpcResult<VoteResponse<Types>> {
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> RpcResult<VoteResponse<Types>> {
         let answer = self.call(codec::encode_vote_request(&rpc, true), &option).await?;
         codec::decode_vote_answer(&answer).map_err(garbled)
     }
@@ -170,7 +176,8 @@ impl Client {
         let chunks = stream::unfold(ImageFrames::Chunks(image.chunks, 0), ImageFrames::next);
         let frames = stream::once(async move { head }).chain(chunks);
         let mut answers = self.transport.stream(self.peer.clone(), Box::pin(frames)).await?;
-        let answer = answers.next().await.ok_or_else(|| TransportError("no answer to a snapshot".into()))??;
+        let answer =
+            answers.next().await.ok_or_else(|| TransportError("no answer to a snapshot".into()))??;
         let vote = codec::decode_vote(&answer).map_err(|error| TransportError(error.to_string()))?;
         Ok(SnapshotResponse::new(vote))
     }
@@ -209,21 +216,24 @@ impl ImageFrames {
     }
 }
 
-/// The answers of an append stream, given up when requests stay unanswered.
-struct Watched {
+/// The answers of an append stream. It is given up when requests stay unanswered.
+struct Session {
     answers: Answers,
     sent: Arc<AtomicU64>,
     answered: u64,
     stall: Duration,
+    _leash: Leash,
 }
 
-impl Watched {
+impl Session {
+    /// IMPORTANT: what ends the session drops it, and with it the leash, before openraft sees it.
     async fn next(this: Option<Self>) -> Option<(RpcResult<StreamAppendResult<Types>>, Option<Self>)> {
         let mut this = this?;
         loop {
             let open = this.sent.load(Ordering::Relaxed) > this.answered;
             let Ok(answer) = tokio::time::timeout(this.stall, this.answers.next()).await else {
                 if open {
+                    drop(this);
                     let error = TransportError("a stream of entries has stalled".into());
                     return Some((Err(unreachable(&error)), None));
                 }
@@ -234,7 +244,7 @@ impl Watched {
                 Err(error) => Err(unreachable(&error)),
             };
             this.answered += 1;
-            let next = result.is_ok().then_some(this);
+            let next = matches!(result, Ok(Ok(_))).then_some(this);
             return Some((result, next));
         }
     }

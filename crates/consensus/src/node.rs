@@ -40,6 +40,8 @@ const BACKLOG_ENTRIES_MAX: u64 = 1 << 19;
 const BACKLOG_QUEUES: u64 = 4;
 /// What an only voter has to recover fits into memory and disk many times within this.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(600);
+/// Ahead of ordinary threads, behind what the system itself raises.
+const RAFT_NICENESS: i32 = -5;
 /// What a clean stop waits for, in total.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A stream of entries that is not answered within so many election timeouts is given up.
@@ -113,6 +115,7 @@ fn start_thread(n: usize) -> io::Result<(Handle, RaftThread)> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (tx, rx) = mpsc::sync_channel(1);
     let body = move || {
+        raise_priority();
         let name = format!("raft-io-{n}");
         let built = Builder::new_current_thread()
             .enable_time()
@@ -133,6 +136,15 @@ fn start_thread(n: usize) -> io::Result<(Handle, RaftThread)> {
     let thread = std::thread::Builder::new().name(format!("raft-{n}")).spawn(body)?;
     let handle = rx.recv().map_err(io::Error::other)??;
     Ok((handle, RaftThread { stop: Some(stop), thread: Some(thread) }))
+}
+
+/// Heartbeats come in time whatever else the machine does. Not permitted without privilege, and
+/// then not needed.
+fn raise_priority() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), RAFT_NICENESS) {
+        tracing::debug!("the priority of the raft threads stays as it is: {error}");
+    }
 }
 
 fn raft_config(options: &NodeOptions, group: u16) -> Result<Config, StartError> {
@@ -255,6 +267,9 @@ impl Node {
             if let Some(thread) = thread.thread.take() {
                 let _ = thread.join();
             }
+        }
+        for group in &self.groups {
+            group.confirm_no_more();
         }
     }
 }

@@ -48,11 +48,15 @@ async fn purge(core: &Arc<GroupCore>, forced: Option<u64>) -> Result<(), String>
     let raft = &core.raft;
     raft.trigger().snapshot().await.map_err(|e| e.to_string())?;
     let at = log_id(persisted);
-    let built = raft.wait(Some(STEP_TIMEOUT)).metrics(|m| m.snapshot >= Some(at), "position to purge by").await;
+    let built =
+        raft.wait(Some(STEP_TIMEOUT)).metrics(|m| m.snapshot >= Some(at), "position to purge by").await;
     built.map_err(|e| e.to_string())?;
-    let upto = match forced {
-        Some(upto) => persisted.index.min(upto),
-        None => persisted.index.min(keep_for_followers(core)),
+    let wanted = match forced {
+        Some(upto) => Some(upto),
+        None => not_needed_by_followers(core),
+    };
+    let Some(upto) = wanted.map(|upto| upto.min(persisted.index)) else {
+        return Ok(());
     };
     if core.log.purged().next_index() > upto {
         return Ok(());
@@ -67,25 +71,25 @@ async fn persist(core: &Arc<GroupCore>) -> Result<Position, String> {
     core.state.machine().persist(Box::new(move |result| {
         let _ = tx.send(result);
     }));
-    let answer = tokio::time::timeout(PERSIST_TIMEOUT, rx).await.map_err(|_| "the machine does not persist")?;
+    let answer =
+        tokio::time::timeout(PERSIST_TIMEOUT, rx).await.map_err(|_| "the machine does not persist")?;
     answer.map_err(|_| "the machine has gone")?.map_err(|e| e.to_string())
 }
 
-/// Up to which index nothing is lost that a follower may still want. A follower that lags behind
-/// by more than that gets a snapshot instead.
-fn keep_for_followers(core: &Arc<GroupCore>) -> u64 {
+/// Up to which index no follower wants the log any more, if there is such an index. A follower that
+/// lags behind too far gets a snapshot instead.
+fn not_needed_by_followers(core: &Arc<GroupCore>) -> Option<u64> {
     if core.wal.group_bytes(core.group) > core.keep_bytes {
-        return u64::MAX;
+        return Some(u64::MAX);
     }
     let metrics = core.raft.metrics();
     let seen = metrics.borrow_watched();
-    let lowest = seen.replication.iter().flatten().map(|(_, at)| at.as_ref().map(|id| id.index)).min();
-    match lowest {
-        // A follower of which nothing is known may want all of it.
-        Some(None) => 0,
-        Some(Some(index)) => index,
-        None => u64::MAX,
-    }
+    let Some(replicated) = &seen.replication else {
+        return Some(u64::MAX);
+    };
+    let held = replicated.values().map(|at| at.as_ref().map(|id| id.index));
+    // `None` comes first: a follower of which nothing is known may want all of it.
+    held.min().flatten()
 }
 
 /// Keeps the WAL below its bound: the groups that pin its oldest segments are asked to purge, also

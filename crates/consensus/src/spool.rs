@@ -180,7 +180,8 @@ impl Iterator for Chunks {
         }
         let read = self.read();
         self.ended = !matches!(read, Ok(Some(_)));
-        read.map_err(|error| MachineError(format!("the received snapshot cannot be read: {error}"))).transpose()
+        read.map_err(|error| MachineError(format!("the received snapshot cannot be read: {error}")))
+            .transpose()
     }
 }
 

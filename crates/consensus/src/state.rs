@@ -100,11 +100,8 @@ impl StateMachine {
             return Err(io::Error::other("the store's membership is newer than its position"));
         }
         let units = (queue_bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS.min(1 << 30));
-        let inner = Inner {
-            handed: applied,
-            persisted: applied,
-            memberships: membership.into_iter().collect(),
-        };
+        let inner =
+            Inner { handed: applied, persisted: applied, memberships: membership.into_iter().collect() };
         let shared = StateShared {
             machine,
             role,
@@ -160,8 +157,6 @@ impl StateMachine {
             _ => 0,
         };
         let permit = self.permit(bytes).await?;
-        let shared = &self.shared;
-        let mut inner = shared.inner.lock();
         let mut membership = None;
         let body = match entry.payload {
             EntryBody::Blank => Body::Blank,
@@ -169,16 +164,17 @@ impl StateMachine {
             EntryBody::Membership(new) => {
                 let stored = StoredMembership::new(Some(id), new);
                 membership = Some(codec::encode_stored_membership(&stored));
-                inner.memberships.push_back(stored);
+                self.shared.inner.lock().memberships.push_back(stored);
                 Body::Membership
             }
         };
         let blank = body == Body::Blank;
-        shared.machine.apply(Committed::new(position(&id), body, membership, Some(permit)));
-        inner.handed = Some(id);
-        shared.log.handed(id.index);
+        // Before it is handed over: the machine may persist it and say so at once.
+        self.shared.inner.lock().handed = Some(id);
+        self.shared.machine.apply(Committed::new(position(&id), body, membership, Some(permit)));
+        self.shared.log.handed(id.index);
         if blank {
-            shared.role.term_began(id.leader_id.term);
+            self.shared.role.term_began(id.leader_id.term);
         }
         Ok(())
     }

@@ -13,12 +13,12 @@ use crate::role::Observed;
 
 /// How often the lease is brought up to date at most.
 const LEASE_EVERY: Duration = Duration::from_millis(5);
+
 /// Whether this node is the only voter of the group.
 pub(crate) async fn is_alone(core: &GroupCore) -> bool {
     let node_id = core.node_id;
-    let voters = core.raft.with_raft_state(move |state| {
-        state.membership_state.effective().voter_ids().eq([node_id])
-    });
+    let voters =
+        core.raft.with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([node_id]));
     voters.await.unwrap_or(false)
 }
 

@@ -84,7 +84,8 @@ fn threads_in(tasks: &Path, prefixes: &[&'static str]) -> BTreeMap<&'static str,
     let mut classes = BTreeMap::new();
     for task in fs::read_dir(tasks).into_iter().flatten().flatten() {
         let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
-        let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(name, _)| name);
+        let name =
+            stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(name, _)| name);
         let class = prefixes.iter().copied().find(|prefix| name.starts_with(prefix)).unwrap_or(OTHER);
         let class: &mut ThreadClass = classes.entry(class).or_default();
         class.threads += 1;

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::RwLock;
-use wal::Fsync;
+pub use wal::Fsync;
+
+/// Each group has an apply thread, and its share of every buffer.
+pub const GROUPS_MAX: u16 = 256;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -13,7 +16,7 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     pub data: PathBuf,
     pub node_id: u64,
-    /// Fixed when a data directory is created; `None` takes what is there, or one.
+    /// Fixed when a data directory is created.
     pub groups: u16,
     pub fsync: Fsync,
     pub net_threads: usize,

@@ -6,10 +6,12 @@
 //! Invariant: nothing here encodes a record or decides what a data command does.
 
 pub mod config;
+pub mod data_dir;
 pub mod engine;
 pub mod net;
 pub mod session;
 mod table;
 
 pub use config::Config;
+pub use data_dir::DataDir;
 pub use engine::node::{Node, StartError};

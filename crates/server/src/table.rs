@@ -71,14 +71,6 @@ impl Table {
         &self.entries
     }
 
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The command of this name, in any case.
     pub fn find(&self, name: &[u8]) -> Option<&Entry> {
         let mut lower = [0u8; NAME_BYTES_MAX];

@@ -8,9 +8,6 @@ use divan::Bencher;
 use store::apply::{Applier, Committed, Queue, Watch};
 use store::{Cancel, Disk, DiskError, DiskOptions, Encoding, Group, GroupOptions, Kind, Scratch, Stop, Txn};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     divan::main();
 }

@@ -281,7 +281,7 @@ impl Applier {
         if self.failed.is_some() {
             return;
         }
-        debug_assert!(entry.index > self.handed, "entries come in order, once");
+        debug_assert!(entry.index > self.handed || self.handed == 0, "entries come in order, once");
         self.handed = entry.index;
         self.stats.entries.fetch_add(1, Ordering::Relaxed);
         if entry.payload.is_empty() {
@@ -334,7 +334,8 @@ impl Applier {
             let effect = effect?;
             let hash = self.hasher.hash_one(effect.key);
             let order = prefix(effect.key);
-            let item = Collected { order, entry: at, key: offset(effect.key), value: effect.value.map(offset) };
+            let item =
+                Collected { order, entry: at, key: offset(effect.key), value: effect.value.map(offset) };
             let (collected, entries) = (&self.collected, &self.entries);
             let key_at = |i: u32| {
                 let item = &collected[i as usize];
@@ -398,7 +399,9 @@ impl Applier {
         });
         let position = self.applied.encode();
         let counts: Vec<_> = (self.counts_changed.iter())
-            .map(|space| (keys::meta_count(*space), encode_count(self.counts.get(space).copied().unwrap_or_default())))
+            .map(|space| {
+                (keys::meta_count(*space), encode_count(self.counts.get(space).copied().unwrap_or_default()))
+            })
             .collect();
         let membership = self.membership.as_deref().filter(|_| self.membership_changed);
         let records = order.into_iter().map(|item| {

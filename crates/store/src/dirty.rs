@@ -106,8 +106,7 @@ impl Dirty {
     pub fn since(&self, batch: u64, mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
         self.lists.iter().any(|list| {
             let settled = list.settle();
-            let mut newest_first =
-                settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
+            let mut newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
             newest_first.any(|listing| wanted(&listing.key))
         })
     }

@@ -7,7 +7,8 @@ use crate::group::Group;
 use crate::keys;
 use crate::lanes::Leave;
 use crate::range::Window;
-use crate::txn::{Scratch, Stop};
+use crate::scratch::Scratch;
+use crate::txn::Stop;
 
 /// Index entries looked at in one slice.
 const SLICE: usize = 128;

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
 
 use base::{Clock, Stamp, SteadyClock, limits};
 use parking_lot::Mutex;
@@ -37,7 +36,6 @@ pub struct Group {
     steady: Mutex<SteadyClock>,
     /// The steady clock's last reading: looked at by every transaction, set by whoever turns it.
     now_ms: AtomicU64,
-    started: Instant,
     seed: u64,
     cid_stamp: AtomicU64,
     cid_seq: AtomicU32,
@@ -55,7 +53,7 @@ impl Group {
         let dirty = Arc::new(Dirty::default());
         let pins = Arc::new(Pins::default());
         let sequencer = Sequencer::new(table.clone(), dirty.clone(), pins.clone());
-        let wall_ms = clock.wall_ms();
+        let (wall_ms, steady_ms) = (clock.wall_ms(), clock.steady_ms());
         Self {
             table,
             dirty,
@@ -63,9 +61,8 @@ impl Group {
             sequencer,
             disk,
             clock,
-            steady: Mutex::new(SteadyClock::new(wall_ms, 0)),
+            steady: Mutex::new(SteadyClock::new(wall_ms, steady_ms)),
             now_ms: AtomicU64::new(wall_ms),
-            started: Instant::now(),
             seed: options.seed,
             cid_stamp: AtomicU64::new(0),
             cid_seq: AtomicU32::new(0),
@@ -88,8 +85,7 @@ impl Group {
     /// Turns the clock that expiry goes by. Cheap, but not for every command: network threads call
     /// it once a round.
     pub fn turn_clock(&self) -> u64 {
-        let elapsed_ms = self.started.elapsed().as_millis() as u64;
-        let now = self.steady.lock().now_ms(self.clock.wall_ms(), elapsed_ms);
+        let now = self.steady.lock().now_ms(self.clock.wall_ms(), self.clock.steady_ms());
         self.now_ms.store(now, Ordering::Relaxed);
         now
     }
@@ -197,11 +193,8 @@ impl Group {
             let mut value = seed.0.to_be_bytes().to_vec();
             value.extend_from_slice(&seed.1.to_be_bytes());
             let hash = self.table.hash(keys::CATALOG_SEED).hash;
-            let write = crate::sequencer::Write {
-                key: keys::CATALOG_SEED,
-                hash,
-                value: Some(Value::from(value)),
-            };
+            let write =
+                crate::sequencer::Write { key: keys::CATALOG_SEED, hash, value: Some(Value::from(value)) };
             self.sequencer.commit(&mut section, self.wall_ms(), std::iter::once(write), &[]);
         }
         Ok(true)

@@ -9,8 +9,9 @@ use crate::disk::DiskError;
 use crate::group::Group;
 use crate::keys;
 use crate::reserve::Token;
+use crate::scratch::Scratch;
 use crate::sequencer::Section;
-use crate::txn::{Begin, Meter, Scratch, Stop, Txn};
+use crate::txn::{Begin, Meter, Stop, Txn};
 use crate::view::{Cancel, Pinned, Reserving, View};
 
 /// What a command's own error type must tell: whether it is a real outcome or a stop.
@@ -240,8 +241,7 @@ impl Group {
 
     fn commit(&self, section: &mut Section, epoch: u64, scratch: &Scratch) -> Gate {
         let changes = scratch.catalog_changes();
-        let stamp =
-            self.sequencer.commit(section, self.wall_ms(), scratch.writes(), scratch.count_deltas());
+        let stamp = self.sequencer.commit(section, self.wall_ms(), scratch.writes(), scratch.count_deltas());
         self.note_catalog(section, stamp, &changes);
         self.note_expiry(scratch.earliest_expiry_ms());
         Gate { epoch, stamp }
@@ -264,7 +264,7 @@ impl Group {
             let begin = self.begin_section(&section).ok_or(Leave::Closed)?;
             let pin = self.pins.pin(section.last());
             let batch = section.batch_id();
-            let counts = begin.spaces.map(|space| (space, section.count(space)));
+            let counts = begin.spaces.iter().map(|&space| (space, section.count(space))).collect();
             drop(section);
             let disk = self.disk.snapshot();
             // The snapshot must not hold more than the view.

@@ -19,6 +19,7 @@ mod range;
 mod reclaim;
 pub mod record;
 mod reserve;
+mod scratch;
 mod sequencer;
 mod table;
 mod txn;
@@ -31,8 +32,9 @@ pub use keys::KeyPosition;
 pub use lanes::{Done, Failure, Gate, Leave};
 pub use range::{Flow, Found, Step, walk_keys};
 pub use record::{Encoding, Kind, Peek, Record, Value};
+pub use scratch::Scratch;
 pub use sequencer::{Batch, Counts, Fate};
-pub use txn::{Scratch, Stop, Txn};
+pub use txn::{Stop, Txn};
 pub use view::Cancel;
 
 #[cfg(test)]

@@ -87,7 +87,6 @@ impl Assembler {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
-
 }
 
 #[cfg(test)]

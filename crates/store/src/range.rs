@@ -46,7 +46,7 @@ pub fn visit<E: From<Stop>>(
         let dirty = txn.group.dirty.range(&at, to, CHUNK);
         let chunk_end = (dirty.len() == CHUNK).then(|| dirty.last().map(|key| after(key))).flatten();
         let end = chunk_end.as_deref().or(to);
-        let mut merged = Merged::new(txn, &at, end, &dirty);
+        let mut merged = Merged::new(txn, &at, end, dirty);
         let mut sought = false;
         while let Some((key, value)) = merged.next(txn)? {
             match each(&key, &value, &mut seek)? {
@@ -103,7 +103,7 @@ struct Merged {
 }
 
 impl Merged {
-    fn new(txn: &Txn<'_>, from: &[u8], to: Option<&[u8]>, dirty: &[Arc<[u8]>]) -> Self {
+    fn new(txn: &Txn<'_>, from: &[u8], to: Option<&[u8]>, dirty: Vec<Arc<[u8]>>) -> Self {
         let disk: DiskRange = match &txn.view {
             View::Pinned(pinned) => Box::new(pinned.disk.range(from, to)),
             _ => {
@@ -113,7 +113,7 @@ impl Merged {
         };
         Self {
             own: txn.own_writes(from, to).into_iter().peekable(),
-            dirty: dirty.to_vec().into_iter().peekable(),
+            dirty: dirty.into_iter().peekable(),
             disk: disk.peekable(),
         }
     }
@@ -237,7 +237,11 @@ pub fn walk_keys<E: From<Stop>>(
         }
         let Some(peek) = Peek::at(value) else { return Ok(Flow::More) };
         let expired = peek.expiry_ms.is_some_and(|at| at <= now_ms);
-        let step = if expired { Step::Passed(found.at) } else { Step::Key(Found { at: found.at, key: found.key, peek }) };
+        let step = if expired {
+            Step::Passed(found.at)
+        } else {
+            Step::Key(Found { at: found.at, key: found.key, peek })
+        };
         each(&step)
     })
 }
@@ -285,7 +289,9 @@ impl Group {
             }
         }
         let within = |key: &[u8]| next.as_ref().is_none_or(|next| key < next.as_slice());
-        keys.extend(dirty.iter().filter(|key| within(key) && exists(key) == Some(true)).map(|key| key.to_vec()));
+        keys.extend(
+            dirty.iter().filter(|key| within(key) && exists(key) == Some(true)).map(|key| key.to_vec()),
+        );
         keys.sort_unstable();
         keys.dedup();
         Ok(Window { keys, next })

@@ -90,7 +90,12 @@ impl Reclaimer {
     }
 
     /// The keys of a space lie slot by slot. Says whether this was the last of them.
-    fn space_slice(&mut self, group: &Group, space: Space, doomed: &mut Vec<Vec<u8>>) -> Result<bool, DiskError> {
+    fn space_slice(
+        &mut self,
+        group: &Group,
+        space: Space,
+        doomed: &mut Vec<Vec<u8>>,
+    ) -> Result<bool, DiskError> {
         let snapshot = group.disk.snapshot();
         while self.slot < slot::SLOTS {
             let from = keys::key_seek(space, KeyPosition { slot: self.slot, hash: 0 });

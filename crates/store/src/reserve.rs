@@ -14,8 +14,11 @@ pub struct Reserved {
     held: Option<Token>,
     last: u64,
     keys: HashSet<Box<[u8]>>,
-    ranges: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+    ranges: Vec<Stretch>,
 }
+
+/// From a key to another one, or to the end.
+type Stretch = (Box<[u8]>, Option<Box<[u8]>>);
 
 impl Reserved {
     /// Takes the reservation, unless somebody holds it.
@@ -73,7 +76,7 @@ impl Reserved {
     }
 }
 
-fn within((from, to): &(Box<[u8]>, Option<Box<[u8]>>), key: &[u8]) -> bool {
+fn within((from, to): &Stretch, key: &[u8]) -> bool {
     *key >= **from && to.as_ref().is_none_or(|to| *key < **to)
 }
 

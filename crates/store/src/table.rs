@@ -6,7 +6,7 @@
 //! a row with no value says that the record does not exist. Older versions of a row are kept only
 //! while a pinned snapshot may ask for them.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use base::Stamp;
@@ -139,9 +139,7 @@ impl Table {
     }
 
     pub fn hash<'a>(&self, key: &'a [u8]) -> Hashed<'a> {
-        let mut hasher = self.hasher.build_hasher();
-        key.hash(&mut hasher);
-        Hashed { key, hash: hasher.finish() }
+        Hashed { key, hash: self.hasher.hash_one(key) }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -229,7 +227,14 @@ impl Table {
             Written { key, listed: before }
         } else {
             let key: Arc<[u8]> = Arc::from(at.key);
-            shard.insert(Row { key: key.clone(), hash: at.hash, newest, older: None, listed, referenced: true });
+            shard.insert(Row {
+                key: key.clone(),
+                hash: at.hash,
+                newest,
+                older: None,
+                listed,
+                referenced: true,
+            });
             Written { key, listed: Listed::default() }
         };
         shard.evict(self.shard_bytes_max, keep);

@@ -5,19 +5,19 @@
 //! the transaction's own writes, work on the touched row. What follows from the writes (counts,
 //! the expiry index, which keys became dirty) is derived when it finishes.
 
+mod databases;
+
 use std::ops::Range;
 
 use base::{Stamp, limits};
-use hashbrown::HashTable;
 use thiserror::Error;
 
 use crate::derive::Derived;
 use crate::disk::DiskError;
-use crate::effects::CountDelta;
 use crate::group::Group;
-use crate::keys::{self, Cid, HashSeed, Space, Unreachable};
-use crate::record::{Encoding, Kind, Peek, Record, Value};
-use crate::sequencer::{Counts, Section, Write};
+use crate::keys::{self, Cid, HashSeed, Space};
+use crate::record::{Encoding, Kind, Record, Value};
+use crate::scratch::{RowId, Scratch, Touched};
 use crate::table::Seen;
 use crate::view::View;
 
@@ -58,8 +58,7 @@ impl Meter {
     pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
         self.records = self.records.saturating_add(records);
         self.bytes = self.bytes.saturating_add(bytes);
-        let outgrown =
-            self.records > limits::BUDGET_RECORDS || self.bytes > limits::BUDGET_BYTES as usize;
+        let outgrown = self.records > limits::BUDGET_RECORDS || self.bytes > limits::BUDGET_BYTES as usize;
         if self.limited && outgrown { Err(Stop::Outgrown) } else { Ok(()) }
     }
 
@@ -67,35 +66,6 @@ impl Meter {
         self.records
     }
 }
-
-/// A record that the transaction has read or written.
-struct Touched {
-    key: Range<usize>,
-    hash: u64,
-    /// What the view showed; `None` for a blind write.
-    seen: Option<Seen>,
-    value: Option<Value>,
-    written: bool,
-}
-
-/// The buffers of a transaction, kept from one to the next so that a small one allocates nothing.
-#[derive(Default)]
-pub struct Scratch {
-    rows: Vec<Touched>,
-    keys: Vec<u8>,
-    index: HashTable<u32>,
-    key: Vec<u8>,
-    counts: Vec<CountDelta>,
-    earliest_expiry_ms: Option<u64>,
-    /// The record that an inline transaction missed.
-    cold: Vec<u8>,
-}
-
-/// Above this many rows they are found by hash.
-const ROWS_SCANNED_MAX: usize = 12;
-/// Scratch buffers above this are given back.
-const SCRATCH_ROWS_MAX: usize = 4096;
-const SCRATCH_KEYS_BYTES_MAX: usize = 256 << 10;
 
 /// Identity of the transaction's environment: what it saw when it began.
 #[derive(Clone, Copy, Debug)]
@@ -119,10 +89,6 @@ pub struct Txn<'g> {
     database: u8,
     next_cid: u32,
 }
-
-/// A record key and where the transaction keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct RowId(usize);
 
 impl<'g> Txn<'g> {
     pub(crate) fn new(
@@ -232,64 +198,9 @@ impl<'g> Txn<'g> {
         self.group.new_cid()
     }
 
-    /// How many keys a database holds, this transaction's own writes included: exact, of the moment
-    /// that the transaction sees.
-    pub fn counts(&mut self, database: u8) -> Result<Counts, Stop> {
-        let space = self.space(database);
-        let (mut counts, seen) = crate::view::counts(self, space)?;
-        self.newest_seen = self.newest_seen.max(seen);
-        for row in self.scratch.rows.iter().filter(|row| row.written) {
-            let key = self.scratch.keys.get(row.key.clone()).unwrap_or_default();
-            if keys::KeyRecord::decode(key).is_ok_and(|key| key.space == space) {
-                let before = row.seen.as_ref().and_then(|seen| seen.value.as_ref());
-                let expires = |value: Option<&Value>| {
-                    i64::from(value.and_then(|v| Peek::at(v)).is_some_and(|peek| peek.expiry_ms.is_some()))
-                };
-                counts.keys += i64::from(row.value.is_some()) - i64::from(before.is_some());
-                counts.expires += expires(row.value.as_ref()) - expires(before);
-            }
-        }
-        Ok(counts)
-    }
-
     /// A number that differs from call to call. Nothing that must not be guessed depends on it.
     pub fn random(&self) -> u64 {
         self.group.random()
-    }
-
-    /// Maps a database to a fresh space: everything in it is unreachable at once.
-    pub fn flush(&mut self, database: u8) -> Result<(), Stop> {
-        // Outside the section, knowing that there is nothing to do would depend on every key.
-        if matches!(self.view, View::Section(_)) && self.counts(database)?.keys == 0 {
-            return Ok(());
-        }
-        let old = self.space(database);
-        let fresh = self.fresh_space()?;
-        self.map(database, fresh);
-        self.write_blind(&Unreachable::Space(old).encode(), Some(Value::from(&[][..])));
-        Ok(())
-    }
-
-    /// Exchanges what two database numbers map to.
-    pub fn swap(&mut self, a: u8, b: u8) {
-        let (space_a, space_b) = (self.space(a), self.space(b));
-        self.map(a, space_b);
-        self.map(b, space_a);
-    }
-
-    fn map(&mut self, database: u8, space: Space) {
-        self.write_blind(&keys::catalog_database(database), Some(Value::from(&space.0.to_be_bytes()[..])));
-        if let Some(mapped) = self.begin.spaces.get_mut(usize::from(database)) {
-            *mapped = space;
-        }
-    }
-
-    fn fresh_space(&mut self) -> Result<Space, Stop> {
-        let row = self.load(keys::CATALOG_NEXT_SPACE)?;
-        let next = self.row(row).value.as_deref().and_then(|v| <[u8; 4]>::try_from(v).ok());
-        let next = next.map_or(limits::DATABASES as u32, u32::from_be_bytes);
-        self.set(row, Some(Value::from(&(next + 1).to_be_bytes()[..])));
-        Ok(Space(next))
     }
 
     /// A raw record, for what is not a key: elements, catalog.
@@ -341,48 +252,19 @@ impl<'g> Txn<'g> {
     }
 
     fn find(&self, record_key: &[u8], hash: u64) -> Option<RowId> {
-        let same = |row: &Touched| row.hash == hash && self.scratch.keys.get(row.key.clone()) == Some(record_key);
-        let rows = &self.scratch.rows;
-        if rows.len() <= ROWS_SCANNED_MAX {
-            return rows.iter().position(same).map(RowId);
-        }
-        let found = self.scratch.index.find(hash, |&at| rows.get(at as usize).is_some_and(same));
-        found.map(|&at| RowId(at as usize))
+        self.scratch.find(record_key, hash)
     }
 
     fn touch(&mut self, record_key: &[u8], hash: u64, seen: Option<Seen>) -> RowId {
-        let scratch = &mut *self.scratch;
-        let start = scratch.keys.len();
-        scratch.keys.extend_from_slice(record_key);
-        let value = seen.as_ref().and_then(|seen| seen.value.clone());
-        let key = start..scratch.keys.len();
-        scratch.rows.push(Touched { key, hash, seen, value, written: false });
-        let rows = &scratch.rows;
-        let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
-        match rows.len() - 1 {
-            ROWS_SCANNED_MAX => {
-                for (at, row) in rows.iter().enumerate() {
-                    scratch.index.insert_unique(row.hash, at as u32, rehash);
-                }
-            }
-            at if at > ROWS_SCANNED_MAX => {
-                scratch.index.insert_unique(hash, at as u32, rehash);
-            }
-            _ => {}
-        }
-        RowId(rows.len() - 1)
+        self.scratch.touch(record_key, hash, seen)
     }
 
-    #[allow(clippy::indexing_slicing)] // a RowId is only made by `touch` and `find`
     fn row(&self, row: RowId) -> &Touched {
-        &self.scratch.rows[row.0]
+        self.scratch.row(row)
     }
 
-    #[allow(clippy::indexing_slicing)] // as above
     fn set(&mut self, row: RowId, value: Option<Value>) {
-        let row = &mut self.scratch.rows[row.0];
-        row.value = value;
-        row.written = true;
+        self.scratch.set(row, value);
     }
 
     fn live_record(&self, row: RowId) -> Result<Option<Record>, Stop> {
@@ -437,67 +319,5 @@ impl<'g> Txn<'g> {
         self.scratch.counts = derived.counts;
         self.scratch.earliest_expiry_ms = derived.earliest_expiry_ms;
         Ok(())
-    }
-}
-
-impl Scratch {
-    fn has_writes(&self) -> bool {
-        self.rows.iter().any(|row| row.written)
-    }
-
-    /// The effects of the write set.
-    pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
-        self.rows.iter().filter(|row| row.written).filter_map(|row| {
-            // A record that was not there and is not there now needs no effect.
-            if row.value.is_none() && row.seen.as_ref().is_some_and(|seen| seen.value.is_none()) {
-                return None;
-            }
-            let key = self.keys.get(row.key.clone())?;
-            Some(Write { key, hash: row.hash, value: row.value.clone() })
-        })
-    }
-
-    /// The keys of everything read through the view, for validation.
-    pub(crate) fn reads(&self) -> impl Iterator<Item = &[u8]> {
-        (self.rows.iter()).filter(|row| row.seen.is_some()).filter_map(|row| self.keys.get(row.key.clone()))
-    }
-
-    /// Whether what was written is reserved by another transaction.
-    pub(crate) fn is_blocked_by(&self, section: &Section) -> bool {
-        section.reserved.is_held() && self.writes().any(|write| section.reserved.blocks(write.key))
-    }
-
-    pub(crate) fn earliest_expiry_ms(&self) -> Option<u64> {
-        self.earliest_expiry_ms
-    }
-
-    pub(crate) fn count_deltas(&self) -> &[CountDelta] {
-        &self.counts
-    }
-
-    /// Written catalog records.
-    pub(crate) fn catalog_changes(&self) -> Vec<(Vec<u8>, Value)> {
-        (self.writes())
-            .filter(|write| write.key.first() == Some(&keys::CATALOG))
-            .filter_map(|write| Some((write.key.to_vec(), write.value?)))
-            .collect()
-    }
-
-    pub(crate) fn cold(&self) -> &[u8] {
-        &self.cold
-    }
-
-    fn reset(&mut self) {
-        if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {
-            *self = Self::default();
-            return;
-        }
-        if self.rows.len() > ROWS_SCANNED_MAX {
-            self.index.clear();
-        }
-        self.rows.clear();
-        self.keys.clear();
-        self.counts.clear();
-        self.earliest_expiry_ms = None;
     }
 }

@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::{Stamp, limits};
+use base::Stamp;
 
 use crate::disk::DiskSnapshot;
 use crate::keys::{self, Space};
@@ -44,7 +44,7 @@ pub struct Pinned<'g> {
     pub cancel: &'g Cancel,
     pub ranges: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// How many keys the databases' spaces held.
-    pub counts: [(Space, Counts); limits::DATABASES],
+    pub counts: Vec<(Space, Counts)>,
 }
 
 /// Set from outside to stop heavy work between two steps.

@@ -416,6 +416,7 @@ impl Writer {
 
     fn flush(&mut self) -> Outcome {
         if !self.buffer.is_empty() {
+            debug_assert!(self.used() <= self.active.len, "a segment never grows");
             let written = write_all(&*self.active.file, self.written, &self.buffer);
             written.map_err(|error| self.fatal("writing", &error))?;
             self.written += self.buffer.len() as u64;

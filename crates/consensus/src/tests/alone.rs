@@ -89,7 +89,8 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         if round % 3 == 1 {
             cluster.group(1, 0).trigger_purge();
         }
-        let unanswered: Vec<_> = (0..5).map(|n| (n, cluster.propose(1, 0, &format!("{round}+{n}")))).collect();
+        let unanswered: Vec<_> =
+            (0..5).map(|n| (n, cluster.propose(1, 0, &format!("{round}+{n}")))).collect();
         cluster.crash(1);
         for (n, proposal) in unanswered {
             let _ = cluster.settle(0, &format!("{round}+{n}"), &proposal);
@@ -119,6 +120,17 @@ fn leadership_can_be_confirmed() {
         cluster.group(1, 0).confirm_leadership(Box::new(move |yes| tx.send(yes).unwrap()));
     }
     assert!((0..10).all(|_| rx.recv().unwrap()));
+}
+
+#[test]
+fn a_stopped_node_confirms_nothing() {
+    let mut cluster = alone(options());
+    cluster.leader(0);
+    let group = cluster.group(1, 0);
+    cluster.stop(1);
+    let (tx, rx) = std::sync::mpsc::channel();
+    group.confirm_leadership(Box::new(move |yes| tx.send(yes).unwrap()));
+    assert!(!rx.recv().unwrap());
 }
 
 #[test]

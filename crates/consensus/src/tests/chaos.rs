@@ -1,21 +1,49 @@
 //! Everything at once, from a seed.
 
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use wal::testing::Rng;
 
 use super::cluster::{Cluster, options};
+use super::machine::Outcome;
 use super::net::Faults;
 use crate::NodeOptions;
 
 /// For so long one seed is played.
 const PLAY: Duration = Duration::from_millis(2_500);
 
+type InFlight = Vec<(u16, String, Receiver<Outcome>)>;
+
+/// At every node that believes it leads.
+fn propose(cluster: &Cluster, step: u64, rng: &mut Rng, in_flight: &mut InFlight) {
+    let leading = (1..=3).flat_map(|id| [(id, 0), (id, 1)]);
+    for (id, group) in leading.filter(|&(id, group)| cluster.machine(id, group).leading().is_some()) {
+        for n in 0..rng.below(6) {
+            let name = format!("{step}-{id}-{n}{}", "x".repeat(rng.below(300) as usize));
+            in_flight.push((group, name.clone(), cluster.propose(id, group, &name)));
+        }
+    }
+}
+
+/// Says which seed it was.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}", self.0);
+        }
+    }
+}
+
 fn play(seed: u64) {
+    let _told = Seed(seed);
     let mut rng = Rng::new(seed);
-    let options = NodeOptions { groups: 2, purge_after_bytes: 4_000, keep_for_lagging_bytes: 8_000, ..options() };
+    let options =
+        NodeOptions { groups: 2, purge_after_bytes: 4_000, keep_for_lagging_bytes: 8_000, ..options() };
     let mut cluster = Cluster::new([1, 2, 3], options);
-    let mut in_flight = Vec::new();
+    let mut in_flight = InFlight::new();
     let until = Instant::now() + PLAY;
     for step in 0.. {
         if Instant::now() > until {
@@ -23,7 +51,7 @@ fn play(seed: u64) {
         }
         let id = 1 + rng.below(3);
         let group = rng.below(2) as u16;
-        match rng.below(20) {
+        match rng.below(100) {
             0 => cluster.net.isolate(id),
             1..4 => cluster.net.heal(),
             4 => {
@@ -40,16 +68,10 @@ fn play(seed: u64) {
                     delay: Duration::from_micros(rng.below(5_000)),
                 });
             }
-            8 => cluster.net.faults(Faults::default()),
-            _ => {
-                for n in 0..rng.below(10) {
-                    let name = format!("{seed}-{step}-{n}{}", "x".repeat(rng.below(200) as usize));
-                    let proposal = cluster.propose(id, group, &name);
-                    in_flight.push((group, name, proposal));
-                }
-            }
+            8..11 => cluster.net.faults(Faults::default()),
+            _ => propose(&cluster, step, &mut rng, &mut in_flight),
         }
-        std::thread::park_timeout(Duration::from_micros(rng.below(30_000)));
+        std::thread::park_timeout(Duration::from_micros(rng.below(15_000)));
     }
     cluster.net.faults(Faults::default());
     cluster.net.heal();
@@ -71,8 +93,7 @@ fn nothing_that_was_acknowledged_is_lost_whatever_happens() {
     });
 }
 
-/// More of the same, for an idle hour: `CHAOS_SEEDS=100..200 cargo test -p consensus -- --ignored`
-/// is not how; set the variable and run the test by its name.
+/// More of the same for whoever has the time: `CHAOS_SEEDS=100..200`.
 #[test]
 fn more_seeds_on_request() {
     let Ok(range) = std::env::var("CHAOS_SEEDS") else { return };

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use wal::testing::SimDisk;
 use wal::{Files, Wal};
 
-use super::machine::{Contents, Event, Outcome, PATIENCE, TestMachine, outcome, submit};
+use super::machine::{Contents, Event, Outcome, PATIENCE, TestMachine, eventually_or, outcome, submit};
 use super::net::Net;
 use crate::spool::Spool;
 use crate::{Group, Machine, Node, NodeOptions, NotCommitted, Position, SnapshotImage, StartError};
@@ -125,7 +125,8 @@ impl Cluster {
         let member = self.members.get_mut(&id).unwrap();
         member.disk = member.disk.power_cut(self.seed);
         // What this life does from here on must not reach the store's disk.
-        member.stores = member.stores.iter().map(|store| Arc::new(Mutex::new(store.lock().clone()))).collect();
+        member.stores =
+            member.stores.iter().map(|store| Arc::new(Mutex::new(store.lock().clone()))).collect();
         member.node.take().unwrap().shutdown();
         member.wal.take().unwrap().close();
         member.bury();
@@ -215,7 +216,14 @@ impl Cluster {
 
     /// Waits until a node's machine holds everything up to a position.
     pub(crate) fn wait_applied(&self, id: u64, group: u16, at: Position) {
-        self.machine(id, group).wait(&format!("node {id} at {at:?}"), |contents, _| contents.applied >= Some(at));
+        let machine = self.machine(id, group);
+        eventually_or(
+            || machine.contents().applied >= Some(at),
+            || {
+                let all: Vec<_> = self.running().map(|id| self.group(id, group).metrics()).collect();
+                format!("node {id} does not reach {at:?}: {all:#?}")
+            },
+        );
     }
 
     /// Heals everything, waits until all running nodes agree, and checks the whole history.
@@ -243,7 +251,7 @@ impl Cluster {
                 all
             });
         for (of, payload, outcome) in &self.outcomes {
-            if *of != group || payload.starts_with("the end") {
+            if *of != group || payload == "meanwhile" || payload.starts_with("the end") {
                 continue;
             }
             let places = found.get(payload).map_or(&[][..], Vec::as_slice);
@@ -281,7 +289,11 @@ fn check_life(id: u64, events: &[Event], led: &mut BTreeSet<u64>) {
             }
             Event::Leading(term) => {
                 assert_eq!(leading, None, "node {id}: told twice");
-                assert_eq!(applied.map(|at: Position| at.term), Some(term), "node {id}: its first entry is in");
+                assert_eq!(
+                    applied.map(|at: Position| at.term),
+                    Some(term),
+                    "node {id}: its first entry is in"
+                );
                 assert!(led.insert(term), "two leaders in term {term}");
                 leading = Some(term);
             }

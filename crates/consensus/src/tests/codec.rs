@@ -97,7 +97,8 @@ fn requests_are_read_back() {
     }
     let transfer = TransferLeaderRequest::new(Vote::new_committed(8, 2), 3, Some(id(8, 44)));
     check(&transfer, &encode_transfer(&transfer), |b| content(b, Kind::Transfer, decode_transfer));
-    let head = SnapshotHead { vote: Vote::new_committed(8, 2), at: id(7, 9), membership: Bytes::from_static(b"m") };
+    let head =
+        SnapshotHead { vote: Vote::new_committed(8, 2), at: id(7, 9), membership: Bytes::from_static(b"m") };
     let decode = |b: &Bytes| content(b, Kind::SnapshotBegin, decode_snapshot_head);
     check(&head, &encode_snapshot_head(&head), decode);
     check(&300, &encode_snapshot_end(300), |b| content(b, Kind::SnapshotEnd, decode_snapshot_end));
@@ -126,12 +127,18 @@ fn answers_are_read_back() {
     for answer in streams {
         check(&answer, &encode_stream_answer(&answer), |bytes| decode_stream_answer(bytes));
     }
-    for answer in [VoteResponse::new(Vote::new(4, 5), None, true), VoteResponse::new(Vote::new(4, 5), Some(id(3, 3)), false)] {
+    for answer in [
+        VoteResponse::new(Vote::new(4, 5), None, true),
+        VoteResponse::new(Vote::new(4, 5), Some(id(3, 3)), false),
+    ] {
         check(&answer, &encode_vote_answer(&answer), |bytes| decode_vote_answer(bytes));
     }
     let transfers = [
         Ok(()),
-        Err(TransferLeaderError::VoteChanged { expected: Vote::new(1, 2), actual: Vote::new_committed(3, 4) }),
+        Err(TransferLeaderError::VoteChanged {
+            expected: Vote::new(1, 2),
+            actual: Vote::new_committed(3, 4),
+        }),
         Err(TransferLeaderError::LogNotFlushed { expected: Some(id(1, 2)), actual: None }),
     ];
     for answer in transfers {

@@ -208,14 +208,15 @@ async fn carry(
     answers_tx: mpsc::Sender<Result<Bytes, TransportError>>,
 ) {
     let there = net.clone();
-    let arriving = stream::unfold((requests, there), move |(mut requests, net): (Frames, Arc<Net>)| async move {
-        let frame = requests.next().await?;
-        net.delay().await;
-        if !net.open(from, to) || net.chance(|f| f.break_stream) {
-            return None;
-        }
-        Some((frame, (requests, net)))
-    });
+    let arriving =
+        stream::unfold((requests, there), move |(mut requests, net): (Frames, Arc<Net>)| async move {
+            let frame = requests.next().await?;
+            net.delay().await;
+            if !net.open(from, to) || net.chance(|f| f.break_stream) {
+                return None;
+            }
+            Some((frame, (requests, net)))
+        });
     let mut answers = group.answer_stream(Box::pin(arriving));
     // Only what is delivered keeps the other node alive.
     drop(group);

@@ -82,12 +82,8 @@ impl Group {
         self.stats.transactions.fetch_add(batch.transactions, Ordering::Relaxed);
         self.stats.effects.fetch_add(batch.effects as u64, Ordering::Relaxed);
         self.stats.bytes.fetch_add(batch.bytes as u64, Ordering::Relaxed);
-        let in_flight = InFlight {
-            group: self.clone(),
-            epoch: batch.epoch,
-            last: batch.last,
-            submitted: Instant::now(),
-        };
+        let in_flight =
+            InFlight { group: self.clone(), epoch: batch.epoch, last: batch.last, submitted: Instant::now() };
         let Some(consensus) = self.consensus.get() else {
             return Box::new(in_flight).failed(NotCommitted::Refused("the node is starting".into()));
         };

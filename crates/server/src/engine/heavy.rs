@@ -2,8 +2,8 @@
 //! network threads. When both are full, the command is told so at once.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -23,11 +23,7 @@ pub type Task = Box<dyn FnOnce(&Arc<Node>, &Cancel) -> Outcome + Send>;
 
 pub enum Work {
     Command { entry: &'static Entry, args: OwnedArgs, database: u8, target: Target },
-    Task {
-        entry: Option<&'static Entry>,
-        args: OwnedArgs,
-        task: Task,
-    },
+    Task { entry: Option<&'static Entry>, args: OwnedArgs, task: Task },
 }
 
 /// The groups that a command concerns.
@@ -168,13 +164,7 @@ fn run(node: &Weak<Node>) {
     }
 }
 
-fn perform(
-    node: &Arc<Node>,
-    client: u64,
-    work: Work,
-    cancel: &Cancel,
-    scratch: &mut Scratch,
-) -> Outcome {
+fn perform(node: &Arc<Node>, client: u64, work: Work, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
     let started = Instant::now();
     let (entry, args, outcome) = match work {
         Work::Task { entry, args, task } => (entry, args, task(node, cancel)),

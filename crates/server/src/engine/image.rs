@@ -17,9 +17,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 const LAST_STAMP: &[u8] = b"Mlast";
 
 /// The state as chunks, read as they are asked for.
-pub fn chunks(
-    snapshot: &DiskSnapshot,
-) -> impl Iterator<Item = Result<Bytes, DiskError>> + Send + use<> {
+pub fn chunks(snapshot: &DiskSnapshot) -> impl Iterator<Item = Result<Bytes, DiskError>> + Send + use<> {
     let mut records = snapshot.range(&[], None).peekable();
     std::iter::from_fn(move || {
         records.peek()?;

@@ -5,9 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::{Clock, SystemClock, slot};
+use observe::HttpServer;
 use parking_lot::{Condvar, Mutex};
 use store::apply::{Applier, Queue, Watch};
 use store::{Disk, DiskError, DiskOptions, GroupOptions};
@@ -15,6 +16,7 @@ use thiserror::Error;
 use wal::Wal;
 
 use crate::config::{Config, Live};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::clients::{Clients, Wakers};
 use crate::engine::group::Group;
 use crate::engine::heavy::HeavyPool;
@@ -22,7 +24,7 @@ use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::thread::NetThread;
-use crate::session::info::Sampler;
+use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
@@ -33,8 +35,10 @@ pub enum StartError {
     Directory { path: String, error: io::Error },
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
-    #[error("the data directory {0} is in use by another process")]
-    Locked(String),
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    #[error("cannot serve HTTP on {address}: {error}")]
+    Http { address: SocketAddr, error: io::Error },
     #[error(transparent)]
     Store(#[from] DiskError),
     #[error("{0}")]
@@ -71,7 +75,14 @@ pub struct Node {
     refusal: Mutex<Option<String>>,
     addresses: Mutex<Vec<SocketAddr>>,
     stop_requested: (Mutex<bool>, Condvar),
+    http: Mutex<Option<HttpServer>>,
+    /// Held while the node lives, so that no other process uses the directory.
+    _data_dir: DataDir,
 }
+
+/// How often a starting node looks whether its groups are open, and says that they are not.
+const OPEN_POLL: Duration = Duration::from_millis(1);
+const OPEN_REPORT: Duration = Duration::from_secs(5);
 
 /// What a group's apply thread reports to.
 struct StoreWatch {
@@ -94,8 +105,7 @@ impl Node {
     pub fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let path = config.data.clone();
-        std::fs::create_dir_all(&path)
-            .map_err(|error| StartError::Directory { path: path.display().to_string(), error })?;
+        let data_dir = DataDir::open(&path, config.node_id, config.groups)?;
         let mut disk_options = DiskOptions::new(&path.join("store"));
         disk_options.cache_bytes = config.block_cache_bytes;
         let disk = Disk::open(&disk_options)?;
@@ -135,12 +145,16 @@ impl Node {
             refusal: Mutex::new(None),
             addresses: Mutex::default(),
             stop_requested: Default::default(),
+            http: Mutex::default(),
+            _data_dir: data_dir,
         });
         node.sampler.round(&node);
         node.start_consensus(recovered)?;
+        node.wait_until_open();
         node.threads.lock().extend(node.heavy.start(&node)?);
         node.threads.lock().push(maintenance::start(&node)?);
         node.start_network()?;
+        node.start_http()?;
         Ok(node)
     }
 
@@ -168,6 +182,19 @@ impl Node {
         Ok(())
     }
 
+    /// A node that is alone leads its groups as soon as it has read its log: clients are let in when
+    /// it does, so that none is turned away for coming too early.
+    fn wait_until_open(&self) {
+        let mut waited = Duration::ZERO;
+        while !self.is_leading() {
+            thread::sleep(OPEN_POLL);
+            waited += OPEN_POLL;
+            if waited.as_millis().is_multiple_of(OPEN_REPORT.as_millis()) {
+                tracing::info!(seconds = waited.as_secs(), "still reading the log");
+            }
+        }
+    }
+
     fn start_network(self: &Arc<Self>) -> Result<(), StartError> {
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
@@ -180,7 +207,9 @@ impl Node {
         let _ = self.mailboxes.set(mailboxes.clone());
         for (at, (poll, mailbox)) in polls.into_iter().zip(mailboxes).enumerate() {
             let mut thread = NetThread::new(self, poll, mailbox);
-            if at == 0 && let Some(address) = self.config.listen {
+            if at == 0
+                && let Some(address) = self.config.listen
+            {
                 let listener = mio::net::TcpListener::bind(address)
                     .map_err(|error| StartError::Listen { address, error })?;
                 self.addresses.lock().push(listener.local_addr()?);
@@ -190,6 +219,19 @@ impl Node {
             self.threads.lock().push(handle);
         }
         Ok(())
+    }
+
+    fn start_http(self: &Arc<Self>) -> Result<(), StartError> {
+        let Some(address) = self.config.http else { return Ok(()) };
+        let server = HttpServer::start(address, Arc::new(Pages::new(self)))
+            .map_err(|error| StartError::Http { address, error })?;
+        *self.http.lock() = Some(server);
+        Ok(())
+    }
+
+    /// Where this node serves HTTP.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.lock().as_ref().map(HttpServer::address)
     }
 
     /// Where this node listens for clients.
@@ -270,30 +312,42 @@ impl Node {
 
     /// Stops: no new connections, what is in flight is answered, everything is flushed.
     pub fn stop(&self) {
+        self.request_stop();
         self.wakers.broadcast(|| Mail::Stop);
+        // The network first: until its clients are answered, the heavy pool works for them.
+        self.join("net-");
         self.heavy.stop();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        let (apply, others): (Vec<_>, Vec<_>) =
-            threads.into_iter().partition(|t| t.thread().name().is_some_and(|name| name.starts_with("apply-")));
+        self.join("heavy-");
         self.stats.stop();
-        for thread in others {
-            let _ = thread.join();
-        }
+        self.join("maint-");
         if let Some(consensus) = self.consensus.get() {
             consensus.shutdown();
         }
         for group in &self.groups {
             group.queue.stop();
         }
-        for thread in apply {
-            let _ = thread.join();
-        }
+        self.join("apply-");
         for group in &self.groups {
             if let Err(error) = group.store.disk.persist() {
                 tracing::error!(%error, "the store could not be flushed; the log has it all");
             }
         }
         self.wal.close();
+        let http = self.http.lock().take();
+        drop(http);
+    }
+}
+
+impl Node {
+    /// Waits for the threads of a class to end.
+    fn join(&self, class: &str) {
+        let mut threads = self.threads.lock();
+        let of_class = |t: &mut JoinHandle<()>| t.thread().name().is_some_and(|name| name.starts_with(class));
+        let ending: Vec<_> = threads.extract_if(.., of_class).collect();
+        drop(threads);
+        for thread in ending {
+            let _ = thread.join();
+        }
     }
 }
 

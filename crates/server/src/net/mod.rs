@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod dispatch;
+mod execute;
 pub mod mailbox;
 pub mod output;
 pub mod thread;

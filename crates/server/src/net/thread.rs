@@ -10,18 +10,16 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use resp::Reply;
-use store::{Cancel, Scratch};
+use store::Scratch;
 
 use crate::engine::clients::{Client, Details};
-use crate::engine::heavy::{Job, Outcome, Target, Work};
+use crate::engine::heavy::Outcome;
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
-use crate::net::dispatch::{self, Step};
+use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
-use crate::session::stats::{self, Lap};
-use crate::session::{Answer, Session, account};
-use crate::table::Entry;
+use crate::session::Session;
+use crate::session::stats;
 
 const WAKE: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
@@ -280,7 +278,9 @@ impl NetThread {
         let now = Instant::now();
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|&at| {
-            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return false };
+            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else {
+                return false;
+            };
             match &connection.state {
                 State::Sleeping(until, _) if *until > now => return true,
                 State::Sleeping(_, reply) => {
@@ -314,7 +314,9 @@ impl NetThread {
     }
 
     fn serve(&mut self, at: usize) -> Turn {
-        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return Turn::Idle };
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else {
+            return Turn::Idle;
+        };
         let mut commands = 0;
         loop {
             if !matches!(connection.state, State::Ready) {
@@ -419,117 +421,5 @@ impl NetThread {
             }
         }
         self.by_client.is_empty()
-    }
-}
-
-/// Runs one command. Says whether the connection may go on with its next one.
-fn execute(
-    node: &Arc<Node>,
-    connection: &mut Connection,
-    used: usize,
-    scratch: &mut Scratch,
-    waiting: &mut Vec<usize>,
-    at: usize,
-) -> bool {
-    connection.session.begin_command();
-    let (session, args) = connection.split();
-    let (entry, step) = match dispatch::find(session, &args) {
-        Ok(entry) => {
-            let lap = Lap::start();
-            let step = dispatch::run(node, session, entry, &args, scratch);
-            account::ran(node, &session.client, entry, &args, &step, lap.end());
-            (Some(entry), step)
-        }
-        Err(error) => (None, Step::Reply(account::refused(node, &args, error), None)),
-    };
-    connection.client.commands.fetch_add(1, Ordering::Relaxed);
-    connection.output.mute(connection.session.is_muted());
-    match step {
-        Step::Stalled => {
-            // Not consumed: the same command again when there is room.
-            connection.state = State::Stalled;
-            waiting.push(at);
-            return false;
-        }
-        Step::Reply(reply, None) => connection.reply(&reply),
-        Step::Reply(reply, Some((group, gate))) => {
-            connection.output.push_held(&reply, connection.session.protocol, group, gate);
-        }
-        Step::Heavy(heavy, target) => return go_heavy(node, connection, heavy, target, used),
-        Step::Answer(answer) => {
-            let task = match answer {
-                Answer::Heavy(task) => task,
-                other => {
-                    connection.consume(used);
-                    return give(connection, other, waiting, at);
-                }
-            };
-            let args = connection.args().to_owned();
-            connection.consume(used);
-            return submit(node, connection, entry, Work::Task { entry, args, task });
-        }
-    }
-    connection.consume(used);
-    true
-}
-
-/// Hands the command to the heavy pool, or tells the client that it is full.
-fn go_heavy(
-    node: &Arc<Node>,
-    connection: &mut Connection,
-    entry: &'static Entry,
-    target: Target,
-    used: usize,
-) -> bool {
-    let args = connection.args().to_owned();
-    connection.consume(used);
-    let database = connection.session.database;
-    submit(node, connection, Some(entry), Work::Command { entry, args, database, target })
-}
-
-fn submit(
-    node: &Arc<Node>,
-    connection: &mut Connection,
-    entry: Option<&'static Entry>,
-    work: Work,
-) -> bool {
-    let cancel = Arc::new(Cancel::default());
-    let job = Job {
-        client: connection.client.id,
-        mailbox: connection.client.mailbox.clone(),
-        cancel: cancel.clone(),
-        work,
-    };
-    match node.heavy.submit(job) {
-        Ok(()) => {
-            connection.state = State::Working(cancel);
-            false
-        }
-        Err(_) => {
-            account::busy(node, entry);
-            connection.reply(&Reply::error(dispatch::BUSY));
-            true
-        }
-    }
-}
-
-/// Does what a session command says. Says whether the connection may go on.
-fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, at: usize) -> bool {
-    match answer {
-        Answer::Reply(reply) => {
-            connection.reply(&reply);
-            true
-        }
-        Answer::After(delay, reply) => {
-            connection.state = State::Sleeping(Instant::now() + delay, reply);
-            waiting.push(at);
-            false
-        }
-        Answer::Close(reply) => {
-            connection.reply(&reply);
-            connection.state = State::Closing;
-            false
-        }
-        Answer::Heavy(_) | Answer::Silent => true,
     }
 }

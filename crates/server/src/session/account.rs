@@ -18,7 +18,14 @@ use crate::table::{Entry, table};
 const REFUSALS: &[&str] = &["CROSSSLOT", "CLUSTERDOWN", "MISCONF", "BUSY"];
 
 /// A network thread has run a command as far as it may.
-pub fn ran(node: &Node, client: &Client, entry: &'static Entry, args: &Args<'_>, step: &Step, took: Duration) {
+pub fn ran(
+    node: &Node,
+    client: &Client,
+    entry: &'static Entry,
+    args: &Args<'_>,
+    step: &Step,
+    took: Duration,
+) {
     client.last_command.store(entry.id, Relaxed);
     match step {
         // It is counted when it comes to its end.
@@ -48,6 +55,7 @@ pub fn ran_heavy(
 ) {
     count_failure(node, entry, reply);
     node.stats.ran(entry, took);
+    node.stats.ran_heavy(entry);
     log_if_slow(node, entry, args, took, || {
         node.clients.get(client).map(|client| client.clone_caller(node.wall_ms()))
     });

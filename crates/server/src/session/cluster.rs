@@ -130,12 +130,8 @@ fn slots(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     enabled(node)?;
     let (host, port) = address(node);
     let range = |(from, to)| {
-        let at = vec![
-            Reply::bulk(host.clone()),
-            integer(port),
-            Reply::bulk(id(node)),
-            Reply::Array(Vec::new()),
-        ];
+        let at =
+            vec![Reply::bulk(host.clone()), integer(port), Reply::bulk(id(node)), Reply::Array(Vec::new())];
         Reply::Array(vec![integer(from), integer(to), Reply::Array(at)])
     };
     reply(Reply::Array(ranges(node).map(range).collect()))

@@ -29,8 +29,7 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         ARGUMENTS,
         "Finds the keys in a command, and what it does with them.",
     ),
-    row("command|help", 2, help)
-        .docs("5.0.0", "O(1)", "Returns what the subcommands do."),
+    row("command|help", 2, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
     row("command|info", -2, info).docs("2.8.13", SOME, "Describes commands.").tips(TIPS),
     row("command|list", -2, list).docs("7.0.0", ALL, "Lists the names of the commands.").tips(TIPS),
 ];

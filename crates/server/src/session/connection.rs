@@ -32,13 +32,22 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Authenticates the connection.",
     ),
     row("hello", -1, GREETING, hello).docs("6.0.0", "O(1)", "Agrees on a protocol, and authenticates."),
-    rows::row("cluster", "readonly", 1, READING, read_only)
-        .docs("3.0.0", "O(1)", "Allows reads from a replica on this connection."),
+    rows::row("cluster", "readonly", 1, READING, read_only).docs(
+        "3.0.0",
+        "O(1)",
+        "Allows reads from a replica on this connection.",
+    ),
     rows::row("cluster", "readwrite", 1, READING, read_only).docs("3.0.0", "O(1)", "Takes READONLY back."),
-    rows::row("server", "acl", -2, CONTAINER, client::unknown)
-        .docs("6.0.0", "Depends on subcommand.", "Holds the commands about users."),
-    rows::row("server", "acl|whoami", 2, PLAIN, whoami)
-        .docs("6.0.0", "O(1)", "Returns the connection's user."),
+    rows::row("server", "acl", -2, CONTAINER, client::unknown).docs(
+        "6.0.0",
+        "Depends on subcommand.",
+        "Holds the commands about users.",
+    ),
+    rows::row("server", "acl|whoami", 2, PLAIN, whoami).docs(
+        "6.0.0",
+        "O(1)",
+        "Returns the connection's user.",
+    ),
 ];
 
 fn ping(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {

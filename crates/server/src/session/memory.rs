@@ -15,8 +15,7 @@ const fn row(
     rows::row("server", name, arity, flags, run)
 }
 
-const TIPS: &[&str] =
-    &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+const TIPS: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
 
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("memory", -2, CONTAINER, client::unknown).docs(

@@ -26,30 +26,24 @@ const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -
 const SAVING: &[Flags] = &[flags::ADMIN, flags::NOSCRIPT, flags::NO_ASYNC_LOADING];
 
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
-    row(
-        "lastsave",
-        1,
-        &[flags::ADMIN, flags::LOADING, flags::STALE, flags::FAST],
-        last_save,
-    )
-    .docs("1.0.0", "O(1)", "Returns when the last checkpoint was made.")
-    .tips(&["nondeterministic_output"]),
-    row("save", 1, &[flags::ADMIN, flags::NOSCRIPT, flags::NO_ASYNC_LOADING, flags::NO_MULTI], save)
-        .docs("1.0.0", "O(N) where N is what the store does not hold yet", "Makes a checkpoint."),
+    row("lastsave", 1, &[flags::ADMIN, flags::LOADING, flags::STALE, flags::FAST], last_save)
+        .docs("1.0.0", "O(1)", "Returns when the last checkpoint was made.")
+        .tips(&["nondeterministic_output"]),
+    row("save", 1, &[flags::ADMIN, flags::NOSCRIPT, flags::NO_ASYNC_LOADING, flags::NO_MULTI], save).docs(
+        "1.0.0",
+        "O(N) where N is what the store does not hold yet",
+        "Makes a checkpoint.",
+    ),
     row("bgsave", -1, SAVING, bgsave).docs("1.0.0", "O(1)", "Has a checkpoint made."),
-    row("bgrewriteaof", 1, SAVING, bgrewriteaof)
-        .docs("1.0.0", "O(1)", "Has a checkpoint made, after which the log is cut."),
+    row("bgrewriteaof", 1, SAVING, bgrewriteaof).docs(
+        "1.0.0",
+        "O(1)",
+        "Has a checkpoint made, after which the log is cut.",
+    ),
     row(
         "shutdown",
         -1,
-        &[
-            flags::ADMIN,
-            flags::NOSCRIPT,
-            flags::LOADING,
-            flags::STALE,
-            flags::NO_MULTI,
-            flags::ALLOW_BUSY,
-        ],
+        &[flags::ADMIN, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::NO_MULTI, flags::ALLOW_BUSY],
         shutdown,
     )
     .docs("1.0.0", "O(N) where N is what the store does not hold yet", "Stops the server cleanly."),

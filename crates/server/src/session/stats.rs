@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use command::Lane;
 use parking_lot::{Condvar, Mutex};
 
 use super::histogram::{Histogram, Latencies};
-use crate::table::{Entry, table};
+use crate::table::{Entry, Handler, table};
 
 /// Threads are spread over so many sets of counters.
 const SHARDS: usize = 8;
@@ -29,6 +30,7 @@ struct CommandShard {
     nanos: AtomicU64,
     failed: AtomicU64,
     rejected: AtomicU64,
+    heavy: AtomicU64,
 }
 
 /// What is known about one command.
@@ -38,6 +40,8 @@ pub struct CommandStats {
     pub usec: u64,
     pub failed: u64,
     pub rejected: u64,
+    /// How many of the calls ran in the heavy pool.
+    pub heavy: u64,
     pub latencies: Latencies,
 }
 
@@ -115,9 +119,6 @@ pub struct Stats {
     pub writes: AtomicU64,
     pub keyspace_hits: AtomicU64,
     pub keyspace_misses: AtomicU64,
-    /// Transactions that ended in the first two lanes.
-    pub read_lane: AtomicU64,
-    pub inline_lane: AtomicU64,
     /// Commands told BUSY because the heavy pool was full.
     pub busy: AtomicU64,
     /// Commands that had to wait because the store was too far behind.
@@ -141,8 +142,6 @@ impl Stats {
             writes: AtomicU64::new(0),
             keyspace_hits: AtomicU64::new(0),
             keyspace_misses: AtomicU64::new(0),
-            read_lane: AtomicU64::new(0),
-            inline_lane: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             active_expiry: AtomicBool::new(true),
@@ -160,6 +159,27 @@ impl Stats {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         shard.nanos.fetch_add(nanos, Relaxed);
         shard.latencies.get_or_init(Box::default).record(nanos / 1000);
+    }
+
+    /// It ran in the heavy pool.
+    pub fn ran_heavy(&self, entry: &Entry) {
+        if let Some(shard) = self.shard(entry) {
+            shard.heavy.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Commands on data that ended in the read lane and in the inline lane.
+    pub fn light_lanes(&self) -> (u64, u64) {
+        let mut lanes = (0, 0);
+        for (entry, stats) in self.commands().filter(|(entry, _)| matches!(entry.row.run, Handler::Data(_))) {
+            let light = stats.calls.saturating_sub(stats.heavy);
+            match entry.row.lane() {
+                Lane::Read => lanes.0 += light,
+                Lane::Inline => lanes.1 += light,
+                Lane::Heavy => {}
+            }
+        }
+        lanes
     }
 
     /// It ended with an error.
@@ -203,6 +223,7 @@ impl Stats {
             nanos += shard.nanos.load(Relaxed);
             sum.failed += shard.failed.load(Relaxed);
             sum.rejected += shard.rejected.load(Relaxed);
+            sum.heavy += shard.heavy.load(Relaxed);
             if let Some(latencies) = shard.latencies.get() {
                 latencies.add_to(&mut sum.latencies);
             }
@@ -229,7 +250,7 @@ impl Stats {
     /// CONFIG RESETSTAT.
     pub fn reset(&self) {
         for shard in self.shards.iter().flatten() {
-            for counter in [&shard.nanos, &shard.failed, &shard.rejected] {
+            for counter in [&shard.nanos, &shard.failed, &shard.rejected, &shard.heavy] {
                 counter.store(0, Relaxed);
             }
             if let Some(latencies) = shard.latencies.get() {
@@ -246,8 +267,6 @@ impl Stats {
             &self.writes,
             &self.keyspace_hits,
             &self.keyspace_misses,
-            &self.read_lane,
-            &self.inline_lane,
             &self.busy,
             &self.stalled,
         ] {

@@ -3,9 +3,7 @@
 use super::*;
 
 fn put_expiring(fixture: &Fixture, key: &str, at: u64) {
-    let done = fixture.inline(|txn| {
-        txn.put(key.as_bytes(), Kind::String, Encoding::Plain, Some(at), b"v")
-    });
+    let done = fixture.inline(|txn| txn.put(key.as_bytes(), Kind::String, Encoding::Plain, Some(at), b"v"));
     done.result.unwrap();
 }
 

@@ -61,12 +61,17 @@ fn an_append_over_two_segments_is_there_wholly_or_not_at_all() {
 
 #[test]
 fn records_that_find_space_earlier_than_planned_leave_segments_out() {
-    let (disk, mut still, next) = filled();
+    let disk = SimDisk::new(3);
+    let mut still = Still::open(&disk, &options(SEGMENT_BYTES)).unwrap();
     for group in 0..3 {
         still.save(group, "vote", true);
         still.purge(group, 0, "meta");
     }
-    still.step();
+    space(&disk, Some(0));
+    let mut next = 1;
+    while !still.put(0, next, &payload(0, next, 500)).is_full() {
+        next += 1;
+    }
     // The plan reckons with a longer checkpoint: it gives the small entry, which goes behind the first
     // in truth, a segment of its own, in which the last has no space.
     space(&disk, Some(still.wal.disk_bytes() + 4_000));

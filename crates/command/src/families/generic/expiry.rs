@@ -135,10 +135,10 @@ impl Conditions {
     fn hold(self, current: Option<u64>, new: u64) -> bool {
         let later = current.is_some_and(|current| new > current);
         let sooner = current.is_none_or(|current| new < current);
-        !(self.nx && current.is_some())
-            && !(self.xx && current.is_none())
-            && !(self.gt && !later)
-            && !(self.lt && !sooner)
+        (!self.nx || current.is_none())
+            && (!self.xx || current.is_some())
+            && (!self.gt || later)
+            && (!self.lt || sooner)
     }
 }
 

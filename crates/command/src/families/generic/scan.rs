@@ -14,13 +14,13 @@ use crate::row::flags::{DANGEROUS, FANOUT, HEAVY, READONLY};
 pub(crate) const COMMANDS: &[Command] = &[
     row("randomkey", 1, Keys::NONE, &[READONLY, FANOUT], randomkey)
         .docs("1.0.0", "O(1)", "Returns one of the keys, chosen at random.")
-        .tips(&["request_policy:all_shards", "nondeterministic_output"]),
+        .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
     row("keys", 2, Keys::NONE, &[READONLY, HEAVY, DANGEROUS, FANOUT], keys)
         .docs("1.0.0", "O(N) where N is the number of keys", "Returns all keys that match a pattern.")
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
     row("scan", -2, Keys::NONE, &[READONLY, FANOUT], scan)
         .docs("2.8.0", "O(1) for a page, O(N) for all N keys", "Returns the keys page by page.")
-        .tips(&["nondeterministic_output", "request_policy:special"]),
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
 ];
 
 fn randomkey(txn: &mut Txn<'_>, _: &Args<'_>) -> Result<Reply> {
@@ -59,46 +59,67 @@ fn scan(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let cursor = cursor(args.get(1)).ok_or(Error::line("ERR invalid cursor"))?;
     let (filter, count) = options(args)?;
     let start = KeyPosition::from_cursor(cursor).and_then(|at| filter.pattern.start(at));
-    let Some(start) = start else { return Ok(page(None, Vec::new())) };
-    let (mut looked_at, mut passed) = (0, 0);
-    let mut last = None;
-    let mut next = None;
-    let mut found = Vec::new();
+    let (mut page, mut found) = (Page::new(count), Vec::new());
+    let Some(start) = start else { return Ok(page.reply(found)) };
     walk_keys(txn, start, &mut |step| -> Result<Flow> {
-        let at = step.at();
-        if filter.pattern.ends_before(at) {
+        if filter.pattern.ends_before(step.at()) {
             return Ok(Flow::Stop);
         }
-        // Keys of one position come in one page: the cursor cannot tell them apart.
-        let full = looked_at >= count || passed >= PASSED_MAX;
-        if full && last.is_some_and(|last| at > last) {
-            next = Some(at);
+        let key = match step {
+            Step::Key(key) => Some(key),
+            Step::Passed(_) => None,
+        };
+        if !page.takes(step.at(), key.is_some()) {
             return Ok(Flow::Stop);
         }
-        last = Some(at);
-        match step {
-            Step::Passed(_) => passed += 1,
-            Step::Key(key) => {
-                looked_at += 1;
-                if filter.lets_through(key) {
-                    found.push(Reply::copied(key.key));
-                }
-            }
+        if let Some(key) = key
+            && filter.lets_through(key)
+        {
+            found.push(Reply::copied(key.key));
         }
         Ok(Flow::More)
     })?;
-    Ok(page(next, found))
+    Ok(page.reply(found))
+}
+
+/// Where a page of SCAN ends.
+struct Page {
+    /// Keys still to be looked at.
+    keys: u64,
+    passed: u64,
+    last: Option<KeyPosition>,
+    next: Option<KeyPosition>,
+}
+
+impl Page {
+    fn new(keys: u64) -> Self {
+        Self { keys, passed: PASSED_MAX, last: None, next: None }
+    }
+
+    /// Whether what is at `at` belongs to this page; if not, the next one begins there. A cursor cannot
+    /// tell keys of one position apart, so they come in one page.
+    fn takes(&mut self, at: KeyPosition, is_key: bool) -> bool {
+        let full = self.keys == 0 || self.passed == 0;
+        if full && self.last.is_some_and(|last| at > last) {
+            self.next = Some(at);
+            return false;
+        }
+        let left = if is_key { &mut self.keys } else { &mut self.passed };
+        *left = left.saturating_sub(1);
+        self.last = Some(at);
+        true
+    }
+
+    fn reply(&self, found: Vec<Reply>) -> Reply {
+        let cursor = self.next.map_or(0, KeyPosition::cursor);
+        Reply::Array(vec![Reply::bulk(cursor.to_string()), Reply::Array(found)])
+    }
 }
 
 /// A page of SCAN ends after this many things that are not keys of the database, so that pages stay
 /// small also where most has expired or belongs to other databases.
 const PASSED_MAX: u64 = 128;
 const COUNT: u64 = 10;
-
-fn page(next: Option<KeyPosition>, found: Vec<Reply>) -> Reply {
-    let cursor = next.map_or(0, KeyPosition::cursor);
-    Reply::Array(vec![Reply::bulk(cursor.to_string()), Reply::Array(found)])
-}
 
 /// A cursor as Redis reads one: any unsigned number.
 fn cursor(text: &[u8]) -> Option<u64> {
@@ -208,6 +229,25 @@ fn some_keys(txn: &mut Txn<'_>, from: KeyPosition, limit: usize) -> Result<Vec<(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_one_position_come_in_one_page() {
+        let at = |hash| KeyPosition { slot: 3, hash };
+        let mut page = Page::new(2);
+        assert!([5, 6, 6, 6].into_iter().all(|hash| page.takes(at(hash), true)));
+        assert!(!page.takes(at(9), true));
+        assert_eq!(page.next, Some(at(9)));
+        let mut page = Page::new(1);
+        assert!(page.takes(at(5), true) && page.takes(at(5), true) && !page.takes(at(6), true));
+    }
+
+    #[test]
+    fn a_page_passes_only_so_much_by() {
+        let mut page = Page::new(1_000);
+        let at = |hash| KeyPosition { slot: 3, hash };
+        assert!((0..PASSED_MAX).all(|hash| page.takes(at(hash), false)));
+        assert!(!page.takes(at(PASSED_MAX), true));
+    }
 
     #[test]
     fn cursors_are_unsigned_numbers() {

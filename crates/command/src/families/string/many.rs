@@ -40,7 +40,7 @@ fn mset(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 fn msetnx(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Error::arity("msetnx"));
     }
     for key in args.from(1).step_by(2) {
@@ -56,7 +56,7 @@ fn msetnx(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 const RESERVED_MAX: usize = 256;
 
 fn set_pairs(txn: &mut Txn<'_>, args: &Args<'_>, command: &str) -> Result<()> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Error::arity(command));
     }
     for (key, value) in args.from(1).step_by(2).zip(args.from(2).step_by(2)) {

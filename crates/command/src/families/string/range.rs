@@ -104,6 +104,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_string_has_at_most_512_mebibytes() {
+        assert_eq!(checked_length(512 << 20, 0).ok(), Some(512 << 20));
+        assert!(checked_length(512 << 20, 1).is_err());
+        assert!(checked_length(usize::MAX, 1).is_err());
+    }
+
+    #[test]
     fn parts_are_cut_to_the_string() {
         for (start, end, expected) in [
             (0, -1, 0..5),

@@ -1,5 +1,6 @@
 //! INFO: what is true of this node, under Redis' names where Redis has them, and under ours.
 
+mod metrics;
 mod own;
 mod redis;
 mod sample;
@@ -9,6 +10,7 @@ use std::fmt::Write;
 use command::{Args, Command, flags};
 use store::Counts;
 
+pub use metrics::Pages;
 pub use sample::{Rates, Sample, Sampler, THREAD_CLASSES};
 
 use super::rows::{self, text};

@@ -19,8 +19,9 @@ pub(super) fn threads(node: &Node, lines: &mut Lines) {
 pub(super) fn lanes(node: &Node, lines: &mut Lines) {
     let heavy = &node.heavy.stats;
     let (running, waiting) = node.heavy.load();
-    lines.add("lane_read", node.stats.read_lane.load(Relaxed));
-    lines.add("lane_inline", node.stats.inline_lane.load(Relaxed));
+    let (read, inline) = node.stats.light_lanes();
+    lines.add("lane_read", read);
+    lines.add("lane_inline", inline);
     lines.add("lane_heavy", heavy.submitted.load(Relaxed));
     lines.add("outgrown", heavy.outgrown.load(Relaxed));
     lines.add("busy", heavy.rejected.load(Relaxed));

@@ -74,9 +74,7 @@ fn get(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
             }
         })
     };
-    let pair = |setting: &Setting| {
-        (Reply::bulk(setting.name), Reply::bulk((setting.get)(context.node)))
-    };
+    let pair = |setting: &Setting| (Reply::bulk(setting.name), Reply::bulk((setting.get)(context.node)));
     reply(Reply::Map(SETTINGS.iter().filter(wanted).map(pair).collect()))
 }
 
@@ -86,7 +84,7 @@ fn failed(name: &str, why: &str) -> Error {
 
 /// All or nothing: every value is understood before any is set.
 fn set(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(Error::SYNTAX);
     }
     let mut names: Vec<&str> = Vec::new();

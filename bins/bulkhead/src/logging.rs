@@ -1,0 +1,31 @@
+//! Logs go to stderr; a panic ends the process.
+
+use std::backtrace::Backtrace;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::LogFormat;
+
+/// Starts logging.
+pub fn start(level: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("--log-level: {error}"))?;
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    match format {
+        LogFormat::Text => {
+            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+        }
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+/// Fail closed: after a panic nothing is known of what the other threads see. What was acknowledged is
+/// in the log, and the next start recovers it.
+pub fn abort_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        let backtrace = Backtrace::force_capture();
+        tracing::error!(thread = thread.name().unwrap_or("?"), "{info}\n{backtrace}");
+        std::process::abort();
+    }));
+}

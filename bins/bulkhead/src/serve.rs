@@ -1,0 +1,125 @@
+//! `bulkhead serve`: starts a node, says so, and stops it when it is asked to.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use server::{Config, DataDir, Node};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::{Fsync, Options};
+use crate::logging;
+
+/// A clean stop that takes longer is given up. Nothing acknowledged is lost by that.
+const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+
+pub fn run(options: Options) -> ExitCode {
+    if let Err(why) = logging::start(&options.log_level, options.log_format) {
+        return fail(&why);
+    }
+    logging::abort_on_panic();
+    // Before anything starts: a signal that comes early is not lost.
+    let signals = match Signals::new([SIGTERM, SIGINT]) {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("cannot listen for signals: {error}")),
+    };
+    let config = match config(&options) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let node = match Node::start(config) {
+        Ok(node) => node,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if let Err(error) = watch_signals(signals, &node) {
+        return fail(&format!("cannot start a thread: {error}"));
+    }
+    // Whoever started this may have closed its end.
+    let _ = writeln!(io::stdout(), "{}", banner(&node));
+    let _ = io::stdout().flush();
+    node.wait_for_stop_request();
+    tracing::info!("stopping");
+    if let Err(error) = watch_stop() {
+        return fail(&format!("cannot start a thread: {error}"));
+    }
+    node.stop();
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+fn fail(why: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "bulkhead: {why}");
+    ExitCode::FAILURE
+}
+
+fn config(options: &Options) -> Result<Config, server::data_dir::DataDirError> {
+    let mut config = Config::new(options.data.clone());
+    // What is not said is as it was when the directory was created.
+    let created = DataDir::constants(&options.data)?;
+    config.groups = options.groups.or(created.map(|created| created.groups)).unwrap_or(config.groups);
+    config.node_id = options.node_id.or(created.map(|created| created.node_id)).unwrap_or(config.node_id);
+    config.listen = options.listen.0;
+    config.http = options.http.0;
+    config.fsync = match options.fsync {
+        Fsync::Always => server::config::Fsync::Always,
+        Fsync::Everysec => server::config::Fsync::EverySec,
+    };
+    config.set_cache(options.cache);
+    config.net_threads = options.net_threads.map_or(config.net_threads, usize::from);
+    config.heavy_threads = options.heavy_threads.map_or(config.heavy_threads, usize::from);
+    config.heavy_queue = options.heavy_queue as usize;
+    config.max_connections = options.max_connections as usize;
+    config.requirepass = options.requirepass.clone();
+    Ok(config)
+}
+
+/// The one thing on stdout.
+fn banner(node: &Node) -> String {
+    let address = |address: Option<std::net::SocketAddr>| {
+        address.map_or_else(|| "off".to_owned(), |address| address.to_string())
+    };
+    let durability = match node.config.fsync {
+        server::config::Fsync::Always => "every write is on disk before it is acknowledged",
+        server::config::Fsync::EverySec => "a power cut may take the last second of writes",
+    };
+    format!(
+        "Bulkhead {}: redis {}, http {}, data {}, node {}, groups {}; {durability}",
+        env!("CARGO_PKG_VERSION"),
+        address(node.addresses().first().copied()),
+        address(node.http_address()),
+        node.config.data.display(),
+        node.config.node_id,
+        node.config.groups,
+    )
+}
+
+/// The first signal asks for a clean stop, the second one ends the process at once.
+fn watch_signals(mut signals: Signals, node: &Arc<Node>) -> io::Result<()> {
+    let node = Arc::downgrade(node);
+    let body = move || {
+        let mut asked = false;
+        for signal in signals.forever() {
+            let stopping = node.upgrade().is_none_or(|node| node.is_stop_requested());
+            if asked || stopping {
+                std::process::exit(128 + signal);
+            }
+            asked = true;
+            if let Some(node) = node.upgrade() {
+                node.request_stop();
+            }
+        }
+    };
+    thread::Builder::new().name("maint-signals".into()).spawn(body).map(|_| ())
+}
+
+fn watch_stop() -> io::Result<()> {
+    let body = || {
+        thread::sleep(STOP_TIME_MAX);
+        tracing::error!("the clean stop took too long; what was acknowledged is on disk");
+        std::process::exit(1);
+    };
+    thread::Builder::new().name("maint-stop".into()).spawn(body).map(|_| ())
+}

@@ -1,0 +1,413 @@
+//! The page of metrics and the other pages of the HTTP server. What each metric means, and what to do
+//! when it moves, is in `docs/operations.md`.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+
+use observe::exposition::Bucket;
+use observe::{Exposition, Kind, Source};
+
+use super::VERSION;
+use crate::engine::group::Group;
+use crate::engine::node::Node;
+
+/// What the HTTP server shows of a node.
+pub struct Pages {
+    node: Weak<Node>,
+}
+
+impl Pages {
+    pub fn new(node: &Arc<Node>) -> Self {
+        Self { node: Arc::downgrade(node) }
+    }
+}
+
+/// Whether the node serves; if not, why.
+pub fn ready(node: &Node) -> Result<(), String> {
+    if node.is_stop_requested() {
+        return Err("it is being stopped".into());
+    }
+    if let Some(why) = node.wal.stats().poisoned {
+        return Err(format!("the log has failed: {why}"));
+    }
+    for group in &node.groups {
+        if let Some(why) = group.consensus().and_then(|consensus| consensus.metrics().failure) {
+            return Err(format!("group {} has failed: {why}", group.id));
+        }
+        if !group.may_read() || group.store.sequencer.open_epoch().is_none() {
+            return Err(format!("group {} is not led by this node", group.id));
+        }
+    }
+    node.write_refusal().map_or(Ok(()), |why| Err(format!("writes are refused: {why}")))
+}
+
+impl Source for Pages {
+    fn ready(&self) -> Result<(), String> {
+        self.node.upgrade().map_or_else(|| Err("it has stopped".into()), |node| ready(&node))
+    }
+
+    fn metrics(&self) -> String {
+        let mut page = Exposition::default();
+        if let Some(node) = self.node.upgrade() {
+            about_process(&node, &mut page);
+            about_clients(&node, &mut page);
+            about_commands(&node, &mut page);
+            about_lanes(&node, &mut page);
+            about_groups(&node, &mut page);
+            about_raft(&node, &mut page);
+            about_wal(&node, &mut page);
+            about_store(&node, &mut page);
+        }
+        page.finish()
+    }
+
+    fn about(&self) -> String {
+        let Some(node) = self.node.upgrade() else { return "It has stopped.".into() };
+        let state = ready(&node).map_or_else(|why| format!("not ready: {why}"), |()| "ready".into());
+        format!(
+            "version  {VERSION}\nnode     {}\ngroups   {}\nclients  {}\nstate    {state}\n",
+            node.config.node_id,
+            node.groups.len(),
+            node.clients.len()
+        )
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+fn about_process(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let sample = node.sampler.latest();
+    let id = node.config.node_id.to_string();
+    page.metric("bulkhead_info", Gauge, "What runs here.")
+        .sample(&[("version", VERSION), ("node_id", &id)], 1.0);
+    page.single("bulkhead_ready", Gauge, "1 if this node serves.", f64::from(u8::from(ready(node).is_ok())));
+    page.single(
+        "bulkhead_uptime_seconds",
+        Gauge,
+        "Time since the start.",
+        node.started.elapsed().as_secs_f64(),
+    );
+    page.single(
+        "bulkhead_process_resident_bytes",
+        Gauge,
+        "Memory of the process.",
+        sample.memory.resident_bytes as f64,
+    );
+    page.metric("bulkhead_process_cpu_seconds_total", Counter, "CPU time of the process.")
+        .sample(&[("mode", "user")], sample.cpu.user.as_secs_f64())
+        .sample(&[("mode", "system")], sample.cpu.system.as_secs_f64());
+    page.single("bulkhead_process_open_files", Gauge, "Open file descriptors.", sample.open_files as f64);
+    let mut metric = page.metric("bulkhead_threads", Gauge, "Threads by class.");
+    for (class, threads) in &sample.threads {
+        metric.sample(&[("class", class.trim_end_matches('-'))], threads.threads as f64);
+    }
+    let mut metric =
+        page.metric("bulkhead_thread_cpu_seconds_total", Counter, "CPU time of threads by class.");
+    for (class, threads) in &sample.threads {
+        metric.sample(&[("class", class.trim_end_matches('-'))], threads.cpu.as_secs_f64());
+    }
+}
+
+fn about_clients(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let (clients, stats) = (&node.clients, &node.stats);
+    page.single("bulkhead_clients", Gauge, "Clients connected now.", clients.len() as f64);
+    page.single("bulkhead_clients_max", Gauge, "Clients allowed.", node.live.connections_max() as f64);
+    page.single(
+        "bulkhead_connections_total",
+        Counter,
+        "Connections accepted.",
+        clients.accepted.load(Relaxed) as f64,
+    );
+    page.single(
+        "bulkhead_connections_rejected_total",
+        Counter,
+        "Connections turned away because there were too many.",
+        clients.rejected.load(Relaxed) as f64,
+    );
+    page.metric("bulkhead_net_bytes_total", Counter, "Bytes from and to clients.")
+        .sample(&[("direction", "in")], stats.input_bytes.load(Relaxed) as f64)
+        .sample(&[("direction", "out")], stats.output_bytes.load(Relaxed) as f64);
+    page.single(
+        "bulkhead_client_buffer_bytes",
+        Gauge,
+        "What connections hold: input not understood yet, output not taken yet.",
+        super::client_bytes(node) as f64,
+    );
+}
+
+fn about_commands(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let commands: Vec<_> = node.stats.commands().collect();
+    let mut each = |name, help, value: fn(&super::super::stats::CommandStats) -> f64| {
+        let mut metric = page.metric(name, Counter, help);
+        for (entry, stats) in &commands {
+            metric.sample(&[("command", entry.row.name)], value(stats));
+        }
+    };
+    each("bulkhead_commands_total", "Commands run to their end.", |stats| stats.calls as f64);
+    each("bulkhead_command_seconds_total", "Time that commands took to run.", |stats| seconds(stats.usec));
+    each("bulkhead_command_failures_total", "Commands that ended with an error.", |stats| {
+        stats.failed as f64
+    });
+    each("bulkhead_command_rejections_total", "Commands refused before they ran.", |stats| {
+        stats.rejected as f64
+    });
+    let mut metric = page.metric("bulkhead_errors_total", Counter, "Error replies by code.");
+    for (code, count) in node.stats.errors().1 {
+        metric.sample(&[("code", &code)], count as f64);
+    }
+    let stats = &node.stats;
+    page.metric("bulkhead_keyspace_lookups_total", Counter, "Look-ups of keys by reading commands.")
+        .sample(&[("found", "yes")], stats.keyspace_hits.load(Relaxed) as f64)
+        .sample(&[("found", "no")], stats.keyspace_misses.load(Relaxed) as f64);
+    page.single(
+        "bulkhead_expired_keys_total",
+        Counter,
+        "Keys removed because their time had come.",
+        stats.expired_keys() as f64,
+    );
+    page.single("bulkhead_slowlog_entries", Gauge, "Commands in the slow log.", node.slowlog.len() as f64);
+    let keyspace = super::keyspace(node);
+    let mut metric = page.metric("bulkhead_keys", Gauge, "Keys by database.");
+    for (database, counts) in keyspace.iter().enumerate().filter(|(_, counts)| counts.keys > 0) {
+        let database = database.to_string();
+        metric.sample(&[("db", &database)], counts.keys as f64);
+    }
+    let mut metric = page.metric("bulkhead_keys_expiring", Gauge, "Keys with an expiry by database.");
+    for (database, counts) in keyspace.iter().enumerate().filter(|(_, counts)| counts.keys > 0) {
+        let database = database.to_string();
+        metric.sample(&[("db", &database)], counts.expires as f64);
+    }
+}
+
+fn about_lanes(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let heavy = &node.heavy.stats;
+    let (read, inline) = node.stats.light_lanes();
+    page.metric("bulkhead_lane_commands_total", Counter, "Commands by the lane that they began in.")
+        .sample(&[("lane", "read")], read as f64)
+        .sample(&[("lane", "inline")], inline as f64)
+        .sample(&[("lane", "heavy")], heavy.submitted.load(Relaxed) as f64);
+    page.single(
+        "bulkhead_outgrown_total",
+        Counter,
+        "Commands that went to the heavy pool.",
+        heavy.outgrown.load(Relaxed) as f64,
+    );
+    page.single(
+        "bulkhead_busy_total",
+        Counter,
+        "Commands told BUSY because the heavy pool was full.",
+        node.stats.busy.load(Relaxed) as f64,
+    );
+    page.single(
+        "bulkhead_stalled_total",
+        Counter,
+        "Times that a write had to wait because the store was too far behind.",
+        node.stats.stalled.load(Relaxed) as f64,
+    );
+    let (running, waiting) = node.heavy.load();
+    page.metric("bulkhead_heavy_jobs", Gauge, "Work of the heavy pool.")
+        .sample(&[("state", "running")], running as f64)
+        .sample(&[("state", "waiting")], waiting as f64);
+    page.single("bulkhead_heavy_threads", Gauge, "Threads of the heavy pool.", node.heavy.threads() as f64);
+    page.single(
+        "bulkhead_heavy_seconds_total",
+        Counter,
+        "Time that the heavy pool worked.",
+        seconds(heavy.run_us.load(Relaxed)),
+    );
+}
+
+/// One metric with a sample for each group.
+fn by_group(
+    node: &Node,
+    page: &mut Exposition,
+    kind: Kind,
+    name: &'static str,
+    help: &'static str,
+    value: impl Fn(&Group) -> f64,
+) {
+    let mut metric = page.metric(name, kind, help);
+    for group in &node.groups {
+        metric.sample(&[("group", &group.id.to_string())], value(group));
+    }
+}
+
+fn about_groups(node: &Node, page: &mut Exposition) {
+    let mut counter = |name, help, value: fn(&Group) -> u64| {
+        by_group(node, page, Kind::Counter, name, help, |group| value(group) as f64);
+    };
+    counter("bulkhead_batches_total", "Batches, each one log entry.", |g| g.stats.batches.load(Relaxed));
+    counter("bulkhead_batch_transactions_total", "Transactions in batches.", |g| {
+        g.stats.transactions.load(Relaxed)
+    });
+    counter("bulkhead_batch_effects_total", "Records written by batches.", |g| g.stats.effects.load(Relaxed));
+    counter("bulkhead_batch_bytes_total", "Bytes of batches.", |g| g.stats.bytes.load(Relaxed));
+    counter("bulkhead_apply_batches_total", "Batches written to the store.", |g| {
+        g.apply_stats.batches.load(Relaxed)
+    });
+    counter("bulkhead_apply_records_total", "Records written to the store.", |g| {
+        g.apply_stats.records.load(Relaxed)
+    });
+    counter("bulkhead_reclaimed_records_total", "Unreachable records removed.", |g| {
+        g.apply_stats.reclaimed.load(Relaxed)
+    });
+    by_group(
+        node,
+        page,
+        Kind::Counter,
+        "bulkhead_apply_seconds_total",
+        "Time spent writing to the store.",
+        |group| seconds(group.apply_stats.write_us.load(Relaxed)),
+    );
+    let mut gauge = |name, help, value: fn(&Group) -> u64| {
+        by_group(node, page, Kind::Gauge, name, help, |group| value(group) as f64);
+    };
+    gauge("bulkhead_pending_bytes", "Bytes in the log that the store does not hold yet.", |g| {
+        g.store.sequencer.dirty_bytes()
+    });
+    gauge("bulkhead_row_cache_rows", "Rows in memory, pending ones included.", |g| {
+        g.store.table.size().0 as u64
+    });
+    gauge("bulkhead_row_cache_bytes", "Bytes of rows in memory.", |g| g.store.table.size().1 as u64);
+    gauge("bulkhead_snapshots_in_use", "Views that running transactions hold.", |g| {
+        g.store.pins.count() as u64
+    });
+}
+
+fn about_raft(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge, Histogram};
+    let metrics: Vec<_> = (node.groups.iter())
+        .filter_map(|group| Some((group.id.to_string(), group.consensus()?.metrics())))
+        .collect();
+    let mut each = |kind, name, help, value: fn(&consensus::GroupMetrics) -> u64| {
+        let mut metric = page.metric(name, kind, help);
+        for (group, metrics) in &metrics {
+            metric.sample(&[("group", group)], value(metrics) as f64);
+        }
+    };
+    each(Gauge, "bulkhead_raft_is_leader", "1 if this node leads the group.", |m| {
+        u64::from(m.role == consensus::Role::Leader)
+    });
+    each(Gauge, "bulkhead_raft_term", "The group's term.", |m| m.term);
+    each(Counter, "bulkhead_raft_elections_total", "Candidacies of this node.", |m| m.elections);
+    each(Gauge, "bulkhead_raft_proposals_in_flight", "Batches not committed yet.", |m| m.in_flight);
+    each(Gauge, "bulkhead_raft_backlog_bytes", "Log bytes that wait to be applied.", |m| m.backlog_bytes);
+    each(
+        Counter,
+        "bulkhead_raft_refused_total",
+        "Batches refused because a queue or the disk was full.",
+        |m| m.refused_full,
+    );
+    each(Counter, "bulkhead_raft_purges_total", "Times that the log was cut.", |m| m.purges);
+    each(Counter, "bulkhead_raft_snapshots_sent_total", "Snapshots sent to replicas.", |m| m.snapshots_sent);
+    each(Counter, "bulkhead_raft_snapshots_installed_total", "Snapshots received.", |m| {
+        m.snapshots_installed
+    });
+    let mut metric = page.metric("bulkhead_raft_index", Gauge, "How far the group's log is.");
+    for (group, metrics) in &metrics {
+        let index = |at: Option<consensus::Position>| at.map_or(0, |at| at.index);
+        for (at, index) in [
+            ("last", metrics.last_log.unwrap_or(0)),
+            ("committed", index(metrics.committed)),
+            ("applied", index(metrics.applied)),
+            ("persisted", index(metrics.persisted)),
+            ("purged", index(metrics.purged)),
+        ] {
+            metric.sample(&[("group", group), ("at", at)], index as f64);
+        }
+    }
+    let mut metric =
+        page.metric("bulkhead_commit_seconds", Histogram, "From the submission of a batch to its commit.");
+    for (group, metrics) in &metrics {
+        let latency = &metrics.commit_latency;
+        // Bucket n holds what took less than 2^n µs.
+        let buckets = cumulative(&latency.buckets, 0);
+        metric.histogram(&[("group", group)], buckets, seconds(latency.sum_us), latency.count());
+    }
+}
+
+/// Buckets that double, added up. The first one ends at 2^`first` µs. The last one is open: it is in
+/// the total only.
+fn cumulative(counts: &[u64], first: u32) -> impl Iterator<Item = Bucket> {
+    let closed = counts.len().saturating_sub(1);
+    counts.iter().take(closed).zip(first..).scan(0, |sum, (count, bits)| {
+        *sum += count;
+        Some(Bucket { upto: seconds(1 << bits), count: *sum })
+    })
+}
+
+fn about_wal(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge, Histogram};
+    let stats = node.wal.stats();
+    page.metric("bulkhead_wal_fsync_seconds", Histogram, "How long fdatasync of the log takes.").histogram(
+        &[],
+        // Bucket n holds what took less than 2^(n+1) µs.
+        cumulative(&stats.fsync_us_buckets, 1),
+        seconds(stats.fsync_us_sum),
+        stats.fsyncs,
+    );
+    for (name, help, value) in [
+        ("bulkhead_wal_appends_total", "Appends to the log.", stats.appends),
+        ("bulkhead_wal_entries_total", "Entries written to the log.", stats.entries),
+        ("bulkhead_wal_bytes_total", "Bytes written to the log.", stats.bytes_written),
+        ("bulkhead_wal_cold_reads_total", "Log entries read from disk.", stats.reads_cold),
+        ("bulkhead_wal_full_total", "Appends refused for lack of space.", stats.full_errors),
+        ("bulkhead_wal_segments_created_total", "Segments created anew.", stats.segments_created),
+        ("bulkhead_wal_segments_recycled_total", "Segments used again.", stats.segments_recycled),
+    ] {
+        page.single(name, Counter, help, value as f64);
+    }
+    for (name, help, value) in [
+        ("bulkhead_wal_queue_records", "Records that wait for the log's thread.", stats.queue_depth),
+        ("bulkhead_wal_queue_bytes", "Bytes that wait for the log's thread.", stats.queue_bytes),
+        ("bulkhead_wal_segments", "Segments of the log in use.", stats.segments),
+        ("bulkhead_wal_disk_bytes", "Size of the log's files.", node.wal.disk_bytes()),
+        (
+            "bulkhead_wal_poisoned",
+            "1 if a write or fdatasync has failed: this process writes no more.",
+            u64::from(stats.poisoned.is_some()),
+        ),
+    ] {
+        page.single(name, Gauge, help, value as f64);
+    }
+}
+
+fn about_store(node: &Node, page: &mut Exposition) {
+    use Kind::Gauge;
+    let sample = node.sampler.latest();
+    page.single(
+        "bulkhead_store_disk_bytes",
+        Gauge,
+        "Size of the store's files.",
+        sample.store_disk_bytes as f64,
+    );
+    page.single(
+        "bulkhead_store_write_buffer_bytes",
+        Gauge,
+        "The store's writes that are in memory.",
+        node.disk.write_buffer_bytes() as f64,
+    );
+    page.single(
+        "bulkhead_last_checkpoint_timestamp_seconds",
+        Gauge,
+        "When SAVE or BGSAVE last made a checkpoint, or the node started.",
+        node.checkpoints.last_s() as f64,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_add_up_and_the_open_one_is_left_to_the_total() {
+        let buckets: Vec<_> = cumulative(&[1, 2, 3], 1).map(|b| (b.upto, b.count)).collect();
+        assert_eq!(buckets, [(0.000_002, 1), (0.000_004, 3)]);
+    }
+}

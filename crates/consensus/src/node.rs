@@ -238,7 +238,7 @@ impl Node {
     /// Stops every group, then the raft threads. Proposals in flight are told that their outcome is
     /// uncertain. Blocks for a bounded time.
     pub fn shutdown(&self) {
-        let (tx, rx) = mpsc::channel();
+        let (tx, rx) = mpsc::sync_channel(self.groups.len());
         for group in &self.groups {
             let core = group.0.clone();
             core.closing.store(true, Ordering::Release);

@@ -13,8 +13,9 @@ use crate::table::Seen;
 use crate::txn::{Stop, Txn};
 use crate::view::View;
 
-/// Dirty keys looked at in one go.
-const CHUNK: usize = 1024;
+/// Dirty keys looked at in one go: few at first, since most readers want few.
+const CHUNK_MIN: usize = 16;
+const CHUNK_MAX: usize = 1024;
 /// A transaction on a network thread does not sort more than this many new dirty keys.
 const UNSORTED_MAX: usize = 2048;
 
@@ -40,11 +41,12 @@ pub fn visit<E: From<Stop>>(
     begin(txn, from, to)?;
     let mut at = from.to_vec();
     let mut seek = Vec::new();
+    let mut chunk = CHUNK_MIN;
     loop {
         // IMPORTANT: the dirty keys are listed before the store is looked at. The other way round,
         // what is applied and pruned in between would be in neither.
-        let dirty = txn.group.dirty.range(&at, to, CHUNK);
-        let chunk_end = (dirty.len() == CHUNK).then(|| dirty.last().map(|key| after(key))).flatten();
+        let dirty = txn.group.dirty.range(&at, to, chunk);
+        let chunk_end = (dirty.len() == chunk).then(|| dirty.last().map(|key| after(key))).flatten();
         let end = chunk_end.as_deref().or(to);
         let mut merged = Merged::new(txn, &at, end, dirty);
         let mut sought = false;
@@ -58,6 +60,7 @@ pub fn visit<E: From<Stop>>(
                 }
             }
         }
+        chunk = if sought { CHUNK_MIN } else { (chunk * 4).min(CHUNK_MAX) };
         match (sought, chunk_end) {
             (true, _) => at.clone_from(&seek),
             (false, Some(end)) => at = end,

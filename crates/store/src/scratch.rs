@@ -31,6 +31,8 @@ pub struct Scratch {
     pub(crate) earliest_expiry_ms: Option<u64>,
     /// The record that an inline transaction missed.
     pub(crate) cold: Vec<u8>,
+    /// Keys that the transaction looked up: how many it found, and how many not.
+    pub(crate) lookups: (u32, u32),
 }
 
 /// Above this many rows they are found by hash.
@@ -87,6 +89,11 @@ impl Scratch {
         row.written = true;
     }
 
+    /// Keys that the last transaction found, and keys that it looked for in vain.
+    pub fn lookups(&self) -> (u32, u32) {
+        self.lookups
+    }
+
     pub(crate) fn has_writes(&self) -> bool {
         self.rows.iter().any(|row| row.written)
     }
@@ -134,6 +141,7 @@ impl Scratch {
     }
 
     pub(crate) fn reset(&mut self) {
+        self.lookups = (0, 0);
         if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {
             *self = Self::default();
             return;

@@ -143,7 +143,10 @@ impl<'g> Txn<'g> {
     /// What a key holds, if it exists and has not expired.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Record>, Stop> {
         let row = self.key_row(key)?;
-        self.live_record(row)
+        let found = self.live_record(row)?;
+        let lookups = &mut self.scratch.lookups;
+        *(if found.is_some() { &mut lookups.0 } else { &mut lookups.1 }) += 1;
+        Ok(found)
     }
 
     /// Sets what a key holds.

@@ -24,6 +24,7 @@ pub const FAMILIES: &[&[Command]] = &[
     generic::expiry::COMMANDS,
     generic::scan::COMMANDS,
     generic::object::COMMANDS,
+    generic::usage::COMMANDS,
     database::COMMANDS,
 ];
 

@@ -171,7 +171,10 @@ impl Cluster {
             if let Some((term, id)) = leading.max() {
                 return (id, term);
             }
-            assert!(Instant::now() < until, "nobody leads group {group}");
+            if Instant::now() > until {
+                let all: Vec<_> = self.running().map(|id| self.group(id, group).metrics()).collect();
+                panic!("nobody leads group {group}: {all:#?}");
+            }
             std::thread::park_timeout(Duration::from_millis(2));
         }
     }

@@ -165,6 +165,7 @@ fn apply_thread(jobs: &Receiver<Job>, live: &(Mutex<Live>, Condvar), disk: &Mute
                 if !state.slow.is_zero() {
                     let slow = state.slow;
                     drop(state);
+                    // tidy-ok: a machine that is slow on purpose
                     std::thread::sleep(slow);
                     state = live.0.lock();
                 }

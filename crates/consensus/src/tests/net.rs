@@ -119,6 +119,7 @@ impl Net {
             Duration::from_micros(if most == 0 { 0 } else { inner.rng.below(most) })
         };
         if !delay.is_zero() {
+            // tidy-ok: the delay of the simulated network
             tokio::time::sleep(delay).await;
         }
     }

@@ -372,3 +372,14 @@ fn a_follower_with_a_full_disk_waits_for_space() {
     disk.set_faults(DiskFaults::default());
     cluster.check();
 }
+
+#[test]
+fn a_group_that_was_just_founded_survives_a_power_cut() {
+    for _ in 0..10 {
+        let mut cluster = three();
+        cluster.crash(1);
+        cluster.start(1);
+        let founded = cluster.group(1, 0).metrics();
+        assert_eq!(founded.voters, BTreeSet::from([1, 2, 3]), "{founded:?}");
+    }
+}

@@ -175,7 +175,8 @@ fn perform(node: &Arc<Node>, client: u64, work: Work, cancel: &Cancel, scratch: 
         }
     };
     if let Some(entry) = entry {
-        account::ran_heavy(node, client, entry, &args.as_args(), &outcome.reply, started.elapsed());
+        let (args, lookups) = (args.as_args(), scratch.lookups());
+        account::ran_heavy(node, client, entry, &args, &outcome.reply, lookups, started.elapsed());
     }
     outcome
 }

@@ -28,9 +28,10 @@ pub fn execute(
     let (session, args) = connection.split();
     let (entry, step) = match dispatch::find(session, &args) {
         Ok(entry) => {
+            account::begins(&session.client, entry);
             let lap = Lap::start();
             let step = dispatch::run(node, session, entry, &args, scratch);
-            account::ran(node, &session.client, entry, &args, &step, lap.end());
+            account::ran(node, &session.client, entry, &args, &step, scratch.lookups(), lap.end());
             (Some(entry), step)
         }
         Err(error) => (None, Step::Reply(account::refused(node, &args, error), None)),

@@ -12,10 +12,15 @@ use crate::engine::clients::Client;
 use crate::engine::node::Node;
 use crate::net::dispatch::Step;
 use crate::session::Answer;
-use crate::table::{Entry, table};
+use crate::table::{Entry, Handler, table};
 
 /// Codes of errors that refuse a command before it runs.
 const REFUSALS: &[&str] = &["CROSSSLOT", "CLUSTERDOWN", "MISCONF", "BUSY"];
+
+/// A command begins. It may be one that lists clients, its own among them.
+pub fn begins(client: &Client, entry: &Entry) {
+    client.last_command.store(entry.id, Relaxed);
+}
 
 /// A network thread has run a command as far as it may.
 pub fn ran(
@@ -24,9 +29,9 @@ pub fn ran(
     entry: &'static Entry,
     args: &Args<'_>,
     step: &Step,
+    lookups: (u32, u32),
     took: Duration,
 ) {
-    client.last_command.store(entry.id, Relaxed);
     match step {
         // It is counted when it comes to its end.
         Step::Heavy(..) | Step::Answer(Answer::Heavy(_)) => return,
@@ -34,7 +39,10 @@ pub fn ran(
             node.stats.stalled.fetch_add(1, Relaxed);
             return;
         }
-        Step::Reply(reply, _) => count_failure(node, entry, reply),
+        Step::Reply(reply, _) => {
+            count_failure(node, entry, reply);
+            count_lookups(node, entry, lookups);
+        }
         Step::Answer(Answer::Reply(reply) | Answer::After(_, reply) | Answer::Close(reply)) => {
             count_failure(node, entry, reply);
         }
@@ -51,9 +59,11 @@ pub fn ran_heavy(
     entry: &'static Entry,
     args: &Args<'_>,
     reply: &Reply,
+    lookups: (u32, u32),
     took: Duration,
 ) {
     count_failure(node, entry, reply);
+    count_lookups(node, entry, lookups);
     node.stats.ran(entry, took);
     node.stats.ran_heavy(entry);
     log_if_slow(node, entry, args, took, || {
@@ -92,6 +102,12 @@ fn count_failure(node: &Node, entry: &Entry, reply: &Reply) {
         node.stats.rejected(entry);
     } else {
         node.stats.failed(entry);
+    }
+}
+
+fn count_lookups(node: &Node, entry: &Entry, lookups: (u32, u32)) {
+    if entry.row.flags.has(flags::READONLY) && matches!(entry.row.run, Handler::Data(_)) {
+        node.stats.looked_up(lookups);
     }
 }
 

@@ -93,7 +93,7 @@ fn info(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     if args.len() == 2 {
         return all(context, args);
     }
-    let named = args.from(2).map(|name| find(name).map_or(Reply::NullArray, describe_info));
+    let named = args.from(2).map(|name| find(name).map_or(Reply::Null, describe_info));
     reply(Reply::Array(named.collect()))
 }
 

@@ -108,8 +108,25 @@ impl Lap {
     }
 }
 
+/// One thread's share of the counters.
+struct Shard {
+    commands: Vec<CommandShard>,
+    keyspace_hits: AtomicU64,
+    keyspace_misses: AtomicU64,
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self {
+            commands: table().entries().iter().map(|_| CommandShard::default()).collect(),
+            keyspace_hits: AtomicU64::new(0),
+            keyspace_misses: AtomicU64::new(0),
+        }
+    }
+}
+
 pub struct Stats {
-    shards: Vec<Vec<CommandShard>>,
+    shards: Vec<Shard>,
     errors: Mutex<BTreeMap<String, u64>>,
     error_replies: AtomicU64,
     expired: AtomicU64,
@@ -117,8 +134,6 @@ pub struct Stats {
     pub output_bytes: AtomicU64,
     pub reads: AtomicU64,
     pub writes: AtomicU64,
-    pub keyspace_hits: AtomicU64,
-    pub keyspace_misses: AtomicU64,
     /// Commands told BUSY because the heavy pool was full.
     pub busy: AtomicU64,
     /// Commands that had to wait because the store was too far behind.
@@ -130,9 +145,8 @@ pub struct Stats {
 
 impl Stats {
     pub fn new() -> Self {
-        let commands = || table().entries().iter().map(|_| CommandShard::default()).collect();
         Self {
-            shards: (0..SHARDS).map(|_| commands()).collect(),
+            shards: (0..SHARDS).map(|_| Shard::new()).collect(),
             errors: Mutex::default(),
             error_replies: AtomicU64::new(0),
             expired: AtomicU64::new(0),
@@ -140,8 +154,6 @@ impl Stats {
             output_bytes: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
-            keyspace_hits: AtomicU64::new(0),
-            keyspace_misses: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             active_expiry: AtomicBool::new(true),
@@ -150,7 +162,25 @@ impl Stats {
     }
 
     fn shard(&self, entry: &Entry) -> Option<&CommandShard> {
-        self.shards.get(shard())?.get(entry.id)
+        self.shards.get(shard())?.commands.get(entry.id)
+    }
+
+    /// A reading command looked keys up.
+    pub fn looked_up(&self, (hits, misses): (u32, u32)) {
+        let Some(shard) = self.shards.get(shard()) else { return };
+        if hits > 0 {
+            shard.keyspace_hits.fetch_add(hits.into(), Relaxed);
+        }
+        if misses > 0 {
+            shard.keyspace_misses.fetch_add(misses.into(), Relaxed);
+        }
+    }
+
+    /// Look-ups that found their key, and those that did not.
+    pub fn keyspace_lookups(&self) -> (u64, u64) {
+        let shards = self.shards.iter();
+        let each = shards.map(|s| (s.keyspace_hits.load(Relaxed), s.keyspace_misses.load(Relaxed)));
+        each.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1))
     }
 
     /// A command came to its end.
@@ -219,7 +249,7 @@ impl Stats {
     pub fn command(&self, entry: &Entry) -> CommandStats {
         let mut sum = CommandStats::default();
         let mut nanos = 0;
-        for shard in self.shards.iter().filter_map(|shard| shard.get(entry.id)) {
+        for shard in self.shards.iter().filter_map(|shard| shard.commands.get(entry.id)) {
             nanos += shard.nanos.load(Relaxed);
             sum.failed += shard.failed.load(Relaxed);
             sum.rejected += shard.rejected.load(Relaxed);
@@ -249,7 +279,11 @@ impl Stats {
 
     /// CONFIG RESETSTAT.
     pub fn reset(&self) {
-        for shard in self.shards.iter().flatten() {
+        for shard in &self.shards {
+            shard.keyspace_hits.store(0, Relaxed);
+            shard.keyspace_misses.store(0, Relaxed);
+        }
+        for shard in self.shards.iter().flat_map(|shard| &shard.commands) {
             for counter in [&shard.nanos, &shard.failed, &shard.rejected, &shard.heavy] {
                 counter.store(0, Relaxed);
             }
@@ -265,8 +299,6 @@ impl Stats {
             &self.output_bytes,
             &self.reads,
             &self.writes,
-            &self.keyspace_hits,
-            &self.keyspace_misses,
             &self.busy,
             &self.stalled,
         ] {

@@ -5,6 +5,7 @@ pub(super) mod keys;
 pub(super) mod object;
 pub(super) mod rename;
 pub(super) mod scan;
+pub(super) mod usage;
 
 use store::Txn;
 

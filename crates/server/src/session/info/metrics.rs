@@ -160,15 +160,15 @@ fn about_commands(node: &Node, page: &mut Exposition) {
     for (code, count) in node.stats.errors().1 {
         metric.sample(&[("code", &code)], count as f64);
     }
-    let stats = &node.stats;
+    let (hits, misses) = node.stats.keyspace_lookups();
     page.metric("bulkhead_keyspace_lookups_total", Counter, "Look-ups of keys by reading commands.")
-        .sample(&[("found", "yes")], stats.keyspace_hits.load(Relaxed) as f64)
-        .sample(&[("found", "no")], stats.keyspace_misses.load(Relaxed) as f64);
+        .sample(&[("found", "yes")], hits as f64)
+        .sample(&[("found", "no")], misses as f64);
     page.single(
         "bulkhead_expired_keys_total",
         Counter,
         "Keys removed because their time had come.",
-        stats.expired_keys() as f64,
+        node.stats.expired_keys() as f64,
     );
     page.single("bulkhead_slowlog_entries", Gauge, "Commands in the slow log.", node.slowlog.len() as f64);
     let keyspace = super::keyspace(node);

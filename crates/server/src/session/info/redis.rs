@@ -145,8 +145,9 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("expired_time_cap_reached_count", 0);
     lines.add("evicted_keys", 0);
     lines.add("evicted_clients", 0);
-    lines.add("keyspace_hits", stats.keyspace_hits.load(Relaxed));
-    lines.add("keyspace_misses", stats.keyspace_misses.load(Relaxed));
+    let (hits, misses) = stats.keyspace_lookups();
+    lines.add("keyspace_hits", hits);
+    lines.add("keyspace_misses", misses);
     lines.add("pubsub_channels", 0);
     lines.add("pubsub_patterns", 0);
     lines.add("pubsubshard_channels", 0);

@@ -36,6 +36,9 @@ pub(crate) const IN_FLIGHT_MAX: u64 = 16_384;
 /// What an administrative call waits for at most.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often a group that is being founded is looked at.
+const FOUNDED_EVERY: Duration = Duration::from_millis(1);
+
 /// How long the leader of a term may read without asking anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -166,12 +169,13 @@ impl Group {
     /// when the group exists. Founding the same group on several nodes is fine if they name the
     /// same members. Blocks; not for raft threads.
     pub fn bootstrap(&self, members: BTreeMap<u64, String>) -> Result<(), ChangeError> {
-        let raft = self.0.raft.clone();
+        let core = self.0.clone();
         self.block(async move {
             let members: BTreeMap<u64, BasicNode> =
                 members.into_iter().map(|(id, addr)| (id, BasicNode { addr })).collect();
-            match raft.initialize(members).await {
-                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            match core.raft.initialize(members).await {
+                Ok(()) => founded(&core).await,
+                Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
                 Err(error) => Err(ChangeError::Refused(error.to_string())),
             }
         })?
@@ -342,6 +346,17 @@ impl Group {
         });
         rx.recv_timeout(ADMIN_TIMEOUT).map_err(|_| ChangeError::Timeout)
     }
+}
+
+/// Waits until the first entry is durable: openraft answers before that.
+async fn founded(core: &GroupCore) -> Result<(), ChangeError> {
+    while !core.log.is_durable(0) {
+        if let Some(why) = core.log.failure() {
+            return Err(ChangeError::Refused(why));
+        }
+        tokio::time::sleep(FOUNDED_EVERY).await;
+    }
+    Ok(())
 }
 
 /// One quorum round after another, as long as somebody waits.

@@ -160,6 +160,11 @@ impl LogStore {
         Ok(())
     }
 
+    /// Whether an entry that was appended by this process is durable.
+    pub(crate) fn is_durable(&self, index: u64) -> bool {
+        self.0.inner.lock().tail.flushed() >= Some(index)
+    }
+
     pub(crate) fn purged(&self) -> Option<LogId> {
         self.0.inner.lock().purged
     }

@@ -53,6 +53,10 @@ impl Tail {
         }
     }
 
+    pub(crate) fn flushed(&self) -> Option<u64> {
+        self.flushed
+    }
+
     fn shrink(&mut self) {
         while self.bytes > self.bytes_max
             && self.entries.len() > 1

@@ -41,12 +41,13 @@ fn a_row_reads_or_writes() {
     }
 }
 
+/// A container may also be one of the server's own rows.
 #[test]
-fn subcommands_have_a_container() {
+fn only_containers_hold_subcommands() {
     for row in rows() {
         if let Some((container, _)) = row.name.split_once('|') {
             let container = rows().find(|row| row.name == container);
-            assert!(container.is_some_and(|row| row.flags.has(flags::CONTAINER)), "{}", row.name);
+            assert!(container.is_none_or(|row| row.flags.has(flags::CONTAINER)), "{}", row.name);
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Group {
     /// The term that the open epoch belongs to; zero while this node does not lead.
     term: AtomicU64,
     wakers: Arc<Wakers>,
+    /// Why its store failed for good.
+    pub failure: Arc<OnceLock<String>>,
 }
 
 impl Group {
@@ -41,6 +43,7 @@ impl Group {
         queue: Arc<Queue>,
         apply_stats: Arc<store::apply::Stats>,
         wakers: Arc<Wakers>,
+        failure: Arc<OnceLock<String>>,
     ) -> Self {
         Self {
             id,
@@ -51,6 +54,7 @@ impl Group {
             consensus: OnceLock::new(),
             term: AtomicU64::new(0),
             wakers,
+            failure,
         }
     }
 
@@ -71,6 +75,14 @@ impl Group {
         lease.is_some_and(|lease| {
             lease.term == self.term.load(Ordering::SeqCst) && lease.until > Instant::now()
         })
+    }
+
+    /// Whether the group is between two epochs that this node both leads: it opens again in a moment,
+    /// and whoever comes now waits.
+    pub fn is_reopening(&self) -> bool {
+        self.term.load(Ordering::SeqCst) != 0
+            && self.failure.get().is_none()
+            && self.store.sequencer.open_epoch().is_none()
     }
 
     /// Submits the next batch if none is in flight. Called by whoever added to a batch and by whoever

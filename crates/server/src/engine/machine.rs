@@ -1,8 +1,8 @@
 //! Consensus' view of a group's store: entries go to its apply thread, barriers answer when it has
 //! caught up.
 
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use consensus::{Body, Committed, Leadership, Machine, MachineError, Position, Recovered, SnapshotImage};
@@ -12,7 +12,8 @@ use crate::engine::group::Group;
 use crate::engine::image;
 
 pub struct GroupMachine {
-    pub group: Arc<Group>,
+    /// The group holds on to consensus, which holds on to this: one of them must not.
+    pub group: Weak<Group>,
 }
 
 fn error(error: impl std::fmt::Display) -> MachineError {
@@ -24,13 +25,21 @@ fn position(applied: apply::Applied) -> Position {
 }
 
 impl GroupMachine {
+    pub fn new(group: &Arc<Group>) -> Self {
+        Self { group: Arc::downgrade(group) }
+    }
+
+    fn group(&self) -> Result<Arc<Group>, MachineError> {
+        self.group.upgrade().ok_or_else(|| error("the node has stopped"))
+    }
+
     /// Runs on the apply thread once everything queued is in the store, and waits for the answer.
     fn on_apply_thread<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut Applier) -> Result<T, MachineError> + Send + 'static,
     ) -> Result<T, MachineError> {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.group.queue.barrier(move |applier| {
+        self.group()?.queue.barrier(move |applier| {
             let _ = answer.send(healthy(applier).and_then(|()| task(applier)));
         });
         answered.recv().map_err(|_| error("the apply thread has ended"))?
@@ -43,7 +52,7 @@ fn healthy(applier: &Applier) -> Result<(), MachineError> {
 
 impl Machine for GroupMachine {
     fn recovered(&self) -> Result<Recovered, MachineError> {
-        let found = apply::recovered(&self.group.store).map_err(error)?;
+        let found = apply::recovered(&self.group()?.store).map_err(error)?;
         Ok(Recovered { applied: found.applied.map(position), membership: found.membership })
     }
 
@@ -52,7 +61,8 @@ impl Machine for GroupMachine {
             Body::Effects(payload) => payload.clone(),
             Body::Blank | Body::Membership => Bytes::new(),
         };
-        self.group.queue.apply(apply::Committed {
+        let Ok(group) = self.group() else { return };
+        group.queue.apply(apply::Committed {
             term: entry.at.term,
             index: entry.at.index,
             payload,
@@ -62,7 +72,11 @@ impl Machine for GroupMachine {
     }
 
     fn persist(&self, done: Box<dyn FnOnce(Result<Position, MachineError>) + Send>) {
-        self.group.queue.barrier(move |applier| {
+        let group = match self.group() {
+            Ok(group) => group,
+            Err(gone) => return done(Err(gone)),
+        };
+        group.queue.barrier(move |applier| {
             let persisted = healthy(applier)
                 .and_then(|()| applier.group().disk.persist().map_err(error))
                 .map(|()| position(applier.stored()));
@@ -88,6 +102,8 @@ impl Machine for GroupMachine {
     }
 
     fn leadership(&self, change: Leadership) {
-        self.group.on_leadership(change);
+        if let Ok(group) = self.group() {
+            group.on_leadership(change);
+        }
     }
 }

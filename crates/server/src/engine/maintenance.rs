@@ -31,6 +31,7 @@ pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
 fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     let Some(node) = node.upgrade() else { return false };
     node.turn_clock();
+    node.check_health();
     node.sampler.round(&node);
     disconnect_idle(&node);
     if !node.stats.expires_actively() {

@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod group;
+pub mod health;
 pub mod heavy;
 pub mod image;
 pub mod machine;

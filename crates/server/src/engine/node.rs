@@ -19,6 +19,7 @@ use crate::config::{Config, Live};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::clients::{Clients, Wakers};
 use crate::engine::group::Group;
+use crate::engine::health::{self, Health, Signs};
 use crate::engine::heavy::HeavyPool;
 use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
@@ -71,8 +72,7 @@ pub struct Node {
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     wakers: Arc<Wakers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Why writes are refused, if they are.
-    refusal: Mutex<Option<String>>,
+    health: Health,
     addresses: Mutex<Vec<SocketAddr>>,
     stop_requested: (Mutex<bool>, Condvar),
     http: Mutex<Option<HttpServer>>,
@@ -87,6 +87,7 @@ const OPEN_REPORT: Duration = Duration::from_secs(5);
 /// What a group's apply thread reports to.
 struct StoreWatch {
     wakers: Arc<Wakers>,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Watch for StoreWatch {
@@ -95,7 +96,7 @@ impl Watch for StoreWatch {
     }
 
     fn failed(&self, error: &DiskError) {
-        tracing::error!(%error, "this node can no longer follow its log");
+        let _ = self.failure.set(error.to_string());
         self.wakers.wake_all();
     }
 }
@@ -142,19 +143,19 @@ impl Node {
             mailboxes: OnceLock::new(),
             wakers,
             threads: Mutex::new(threads),
-            refusal: Mutex::new(None),
+            health: Health::default(),
             addresses: Mutex::default(),
             stop_requested: Default::default(),
             http: Mutex::default(),
             _data_dir: data_dir,
         });
-        node.sampler.round(&node);
         node.start_consensus(recovered)?;
         node.wait_until_open();
         node.threads.lock().extend(node.heavy.start(&node)?);
         node.threads.lock().push(maintenance::start(&node)?);
         node.start_network()?;
         node.start_http()?;
+        node.sampler.round(&node);
         Ok(node)
     }
 
@@ -167,7 +168,7 @@ impl Node {
             ..consensus::NodeOptions::default()
         };
         let machines: Vec<Arc<dyn consensus::Machine>> = (self.groups.iter())
-            .map(|group| Arc::new(GroupMachine { group: group.clone() }) as Arc<dyn consensus::Machine>)
+            .map(|group| Arc::new(GroupMachine::new(group)) as Arc<dyn consensus::Machine>)
             .collect();
         let transport = Arc::new(consensus::NoTransport);
         let node = consensus::Node::start(options, self.wal.clone(), recovered, machines, transport)?;
@@ -281,11 +282,16 @@ impl Node {
 
     /// Why writes are refused now, if they are.
     pub fn write_refusal(&self) -> Option<String> {
-        self.refusal.lock().clone()
+        self.health.refusal()
     }
 
-    pub fn set_write_refusal(&self, why: Option<String>) {
-        *self.refusal.lock() = why;
+    /// Looks at the log and the stores, and decides anew.
+    pub fn check_health(&self) {
+        self.health.set(health::refusal(&Signs {
+            poisoned: self.wal.stats().poisoned,
+            has_room: self.wal.has_room(base::limits::ENTRY_BYTES_MAX as u64),
+            store_failed: self.groups.iter().find_map(|group| group.failure.get().cloned()),
+        }));
     }
 
     pub fn is_leading(&self) -> bool {
@@ -365,11 +371,12 @@ fn start_group(
     };
     let store = Arc::new(store::Group::new(disk.group(id)?, &options, clock.clone()));
     let queue = Arc::new(Queue::default());
-    let watch = Arc::new(StoreWatch { wakers: wakers.clone() });
+    let failure: Arc<OnceLock<String>> = Arc::default();
+    let watch = Arc::new(StoreWatch { wakers: wakers.clone(), failure: failure.clone() });
     let applier = Applier::new(store.clone(), queue.clone(), watch)?;
     let stats = applier.stats();
     let thread = thread::Builder::new().name(format!("apply-{id}")).spawn(move || applier.run())?;
-    Ok((Arc::new(Group::new(id, store, queue, stats, wakers.clone())), thread))
+    Ok((Arc::new(Group::new(id, store, queue, stats, wakers.clone(), failure)), thread))
 }
 
 fn run_id() -> String {

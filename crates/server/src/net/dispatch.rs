@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use base::slot;
 use command::{Args, Error, Lane, flags};
@@ -29,6 +30,8 @@ pub enum Step {
 
 pub const BUSY: &str = "BUSY server overloaded, retry later";
 pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
+/// How often a heavy command looks whether its group is open again.
+const REOPEN_POLL: Duration = Duration::from_millis(2);
 const NOT_LEADING: &str = "CLUSTERDOWN this node does not lead these keys now, retry later";
 
 /// What the error of a reply says whose commit is void.
@@ -156,6 +159,7 @@ pub fn run(
             Step::Heavy(entry, target)
         }
         Err(Leave::Stalled) => Step::Stalled,
+        Err(Leave::Closed) if group.is_reopening() => Step::Stalled,
         Err(left) => Step::Reply(left_reply(&left), None),
     }
 }
@@ -214,11 +218,18 @@ pub fn run_heavy(
     let mut merged: Option<Reply> = None;
     let mut gates = Vec::new();
     for group in groups {
-        if !group.may_read() {
-            return Outcome::ungated(left_reply(&Leave::Closed));
-        }
-        let f = |txn: &mut store::Txn<'_>| handler(txn, args);
-        let done = match group.store.run_heavy(database, scratch, cancel, f) {
+        let mut f = |txn: &mut store::Txn<'_>| handler(txn, args);
+        let ran = loop {
+            let ran = match group.may_read() {
+                true => group.store.run_heavy(database, scratch, cancel, &mut f),
+                false => Err(Leave::Closed),
+            };
+            if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
+                break ran;
+            }
+            std::thread::sleep(REOPEN_POLL);
+        };
+        let done = match ran {
             Ok(done) => done,
             Err(left) => return Outcome::ungated(left_reply(&left)),
         };

@@ -98,7 +98,7 @@ fn checkpoint(node: &Arc<Node>, done: impl FnOnce(bool) + Send + 'static) -> boo
         let (left, failed, done) = (left.clone(), failed.clone(), done.clone());
         let node = Arc::downgrade(node);
         let id = group.id;
-        GroupMachine { group: group.clone() }.persist(Box::new(move |persisted| {
+        GroupMachine::new(group).persist(Box::new(move |persisted| {
             if let Err(error) = persisted {
                 tracing::error!(group = id, %error, "the checkpoint failed");
                 failed.store(true, Ordering::SeqCst);

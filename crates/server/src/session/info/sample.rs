@@ -76,6 +76,7 @@ impl Sampler {
             }
             state.latest.rates = rates(&state.totals);
         }
+        // At once when the node starts, then now and then.
         let due = state.process_at.is_none_or(|at| now.duration_since(at) >= PROCESS_PERIOD);
         if due {
             state.process_at = Some(now);

@@ -39,7 +39,6 @@ impl Drop for Seed {
 
 fn play(seed: u64) {
     let _told = Seed(seed);
-    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_ansi(false).with_writer(std::io::stderr).try_init();
     let mut rng = Rng::new(seed);
     let options =
         NodeOptions { groups: 2, purge_after_bytes: 4_000, keep_for_lagging_bytes: 8_000, ..options() };

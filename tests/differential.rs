@@ -1,15 +1,17 @@
 //! Random commands, every reply compared with a real Redis' and a real Valkey's.
 //! `cargo xtask stress diff` goes on for ever.
 
-use testkit::{Durability, Rng, Spec, diff};
+use testkit::{Durability, Spec, diff};
 
 const COMMANDS: usize = 40_000;
+/// The same commands at every run; `cargo xtask stress diff` takes fresh seeds.
+const SEED: u64 = 20_261_121;
 
 #[track_caller]
 fn check(reference: Spec) {
     let tested = Spec::bulkhead().unwrap();
     let reference = reference.durability(Durability::None);
-    let plan = diff::Plan { tested, reference, seed: Rng::fresh_seed() };
+    let plan = diff::Plan { tested, reference, seed: SEED };
     let done = diff::run(&plan, COMMANDS).unwrap_or_else(|error| panic!("{error}"));
     assert!(done >= COMMANDS);
 }

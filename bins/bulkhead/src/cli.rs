@@ -120,9 +120,9 @@ pub struct Options {
     #[arg(long, env = "BULKHEAD_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// What is logged to stderr: error, warn, info, debug or trace; also by part, as in
-    /// info,consensus=debug.
-    #[arg(long, env = "BULKHEAD_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    /// What is logged to stderr: error, warn, info, debug or trace; also by part, as in the
+    /// default.
+    #[arg(long, env = "BULKHEAD_LOG_LEVEL", value_name = "LEVEL", default_value = "info,openraft=warn")]
     pub log_level: String,
 
     /// How it is logged.

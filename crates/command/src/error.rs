@@ -52,7 +52,13 @@ impl Error {
         const SHOWN_BYTES_MAX: usize = 128;
         let shown = subcommand.get(..SHOWN_BYTES_MAX).unwrap_or(subcommand);
         let tail = format!("'. Try {} HELP.", container.to_ascii_uppercase());
-        Self::Bytes([b"ERR unknown subcommand '", shown, tail.as_bytes()].concat())
+        Self::quoting("ERR unknown subcommand '", shown, &tail)
+    }
+
+    /// An error that quotes what the client sent: as C prints it, up to the first NUL.
+    pub fn quoting(head: &str, quoted: &[u8], tail: &str) -> Self {
+        let shown = quoted.split(|byte| *byte == 0).next().unwrap_or_default();
+        Self::Bytes([head.as_bytes(), shown, tail.as_bytes()].concat())
     }
 
     /// The error as it is sent. A stop is not sent: whoever ran the transaction deals with it.

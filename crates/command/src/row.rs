@@ -251,6 +251,8 @@ pub mod flags {
     pub const CONTAINER: Flags = Flags(1 << 29);
     /// Not shown: of the ACL category `connection`, whatever its group.
     pub const CONNECTION: Flags = Flags(1 << 30);
+    /// Not shown: of the ACL categories `admin` and `dangerous`, although not shown as such.
+    pub const FOR_ADMINS: Flags = Flags(1 << 31);
 
     /// Redis' names of the flags that COMMAND shows.
     pub const SHOWN: &[(Flags, &str)] = &[
@@ -378,7 +380,10 @@ impl<R> Command<R> {
         let container = has(flags::CONTAINER);
         let fast = has(flags::FAST);
         let named = [
-            ((group == "generic" && !container) || has(flags::KEYSPACE), "@keyspace"),
+            (
+                (group == "generic" && !container && !has(flags::CONNECTION)) || has(flags::KEYSPACE),
+                "@keyspace",
+            ),
             (has(flags::READONLY) && group != "scripting", "@read"),
             (has(flags::WRITE) && group != "scripting", "@write"),
             (family == "set", "@set"),
@@ -391,11 +396,11 @@ impl<R> Command<R> {
             (family == "geo", "@geo"),
             (family == "stream", "@stream"),
             ((family == "pubsub" && !container) || has(flags::PUBSUB), "@pubsub"),
-            (has(flags::ADMIN), "@admin"),
+            (has(flags::ADMIN) || has(flags::FOR_ADMINS), "@admin"),
             (fast, "@fast"),
             (!fast, "@slow"),
             (has(flags::BLOCKING), "@blocking"),
-            (has(flags::ADMIN) || has(flags::DANGEROUS), "@dangerous"),
+            (has(flags::ADMIN) || has(flags::FOR_ADMINS) || has(flags::DANGEROUS), "@dangerous"),
             ((group == "connection" && !container) || has(flags::CONNECTION), "@connection"),
             (group == "transactions", "@transaction"),
             (group == "scripting" && !container, "@scripting"),

@@ -11,6 +11,8 @@ pub mod engine;
 pub mod net;
 pub mod session;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use data_dir::DataDir;

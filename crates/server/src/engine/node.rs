@@ -76,6 +76,8 @@ pub struct Node {
     addresses: Mutex<Vec<SocketAddr>>,
     stop_requested: (Mutex<bool>, Condvar),
     http: Mutex<Option<HttpServer>>,
+    #[cfg(debug_assertions)]
+    pub faults: Arc<crate::session::faults::Faults>,
     /// Held while the node lives, so that no other process uses the directory.
     _data_dir: DataDir,
 }
@@ -112,7 +114,13 @@ impl Node {
         let disk = Disk::open(&disk_options)?;
         let mut wal_options = wal::Options::new(path.join("log"));
         wal_options.fsync = config.fsync;
-        let (wal, recovered) = Wal::open(Arc::new(wal::DiskFiles), wal_options)?;
+        #[cfg(debug_assertions)]
+        let faults = Arc::new(crate::session::faults::Faults::default());
+        #[cfg(debug_assertions)]
+        let files = faults.files();
+        #[cfg(not(debug_assertions))]
+        let files = Arc::new(wal::DiskFiles);
+        let (wal, recovered) = Wal::open(files, wal_options)?;
         if recovered.truncated_bytes > 0 {
             tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
         }
@@ -147,6 +155,8 @@ impl Node {
             addresses: Mutex::default(),
             stop_requested: Default::default(),
             http: Mutex::default(),
+            #[cfg(debug_assertions)]
+            faults,
             _data_dir: data_dir,
         });
         node.start_consensus(recovered)?;

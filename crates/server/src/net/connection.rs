@@ -54,8 +54,10 @@ pub struct Connection {
     pub queued: bool,
     /// Whether it is in its thread's list of connections with held replies.
     pub listed: bool,
-    /// The client has closed its side.
+    /// The client has closed its side, and everything that it sent has been read.
     pub ended: bool,
+    /// The client has closed its side.
+    pub hung_up: bool,
 }
 
 /// What happens with a connection next.
@@ -85,6 +87,7 @@ impl Connection {
             queued: false,
             listed: false,
             ended: false,
+            hung_up: false,
         }
     }
 

@@ -70,7 +70,7 @@ pub fn find(session: &Session, args: &Args<'_>) -> Result<&'static Entry, Error>
 
 fn unknown(args: &Args<'_>) -> Error {
     let mut line = b"ERR unknown command '".to_vec();
-    line.extend(args.get(0).iter().take(128));
+    line.extend(quoted(args.get(0), 128));
     line.extend_from_slice(b"', with args beginning with: ");
     let limit = line.len() + 128;
     for arg in args.from(1) {
@@ -79,19 +79,19 @@ fn unknown(args: &Args<'_>) -> Error {
         }
         let room = limit - line.len();
         line.push(b'\'');
-        line.extend(arg.iter().take(room));
+        line.extend(quoted(arg, room));
         line.extend_from_slice(b"' ");
     }
     Error::Bytes(line)
 }
 
+/// What an error quotes of an argument: as C prints it, up to the first NUL.
+fn quoted(arg: &[u8], len_max: usize) -> impl Iterator<Item = u8> {
+    arg.iter().copied().take(len_max).take_while(|byte| *byte != 0)
+}
+
 fn unknown_sub(container: &Entry, args: &Args<'_>) -> Error {
-    let mut line = b"ERR unknown subcommand '".to_vec();
-    line.extend(args.get(1).iter().take(128));
-    line.extend_from_slice(b"'. Try ");
-    line.extend_from_slice(container.row.name.to_ascii_uppercase().as_bytes());
-    line.extend_from_slice(b" HELP.");
-    Error::Bytes(line)
+    Error::subcommand(container.row.name, args.get(1))
 }
 
 /// The groups whose keys a command names.
@@ -189,7 +189,7 @@ fn continue_scan(node: &Node, group: u16, reply: &mut Reply) {
     }
 }
 
-fn left_reply(left: &Leave) -> Reply {
+pub fn left_reply(left: &Leave) -> Reply {
     match left {
         Leave::Outgrown | Leave::Stalled => Reply::error(BUSY),
         Leave::Closed => Reply::error(NOT_LEADING),

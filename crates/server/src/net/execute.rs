@@ -109,6 +109,10 @@ fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, a
             connection.reply(&reply);
             true
         }
+        Answer::After(..) if connection.hung_up => {
+            connection.state = State::Closing;
+            false
+        }
         Answer::After(delay, reply) => {
             connection.state = State::Sleeping(Instant::now() + delay, reply);
             waiting.push(at);

@@ -101,6 +101,9 @@ impl NetThread {
             self.node.turn_clock();
             for event in &events {
                 self.ready(event.token(), event.is_readable(), event.is_writable());
+                if event.is_read_closed() {
+                    self.hung_up(event.token());
+                }
             }
             for mail in self.mailbox.take() {
                 self.receive(mail);
@@ -145,6 +148,16 @@ impl NetThread {
             connection.readable |= readable;
             connection.writable |= writable;
             self.queue(token.0);
+        }
+    }
+
+    /// A client has closed its side. One that waits for a time, perhaps for ever, is not waited for;
+    /// others are answered first.
+    fn hung_up(&mut self, token: Token) {
+        let Some(connection) = self.connections.get_mut(token.0).and_then(Option::as_mut) else { return };
+        connection.hung_up = true;
+        if matches!(connection.state, State::Sleeping(..)) {
+            self.close(token.0);
         }
     }
 
@@ -415,7 +428,11 @@ impl NetThread {
         let Some(deadline) = self.stopping else { return false };
         let late = Instant::now() >= deadline;
         for at in 0..self.connections.len() {
-            let idle = self.connections.get(at).and_then(Option::as_ref).is_some_and(Connection::is_drained);
+            // One that waits for a time has nothing in flight.
+            let is_idle = |c: &Connection| {
+                c.is_drained() || (c.output.is_empty() && matches!(c.state, State::Sleeping(..)))
+            };
+            let idle = self.connections.get(at).and_then(Option::as_ref).is_some_and(is_idle);
             if idle || late {
                 self.close(at);
             }

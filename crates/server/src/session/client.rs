@@ -52,7 +52,9 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Says whether this connection's commands count as use of their keys.",
     ),
     row("client|reply", 3, PLAIN, replies).docs("3.2.0", "O(1)", "Says whether commands are answered."),
-    row("client|setinfo", 4, PLAIN, set_info).docs("7.2.0", "O(1)", "Sets what library the client uses."),
+    row("client|setinfo", 4, PLAIN, set_info)
+        .docs("7.2.0", "O(1)", "Sets what library the client uses.")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     row("client|setname", 3, PLAIN, set_name).docs("2.6.9", "O(1)", "Names the connection."),
     row("client|unblock", -3, ADMIN, unblock).docs(
         "5.0.0",
@@ -136,7 +138,7 @@ impl Kind {
             ("pubsub", Self::PubSub),
         ];
         let found = kinds.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
-        let unknown = || Error::Bytes([b"ERR Unknown client type '", word, b"'"].concat());
+        let unknown = || Error::quoting("ERR Unknown client type '", word, "'");
         found.map(|(_, kind)| kind).ok_or_else(unknown)
     }
 
@@ -178,14 +180,15 @@ fn set_name(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
 fn set_info(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let (option, value) = (args.get(2), args.get(3));
     let mut details = context.session.client.details.lock();
-    let (name, field) = if args.is(2, "lib-name") {
-        ("lib-name", &mut details.lib_name)
+    let field = if args.is(2, "lib-name") {
+        &mut details.lib_name
     } else if args.is(2, "lib-ver") {
-        ("lib-ver", &mut details.lib_version)
+        &mut details.lib_version
     } else {
-        return Err(Error::Bytes([b"ERR Unrecognized option '", option, b"'"].concat()));
+        return Err(Error::quoting("ERR Unrecognized option '", option, "'"));
     };
     if !is_printable(value) {
+        let name = String::from_utf8_lossy(option);
         let why = format!("ERR {name} cannot contain spaces, newlines or special characters.");
         return Err(Error::text(why));
     }

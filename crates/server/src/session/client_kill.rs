@@ -40,7 +40,7 @@ impl<'a> Filters<'a> {
                 filters.local = Some(value);
             } else if args.is(at, "user") {
                 if value != b"default" {
-                    return Err(Error::Bytes([b"ERR No such user '", value, b"'"].concat()));
+                    return Err(Error::quoting("ERR No such user '", value, "'"));
                 }
                 filters.user = Some(value);
             } else if args.is(at, "skipme") && args.is(at + 1, "yes") {

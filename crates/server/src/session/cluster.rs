@@ -5,7 +5,7 @@ use command::{Args, Command, Error, Flags, flags};
 use resp::Reply;
 
 use super::rows::{self, CONTAINER, HELP, reply, text};
-use super::{Context, SessionRun, client};
+use super::{Context, SessionRun, client, cluster_keys};
 use crate::engine::node::Node;
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
@@ -23,6 +23,14 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Depends on subcommand.",
         "Holds the commands about the cluster.",
     ),
+    row("cluster|countkeysinslot", 3, STALE, cluster_keys::count).docs(
+        "3.0.0",
+        "O(N) where N is the number of keys in the slot",
+        "Returns how many keys a slot holds.",
+    ),
+    row("cluster|getkeysinslot", 4, STALE, cluster_keys::keys)
+        .docs("3.0.0", "O(N) where N is the number of requested keys", "Returns keys of a slot.")
+        .tips(TIPS),
     row("cluster|help", 2, HELP, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
     row("cluster|info", 2, STALE, info).docs("3.0.0", "O(1)", "Returns how the cluster is.").tips(TIPS),
     row("cluster|keyslot", 3, STALE, key_slot).docs(
@@ -42,6 +50,10 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
 ];
 
 const LINES: &[&str] = &[
+    "COUNTKEYSINSLOT <slot>",
+    "    Return the number of keys in <slot>.",
+    "GETKEYSINSLOT <slot> <count>",
+    "    Return key names stored by current node in a slot.",
     "INFO",
     "    Return information about the cluster.",
     "KEYSLOT <key>",
@@ -58,7 +70,7 @@ const LINES: &[&str] = &[
     "    Return information about slot range mappings and the nodes associated with them.",
 ];
 
-fn enabled(node: &Node) -> command::Result<()> {
+pub(super) fn enabled(node: &Node) -> command::Result<()> {
     if node.groups.len() > 1 { Ok(()) } else { Err(Error::line(DISABLED)) }
 }
 

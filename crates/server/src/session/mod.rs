@@ -4,9 +4,12 @@ pub mod account;
 mod client;
 mod client_kill;
 mod cluster;
+mod cluster_keys;
 mod commands;
 mod connection;
 mod debug;
+#[cfg(debug_assertions)]
+pub mod faults;
 pub mod histogram;
 pub mod info;
 mod memory;

@@ -26,7 +26,7 @@ const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -
 const SAVING: &[Flags] = &[flags::ADMIN, flags::NOSCRIPT, flags::NO_ASYNC_LOADING];
 
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
-    row("lastsave", 1, &[flags::ADMIN, flags::LOADING, flags::STALE, flags::FAST], last_save)
+    row("lastsave", 1, &[flags::FOR_ADMINS, flags::LOADING, flags::STALE, flags::FAST], last_save)
         .docs("1.0.0", "O(1)", "Returns when the last checkpoint was made.")
         .tips(&["nondeterministic_output"]),
     row("save", 1, &[flags::ADMIN, flags::NOSCRIPT, flags::NO_ASYNC_LOADING, flags::NO_MULTI], save).docs(

@@ -17,25 +17,24 @@ const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -
 const WAITING: &[Flags] = &[flags::BLOCKING, flags::CONNECTION];
 const WAIT_TIPS: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
-pub(super) const COMMANDS: &[Command<SessionRun>] =
-    &[
-        row("time", 1, &[flags::LOADING, flags::STALE, flags::FAST], time)
-            .docs("2.6.0", "O(1)", "Returns the server's time.")
-            .tips(&["nondeterministic_output"]),
-        row("lolwut", -1, &[flags::READONLY, flags::FAST], lolwut).docs(
-            "5.0.0",
-            "",
-            "Draws a picture, and says which version this is.",
-        ),
-        row("role", 1, &[flags::ADMIN, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST], role)
-            .docs("2.8.12", "O(1)", "Returns what this server is to its replicas."),
-        rows::row("generic", "wait", 3, WAITING, wait)
-            .docs("3.0.0", "O(1)", "Waits until replicas have what this connection wrote.")
-            .tips(WAIT_TIPS),
-        rows::row("generic", "waitaof", 4, WAITING, wait_aof)
-            .docs("7.2.0", "O(1)", "Waits until what this connection wrote is on disk.")
-            .tips(WAIT_TIPS),
-    ];
+pub(super) const COMMANDS: &[Command<SessionRun>] = &[
+    row("time", 1, &[flags::LOADING, flags::STALE, flags::FAST], time)
+        .docs("2.6.0", "O(1)", "Returns the server's time.")
+        .tips(&["nondeterministic_output"]),
+    row("lolwut", -1, &[flags::READONLY, flags::FAST], lolwut).docs(
+        "5.0.0",
+        "",
+        "Draws a picture, and says which version this is.",
+    ),
+    row("role", 1, &[flags::FOR_ADMINS, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST], role)
+        .docs("2.8.12", "O(1)", "Returns what this server is to its replicas."),
+    rows::row("generic", "wait", 3, WAITING, wait)
+        .docs("3.0.0", "O(1)", "Waits until replicas have what this connection wrote.")
+        .tips(WAIT_TIPS),
+    rows::row("generic", "waitaof", 4, WAITING, wait_aof)
+        .docs("7.2.0", "O(1)", "Waits until what this connection wrote is on disk.")
+        .tips(WAIT_TIPS),
+];
 
 fn time(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let now = context.node.wall_us();

@@ -82,7 +82,6 @@ pub(super) const ROWS: &[Row] = &[
     row("OBJECT IDLETIME <key>", 2, Nullness),
     row("OBJECT FREQ <key>", 1, Exact),
     row("OBJECT {NOSUCH|ENCODING}", 1, Exact),
-    redis("OBJECT HELP", 1, Exact),
     row("KEYS <glob>", 10, Unordered),
     row("SCAN 0 {|MATCH <glob>} {|COUNT <count>} {|TYPE string|TYPE hash}", 8, Compare::Scan),
     redis("SCAN 0 TYPE nosuch", 1, Compare::Scan),

@@ -118,7 +118,7 @@ impl Conditions {
             } else if args.is(at, "lt") {
                 conditions.lt = true;
             } else {
-                return Err(Error::Bytes([b"ERR Unsupported option ", args.get(at)].concat()));
+                return Err(Error::quoting("ERR Unsupported option ", args.get(at), ""));
             }
         }
         let Self { nx, xx, gt, lt } = conditions;

@@ -31,6 +31,9 @@ pub fn ready(node: &Node) -> Result<(), String> {
         return Err(format!("the log has failed: {why}"));
     }
     for group in &node.groups {
+        if let Some(why) = group.failure.get() {
+            return Err(format!("the store of group {} has failed: {why}", group.id));
+        }
         if let Some(why) = group.consensus().and_then(|consensus| consensus.metrics().failure) {
             return Err(format!("group {} has failed: {why}", group.id));
         }

@@ -1,0 +1,135 @@
+//! Faults that can be switched on in a running node, in builds with debug assertions only: DEBUG FAULT.
+//! They sit between the log and its files.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use command::Args;
+use wal::{DiskFiles, File, Files};
+
+/// What is broken at the moment.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// fdatasync fails.
+    fsync: AtomicBool,
+    /// Writes fail.
+    write: AtomicBool,
+    /// There is no room for new files or longer ones.
+    full: AtomicBool,
+    /// How much longer fdatasync takes.
+    fsync_delay_ms: AtomicU64,
+}
+
+impl Faults {
+    /// The log's files, with these faults.
+    pub fn files(self: &Arc<Self>) -> Arc<dyn Files> {
+        Arc::new(FaultyFiles { faults: self.clone() })
+    }
+
+    /// `DEBUG FAULT fsync|write|full on|off` and `DEBUG FAULT slow-fsync MS`. Says whether it was one
+    /// of these.
+    pub fn command(&self, args: &Args<'_>) -> bool {
+        let switch = match args.get(2).to_ascii_lowercase().as_slice() {
+            b"fsync" => &self.fsync,
+            b"write" => &self.write,
+            b"full" => &self.full,
+            b"slow-fsync" => {
+                let ms = args.int(3).ok().and_then(|ms| u64::try_from(ms).ok());
+                self.fsync_delay_ms.store(ms.unwrap_or(0), SeqCst);
+                return ms.is_some();
+            }
+            _ => return false,
+        };
+        switch.store(args.is(3, "on"), SeqCst);
+        args.is(3, "on") || args.is(3, "off")
+    }
+
+    fn check_room(&self) -> io::Result<()> {
+        if self.full.load(SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+struct FaultyFiles {
+    faults: Arc<Faults>,
+}
+
+impl FaultyFiles {
+    fn wrap(&self, file: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(FaultyFile { file, faults: self.faults.clone() })
+    }
+}
+
+impl Files for FaultyFiles {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        DiskFiles.create_dir_all(dir)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.faults.check_room()?;
+        Ok(self.wrap(DiskFiles.create(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(self.wrap(DiskFiles.open(path)?))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        DiskFiles.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        DiskFiles.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        DiskFiles.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        DiskFiles.sync_dir(dir)
+    }
+
+    fn lock(&self, dir: &Path) -> io::Result<Option<std::fs::File>> {
+        DiskFiles.lock(dir)
+    }
+}
+
+struct FaultyFile {
+    file: Arc<dyn File>,
+    faults: Arc<Faults>,
+}
+
+impl File for FaultyFile {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        if self.faults.write.load(SeqCst) {
+            return Err(io::Error::other("a fault was asked for"));
+        }
+        if offset + bytes.len() as u64 > self.file.len()? {
+            self.faults.check_room()?;
+        }
+        self.file.write_at(offset, bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.faults.fsync.load(SeqCst) {
+            return Err(io::Error::other("a fault was asked for"));
+        }
+        let delay_ms = self.faults.fsync_delay_ms.load(SeqCst);
+        if delay_ms > 0 {
+            thread::sleep(Duration::from_millis(delay_ms));
+        }
+        self.file.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+}

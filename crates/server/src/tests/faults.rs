@@ -1,0 +1,76 @@
+//! What becomes of a node whose disk fails.
+
+use super::harness::{PATIENCE, TestNode, check, config};
+use crate::Node;
+use testkit::{Client, wait};
+
+#[test]
+fn after_a_failed_fsync_nothing_is_written_any_more() {
+    let data = tempfile::tempdir().unwrap();
+    let http = |config: &mut crate::Config| config.http = Some(([127, 0, 0, 1], 0).into());
+    let node = Node::start(config(&data, http)).unwrap();
+    let mut client = Client::connect(node.addresses()[0]).unwrap();
+    check(&mut client, "SET before 1", "+OK");
+    check(&mut client, "DEBUG FAULT fsync on", "+OK");
+    let reply = client.line("SET during 1").unwrap();
+    assert!(reply.is_error(), "{reply:?} although it is not on disk");
+    check(&mut client, "DEBUG FAULT fsync off", "+OK");
+    let reply = client.line("SET after 1").unwrap();
+    assert!(reply.is_error(), "{reply:?} although an fsync has failed before");
+    let metrics = super::harness::page(&node, "/metrics");
+    assert!(metrics.contains("\nbulkhead_wal_poisoned 1\n") && metrics.contains("\nbulkhead_ready 0\n"));
+    let ready = super::harness::page(&node, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("the log has failed"), "{ready}");
+    node.stop();
+    drop(node);
+    let node =
+        wait::until("the files to be free", PATIENCE, || Node::start(config(&data, |_| ())).ok()).unwrap();
+    let mut client = Client::connect(node.addresses()[0]).unwrap();
+    check(&mut client, "GET before", "\"1\"");
+    check(&mut client, "SET after 1", "+OK");
+    node.stop();
+}
+
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_room() {
+    let node = TestNode::start();
+    let mut client = node.client();
+    let value = "x".repeat(1 << 20);
+    check(&mut client, "SET before 1", "+OK");
+    check(&mut client, "DEBUG FAULT full on", "+OK");
+    let refused = wait::until("the disk to be full", PATIENCE, || {
+        let reply = client.call(&["SET", "big", &value]).unwrap();
+        reply.is_error().then(|| format!("{reply:?}"))
+    });
+    let refused = refused.unwrap();
+    assert!(refused.starts_with("-MISCONF"), "{refused}");
+    check(&mut client, "GET before", "\"1\"");
+    check(&mut client, "DEBUG FAULT full off", "+OK");
+    wait::until("writes to be taken", PATIENCE, || {
+        let reply = client.line("SET after 1").unwrap();
+        (!reply.is_error()).then_some(())
+    })
+    .unwrap();
+    check(&mut client, "GET before", "\"1\"");
+}
+
+#[test]
+fn a_slow_disk_shows_in_the_latencies() {
+    let node = TestNode::with(|config| config.http = Some(([127, 0, 0, 1], 0).into()));
+    let mut client = node.client();
+    check(&mut client, "DEBUG FAULT slow-fsync 30", "+OK");
+    check(&mut client, "SET a 1", "+OK");
+    let stats = node.node.wal.stats();
+    let slow: u64 = stats.fsync_us_buckets.iter().skip(14).sum();
+    assert!(slow >= 1, "{:?}", stats.fsync_us_buckets);
+}
+
+#[test]
+fn unknown_faults_are_refused() {
+    let wrong = "-ERR unknown subcommand or wrong number of arguments for 'FAULT'. Try DEBUG HELP.";
+    TestNode::start().check(&[
+        ("DEBUG FAULT nosuch on", wrong),
+        ("DEBUG FAULT fsync perhaps", wrong),
+        ("DEBUG FAULT", wrong),
+    ]);
+}

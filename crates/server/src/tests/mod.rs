@@ -1,0 +1,11 @@
+//! A whole node in this process, spoken to over a socket: what its sessions answer.
+
+mod clients;
+mod connection;
+#[cfg(debug_assertions)]
+mod faults;
+mod harness;
+mod info;
+mod lifecycle;
+mod server;
+mod settings;

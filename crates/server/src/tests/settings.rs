@@ -1,0 +1,52 @@
+//! CONFIG.
+
+use super::harness::{TestNode, check};
+
+#[test]
+fn settings_are_shown_by_name_and_by_pattern() {
+    TestNode::start().check(&[
+        ("CONFIG GET maxmemory", "[\"maxmemory\", \"0\"]"),
+        ("CONFIG GET MAXMEMORY-POLICY", "[\"maxmemory-policy\", \"noeviction\"]"),
+        ("CONFIG GET save appendonly", "[\"appendonly\", \"yes\", \"save\", \"\"]"),
+        ("CONFIG GET slowlog-*", "[\"slowlog-log-slower-than\", \"10000\", \"slowlog-max-len\", \"128\"]"),
+        ("CONFIG GET heavy-queue", "[\"heavy-queue\", \"64\"]"),
+        ("CONFIG GET appendfsync", "[\"appendfsync\", \"always\"]"),
+        ("CONFIG GET databases", "[\"databases\", \"16\"]"),
+        ("CONFIG GET nosuch", "[]"),
+        ("CONFIG GET", "-ERR wrong number of arguments for 'config|get' command"),
+        ("CONFIG NOSUCH", "-ERR unknown subcommand 'NOSUCH'. Try CONFIG HELP."),
+        ("CONFIG REWRITE", "-ERR The server is running without a config file"),
+        ("CONFIG RESETSTAT", "+OK"),
+    ]);
+}
+
+#[test]
+fn settings_are_changed_all_or_none() {
+    let failed = |name: &str, why: &str| {
+        format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+    };
+    let node = TestNode::start();
+    let mut client = node.client();
+    for (line, expected) in [
+        ("CONFIG SET timeout 7 maxclients 9", "+OK".into()),
+        ("CONFIG GET timeout maxclients", "[\"maxclients\", \"9\", \"timeout\", \"7\"]".into()),
+        (
+            "CONFIG SET timeout 8 maxclients 0",
+            failed("maxclients", "argument must be between 1 and 4294967295 inclusive"),
+        ),
+        ("CONFIG GET timeout", "[\"timeout\", \"7\"]".into()),
+        ("CONFIG SET timeout x", failed("timeout", "argument couldn't be parsed into an integer")),
+        ("CONFIG SET timeout 0 timeout 1", failed("timeout", "duplicate parameter")),
+        ("CONFIG SET port 1", failed("port", "can't set immutable config")),
+        (
+            "CONFIG SET nosuch 1",
+            "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'".into(),
+        ),
+        ("CONFIG SET timeout 0 x", "-ERR syntax error".into()),
+        ("CONFIG SET save \"\"", "+OK".into()),
+        ("CONFIG SET maxmemory 0mb", "+OK".into()),
+        ("CONFIG SET maxmemory 1mb", failed("maxmemory", "this server has no other value than '0'")),
+    ] {
+        check(&mut client, line, &expected);
+    }
+}

@@ -80,7 +80,7 @@ fn threads_are_told_apart() {
     for class in ["net", "raft", "wal", "apply", "heavy", "maint"] {
         let named =
             || text(&mut client, "INFO threads").contains(&format!("threads_{class}:count=")).then_some(());
-        wait::until(class, super::harness::PATIENCE, named).unwrap();
+        wait::until(class, PATIENCE, named).unwrap();
     }
 }
 

@@ -42,7 +42,8 @@ fn checkpoints_are_made_and_dated() {
     assert!(client.line("LASTSAVE").unwrap().integer().unwrap() >= before);
     // What was acknowledged a moment ago may be handed to the store after the checkpoint.
     let stored = || (node.node.groups[0].store.sequencer.dirty_bytes() == 0).then_some(());
-    testkit::wait::until("the store to hold everything", super::harness::PATIENCE, stored).unwrap();
+    let patience = super::harness::PATIENCE;
+    testkit::wait::until("the store to hold everything", patience, stored).unwrap();
     check(&mut client, "BGSAVE later", "-ERR syntax error");
     check(&mut client, "BGSAVE SCHEDULE", "+Background saving started");
     let saved = super::harness::PATIENCE;

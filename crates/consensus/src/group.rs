@@ -142,7 +142,9 @@ impl GroupCore {
     /// Whether `bytes` more may come into this group's log; if not, why.
     pub(crate) fn admit(&self, bytes: usize) -> Result<(), String> {
         let (backlog_bytes, backlog_entries) = self.log.backlog();
-        let full = if backlog_bytes + bytes as u64 > self.backlog_bytes_max {
+        // What comes now is not counted: a request that is larger than the bound must come through
+        // some time.
+        let full = if backlog_bytes > self.backlog_bytes_max {
             "the machine is too far behind the log"
         } else if backlog_entries >= self.backlog_entries_max {
             "too many entries wait for the machine"
@@ -327,6 +329,7 @@ impl Group {
             in_flight: core.counters.in_flight.get(),
             backlog_bytes: core.log.backlog().0,
             refused_full: load(&core.counters.refused_full),
+            held: core.log.held(),
             snapshots_sent: load(&core.counters.snapshots_sent),
             snapshots_installed: load(&core.counters.snapshots_installed),
             purges: load(&core.counters.purges),

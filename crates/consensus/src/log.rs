@@ -237,6 +237,11 @@ impl LogStore {
         rx.await.unwrap_or(Err(WalError::Closed))
     }
 
+    /// Appends that wait for room.
+    pub(crate) fn held(&self) -> u64 {
+        self.0.inner.lock().held.len() as u64
+    }
+
     fn held_bytes(&self) -> Option<u64> {
         let inner = self.0.inner.lock();
         let records = inner.held.iter().flat_map(|append| &append.records);

@@ -134,6 +134,8 @@ pub struct GroupMetrics {
     /// Bytes appended here and not handed to the machine yet.
     pub backlog_bytes: u64,
     pub refused_full: u64,
+    /// Appends that wait for room on the disk.
+    pub held: u64,
     pub snapshots_sent: u64,
     pub snapshots_installed: u64,
     pub purges: u64,

@@ -8,7 +8,6 @@ use std::time::Duration;
 use base::codec::DecodeError;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use openraft::OptionalSend;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::impls::BasicNode;
@@ -17,10 +16,12 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use openraft::{LogIdOptionExt, OptionalSend};
 
 use crate::codec;
 use crate::config::{Types, Vote, log_id};
 use crate::leash::{Leash, leash};
+use crate::log::LogStore;
 use crate::machine::{MachineError, SnapshotImage};
 use crate::state::{SnapshotData, SnapshotOf};
 use crate::transport::{Answers, Frames, Peer, Transport, TransportError};
@@ -29,6 +30,7 @@ type RpcResult<T> = Result<T, RPCError<Types>>;
 
 pub(crate) struct Network {
     pub(crate) group: u16,
+    pub(crate) log: LogStore,
     pub(crate) transport: Arc<dyn Transport>,
     /// A pipelined stream on which nothing was answered for so long is given up.
     pub(crate) stall: Duration,
@@ -37,7 +39,13 @@ pub(crate) struct Network {
 impl Network {
     fn client(&self, target: u64, node: &BasicNode, pipelined: bool) -> Client {
         let peer = Peer { node: target, address: node.addr.clone(), group: self.group };
-        Client { peer, transport: self.transport.clone(), stall: self.stall, pipelined }
+        Client {
+            peer,
+            log: self.log.clone(),
+            transport: self.transport.clone(),
+            stall: self.stall,
+            pipelined,
+        }
     }
 }
 
@@ -55,6 +63,7 @@ impl RaftNetworkFactory<Types> for Network {
 
 pub(crate) struct Client {
     peer: Peer,
+    log: LogStore,
     transport: Arc<dyn Transport>,
     stall: Duration,
     /// Entries go through one long stream; heartbeats, which openraft sends as a stream each, as
@@ -69,6 +78,13 @@ fn unreachable(error: &TransportError) -> RPCError<Types> {
 
 fn garbled(error: DecodeError) -> RPCError<Types> {
     Unreachable::from_string(format!("an answer cannot be read: {error}")).into()
+}
+
+/// Whether a session has been overtaken by a purge: openraft reset it for an error that was an
+/// older one's, purged the log, and is sending a snapshot; but the session does not know, and would
+/// go on for ever sending nothing. Ended, it takes up what openraft wants now.
+fn is_stale(log: &LogStore, request: &AppendEntriesRequest<Types>) -> bool {
+    request.entries.is_empty() && request.prev_log_id.index() < log.purged().index()
 }
 
 impl Client {
@@ -113,7 +129,9 @@ impl RaftNetworkV2<Types> for Client {
             let sent = Arc::new(AtomicU64::new(0));
             let counted = sent.clone();
             let (input, leash) = leash(input);
-            let frames = input.map(move |request| {
+            let log = self.log.clone();
+            let frames = input.take_while(move |request| std::future::ready(!is_stale(&log, request)));
+            let frames = frames.map(move |request| {
                 counted.fetch_add(1, Ordering::Relaxed);
                 codec::encode_append(&request)
             });

@@ -320,6 +320,7 @@ impl GroupStart<'_> {
         }
         let network = Network {
             group: self.group,
+            log: log.clone(),
             transport: self.transport,
             stall: options.election_timeout_max * STALL_TIMEOUTS,
         };

@@ -83,10 +83,10 @@ impl RaftLogReader<Types> for LogStore {
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         let read = self.read(start, end, MESSAGE_BYTES_MAX).await;
-        // For replication. What was purged meanwhile is sent as a snapshot: openraft takes nothing
-        // for a heartbeat, and an error for the end of the group.
+        // For replication. What was purged meanwhile is sent as a snapshot. openraft takes an error
+        // for the end of the group; a request without entries is what `network` ends the session at.
         if read.is_err() && self.purged().is_some_and(|id| id.index >= start) {
-            tracing::warn!(group = self.0.group, "entry {start} was purged while it was to be sent");
+            tracing::debug!(group = self.0.group, "entry {start} was purged while it was to be sent");
             return Ok(Vec::new());
         }
         read

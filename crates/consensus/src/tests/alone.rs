@@ -206,16 +206,45 @@ fn a_full_disk_refuses_proposals_and_passes() {
     let disk = cluster.members[&1].disk.clone();
     let used: u64 = disk.paths().iter().filter_map(|p| disk.contents(p)).map(|c| c.len() as u64).sum();
     disk.set_faults(DiskFaults { space_bytes: Some(used), ..DiskFaults::default() });
-    let mut refused = false;
-    for n in 0..400 {
-        let name = large(n, 50_000);
-        let proposal = cluster.propose(1, 0, &name);
-        refused |= matches!(cluster.settle(0, &name, &proposal), Err(NotCommitted::Refused(_)));
+    let mut proposals = Vec::new();
+    eventually("refused", || {
+        let seen = cluster.group(1, 0).metrics();
+        if seen.in_flight < 4 {
+            let name = large(proposals.len() as u32, 50_000);
+            proposals.push((name.clone(), cluster.propose(1, 0, &name)));
+        }
+        seen.refused_full > 0
+    });
+    // Reads go on.
+    assert_eq!(cluster.group(1, 0).metrics().role, Role::Leader);
+    assert!(cluster.group(1, 0).lease().is_some());
+    disk.set_faults(DiskFaults::default());
+    for (name, proposal) in &proposals {
+        let settled = cluster.settle(0, name, proposal);
+        assert!(!matches!(settled, Err(NotCommitted::Uncertain)));
     }
-    assert!(refused);
+    cluster.write(0, "after");
+    cluster.check();
+}
+
+#[test]
+fn what_was_admitted_before_the_disk_was_known_to_be_full_waits_for_space() {
+    let mut cluster = alone(options());
+    cluster.write(0, "before");
+    let disk = cluster.members[&1].disk.clone();
+    let used: u64 = disk.paths().iter().filter_map(|p| disk.contents(p)).map(|c| c.len() as u64).sum();
+    disk.set_faults(DiskFaults { space_bytes: Some(used), ..DiskFaults::default() });
+    let names: Vec<_> = (0..20).map(|n| large(n, 900_000)).collect();
+    let proposals: Vec<_> = names.iter().map(|name| cluster.propose(1, 0, name)).collect();
+    eventually("held", || cluster.group(1, 0).metrics().held > 0);
     assert_eq!(cluster.group(1, 0).metrics().role, Role::Leader);
     disk.set_faults(DiskFaults::default());
-    cluster.write(0, "after");
+    for (name, proposal) in names.iter().zip(&proposals) {
+        let settled = cluster.settle(0, name, proposal);
+        assert!(!matches!(settled, Err(NotCommitted::Uncertain)));
+    }
+    assert_eq!(cluster.group(1, 0).metrics().held, 0);
+    cluster.restart(1);
     cluster.check();
 }
 

@@ -26,6 +26,11 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    /// Bytes that have not been read.
+    pub fn len(&self) -> usize {
+        self.rest().len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

@@ -6,6 +6,9 @@ pub const DATABASES: usize = 16;
 
 /// Longest bulk string: Redis' `proto-max-bulk-len`.
 pub const BULK_BYTES_MAX: usize = 512 << 20;
+/// Longest key: the store's own keys are at most 65,535 bytes, and one of them holds the key behind its
+/// expiry, slot, space and hash.
+pub const KEY_BYTES_MAX: usize = 65_000;
 /// Most arguments of one command: Redis' multibulk limit.
 pub const ARGS_MAX: usize = 1 << 20;
 /// Longest inline command or protocol line: Redis' `PROTO_INLINE_MAX_SIZE`.
@@ -14,6 +17,14 @@ pub const LINE_BYTES_MAX: usize = 64 << 10;
 /// What a transaction may touch on a network thread before it moves to the heavy pool.
 pub const BUDGET_RECORDS: u32 = 256;
 pub const BUDGET_BYTES: u32 = 64 << 10;
+
+/// Longer strings are kept in chunks: what one record of a key costs at most to read or rewrite.
+pub const STRING_PLAIN_BYTES_MAX: usize = 64 << 10;
+/// What changing a byte of a long string rewrites.
+pub const CHUNK_BYTES: usize = 16 << 10;
+/// What is laid over a long string changes it in place up to this size, in one transaction; above it
+/// the string is built anew aside.
+pub const STRING_IN_PLACE_BYTES_MAX: usize = 16 << 20;
 
 /// Largest log entry. Bounds what one append, one replication message and one apply step hold.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;

@@ -14,6 +14,13 @@ pub fn reply(what: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Error(text) => line(b'-', text, out),
         Reply::Integer(value) => integer(*value, out),
         Reply::Bulk(bytes) => bulk(bytes, out),
+        Reply::Pieces(pieces) => {
+            bulk_header(pieces.iter().map(|piece| piece.len()).sum(), out);
+            for piece in pieces {
+                out.extend_from_slice(piece);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
         Reply::Null => null(protocol, out),
         Reply::NullArray => null_array(protocol, out),
         Reply::Array(items) => sequence(b'*', items, protocol, out),
@@ -86,6 +93,11 @@ pub fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
     header(b'$', bytes.len(), out);
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Opens a bulk string: `len` bytes and a line end follow.
+pub fn bulk_header(len: usize, out: &mut Vec<u8>) {
+    header(b'$', len, out);
 }
 
 pub fn null(protocol: Protocol, out: &mut Vec<u8>) {

@@ -18,6 +18,8 @@ pub enum Reply {
     Error(Line),
     Integer(i64),
     Bulk(Blob),
+    /// One bulk string that lies in several pieces.
+    Pieces(Vec<Blob>),
     /// A missing value: `$-1` in RESP2.
     Null,
     /// A missing array: `*-1` in RESP2. RESP3 does not tell the two apart.
@@ -90,6 +92,7 @@ impl Reply {
             + match self {
                 Self::Simple(line) | Self::Error(line) | Self::BigNumber(line) => line.as_bytes().len(),
                 Self::Bulk(bytes) | Self::Verbatim { text: bytes, .. } => bytes.len(),
+                Self::Pieces(pieces) => pieces.iter().map(|piece| piece.len()).sum(),
                 Self::Array(items) | Self::Set(items) | Self::Push(items) => {
                     items.iter().map(Self::size_hint).sum()
                 }

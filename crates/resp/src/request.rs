@@ -160,6 +160,11 @@ impl Parser {
         if self.inline { &self.scratch } else { input }
     }
 
+    /// Whether the last command was an inline one.
+    pub fn is_inline(&self) -> bool {
+        self.inline
+    }
+
     /// Reads one command off the front of `input`. Until it returns `Command` or `Nothing`, the next
     /// call must be given the same bytes with more behind them, and the same `args`.
     #[inline]

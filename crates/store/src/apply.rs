@@ -4,7 +4,6 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,12 +11,10 @@ use std::time::{Duration, Instant};
 use base::codec::{Reader, Write as _};
 use base::{Stamp, limits};
 use bytes::Bytes;
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use parking_lot::{Condvar, Mutex};
 
 use crate::disk::DiskError;
-use crate::effects::Entry;
+use crate::effects::{self, Effect, Entry};
 use crate::group::{Group, decode_count, encode_count};
 use crate::keys::{self, Space};
 use crate::parts::{Assembled, Assembler};
@@ -81,6 +78,9 @@ pub struct Queue {
 #[derive(Default)]
 struct QueueState {
     jobs: VecDeque<Job>,
+    bytes: usize,
+    /// The thread sleeps until it is called; otherwise it comes by itself before long.
+    asleep: bool,
     stopping: bool,
 }
 
@@ -100,11 +100,20 @@ impl Queue {
         self.arrived.notify_one();
     }
 
+    /// Calls the thread only if there is a reason: entries are collected for a while anyway, and a
+    /// call costs the caller, a raft thread, more than everything else here.
     fn push(&self, job: Job) {
         let mut state = self.jobs.lock();
+        let urgent = match &job {
+            Job::Apply(entry) => {
+                let before = state.bytes;
+                state.bytes += entry.payload.len();
+                before < QUEUE_BYTES_CALLED && state.bytes >= QUEUE_BYTES_CALLED
+            }
+            Job::Barrier(_) => true,
+        };
         state.jobs.push_back(job);
-        // A burst needs one call: whoever is awake takes everything.
-        if state.jobs.len() == 1 {
+        if urgent || std::mem::take(&mut state.asleep) {
             self.arrived.notify_one();
         }
     }
@@ -129,13 +138,15 @@ pub struct Stats {
     pub reclaimed: AtomicU64,
 }
 
-/// An effect, by where it lies in its entry's payload.
+/// An effect, by where it lies.
+#[derive(Clone, Copy)]
 struct Collected {
     /// The first bytes of its key as a number: sorting seldom needs more.
     order: u128,
+    /// Which entry, counted since the last flush.
     entry: u32,
-    key: (u32, u32),
-    value: Option<(u32, u32)>,
+    /// Where in the entry's payload.
+    at: u32,
 }
 
 /// Told about the progress and the failure of a group's store.
@@ -164,8 +175,6 @@ pub struct Applier {
     membership_changed: bool,
     entries: Vec<Committed>,
     collected: Vec<Collected>,
-    index: HashTable<u32>,
-    hasher: FixedState,
     bytes: usize,
     since: Option<Instant>,
     failed: Option<DiskError>,
@@ -207,8 +216,6 @@ impl Applier {
             membership_changed: false,
             entries: Vec::new(),
             collected: Vec::new(),
-            index: HashTable::new(),
-            hasher: FixedState::with_seed(0x5eed),
             bytes: 0,
             since: None,
             failed: None,
@@ -248,7 +255,7 @@ impl Applier {
                         task(&mut self);
                     }
                 }
-                if self.bytes >= limits::APPLY_BYTES_MAX {
+                if self.bytes >= limits::APPLY_BYTES_MAX || self.collected.len() >= COLLECTED_MAX {
                     self.flush();
                 }
             }
@@ -260,20 +267,32 @@ impl Applier {
         self.flush();
     }
 
-    /// Waits for jobs, or until it is time to flush or to reclaim. `None` at the end.
+    /// Waits for jobs, or until it is time to look for them, to flush or to reclaim. `None` at the
+    /// end.
     fn wait(&self) -> Option<VecDeque<Job>> {
         let mut state = self.queue.jobs.lock();
-        if state.jobs.is_empty() && !state.stopping {
+        let is_urgent = |state: &QueueState| {
+            state.stopping
+                || state.bytes >= QUEUE_BYTES_CALLED
+                || state.jobs.iter().any(|job| matches!(job, Job::Barrier(_)))
+        };
+        if !is_urgent(&state) {
             let timeout = match self.since {
-                Some(since) => APPLY_DELAY.saturating_sub(since.elapsed()),
+                Some(since) => APPLY_DELAY.saturating_sub(since.elapsed()).min(COLLECT_PAUSE),
                 None if self.reclaimer.has_work() => RECLAIM_PAUSE,
-                None => IDLE,
+                None if state.jobs.is_empty() => {
+                    state.asleep = true;
+                    IDLE
+                }
+                None => COLLECT_PAUSE,
             };
             self.queue.arrived.wait_for(&mut state, timeout);
         }
+        state.asleep = false;
         if state.jobs.is_empty() && state.stopping {
             return None;
         }
+        state.bytes = 0;
         Some(std::mem::take(&mut state.jobs))
     }
 
@@ -315,11 +334,7 @@ impl Applier {
             return Ok(());
         }
         let payload: &[u8] = &entry.payload;
-        let offset = |part: &[u8]| {
-            let start = part.as_ptr() as usize - payload.as_ptr() as usize;
-            (start as u32, part.len() as u32)
-        };
-        let decoded = Entry::decode(payload)?;
+        let mut decoded = Entry::decode(payload)?;
         self.applied.last = self.applied.last.max(decoded.last);
         for delta in &decoded.counts {
             let count = self.counts.entry(delta.space).or_default();
@@ -329,32 +344,16 @@ impl Applier {
                 self.counts_changed.push(delta.space);
             }
         }
-        let at = self.entries.len() as u32;
-        for effect in decoded {
-            let effect = effect?;
-            let hash = self.hasher.hash_one(effect.key);
-            let order = prefix(effect.key);
-            let item =
-                Collected { order, entry: at, key: offset(effect.key), value: effect.value.map(offset) };
-            let (collected, entries) = (&self.collected, &self.entries);
-            let key_at = |i: u32| {
-                let item = &collected[i as usize];
-                // The entry being read is not in the list yet.
-                let payload = entries.get(item.entry as usize).map_or(payload, |entry| &entry.payload);
-                slice(payload, item.key)
-            };
-            let same = |&i: &u32| key_at(i) == effect.key;
-            match self.index.find(hash, same).copied() {
-                Some(found) => self.collected[found as usize] = item,
-                None => {
-                    let hasher = &self.hasher;
-                    let rehash = |&i: &u32| hasher.hash_one(key_at(i));
-                    self.index.insert_unique(hash, collected.len() as u32, rehash);
-                    self.collected.push(item);
-                }
-            }
-            self.stats.effects.fetch_add(1, Ordering::Relaxed);
+        let entry = self.entries.len() as u32;
+        let before = self.collected.len();
+        let mut at = decoded.position(payload);
+        while let Some(effect) = decoded.next() {
+            let order = prefix(effect?.key);
+            self.collected.push(Collected { order, entry, at });
+            at = decoded.position(payload);
         }
+        let effects = (self.collected.len() - before) as u64;
+        self.stats.effects.fetch_add(effects, Ordering::Relaxed);
         Ok(())
     }
 
@@ -366,22 +365,22 @@ impl Applier {
         }
         let started = Instant::now();
         self.group.pins.set_applying(self.applied.last);
-        if let Err(error) = self.write() {
-            self.fail(error);
-            return;
-        }
+        let unreachable = match self.write() {
+            Ok(written) => written,
+            Err(error) => return self.fail(error),
+        };
         self.stored = self.applied;
         self.group.pins.set_applied(self.applied.last);
         let keep = self.group.pins.keep();
         self.group.dirty.prune(keep.evictable);
         self.group.sequencer.sub_dirty_bytes(self.entries.iter().map(|e| e.payload.len() as u64).sum());
-        self.reclaimer.note(&self.collected_unreachable());
+        self.reclaimer.note(&unreachable);
         self.stats.batches.fetch_add(1, Ordering::Relaxed);
         self.stats.records.fetch_add(self.collected.len() as u64, Ordering::Relaxed);
         self.stats.write_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         self.entries.clear();
         self.collected.clear();
-        self.index.clear();
+        self.collected.shrink_to(COLLECTED_MAX);
         self.counts_changed.clear();
         self.membership_changed = false;
         self.bytes = 0;
@@ -389,14 +388,37 @@ impl Applier {
         self.watch.progress();
     }
 
-    fn write(&mut self) -> Result<(), DiskError> {
+    /// Leaves the last effect on each record, in the order of their keys.
+    fn keep_last(&mut self) {
         let entries = &self.entries;
-        let payload = |item: &Collected| entries.get(item.entry as usize).map_or(&[][..], |e| &e.payload);
-        let mut order: Vec<&Collected> = self.collected.iter().collect();
-        order.sort_unstable_by(|a, b| {
-            let rest = || slice(payload(a), a.key).cmp(slice(payload(b), b.key));
-            a.order.cmp(&b.order).then_with(rest)
-        });
+        let key = |item: &Collected| effect(entries, item).key;
+        // Payloads are looked at only where the first bytes do not tell: they are cold by now.
+        self.collected.sort_unstable_by_key(|item| (item.order, item.entry, item.at));
+        let mut kept = 0;
+        let mut start = 0;
+        while let Some(&Collected { order, .. }) = self.collected.get(start) {
+            let rest = self.collected.get_mut(start..).unwrap_or_default();
+            let len = rest.iter().take_while(|item| item.order == order).count();
+            let same = rest.get_mut(..len).unwrap_or_default();
+            if len > 1 {
+                same.sort_by(|a, b| key(a).cmp(key(b)));
+            }
+            for at in start..start + len {
+                let (Some(&item), next) = (self.collected.get(at), self.collected.get(at + 1)) else { break };
+                let replaced = at + 1 < start + len && next.is_some_and(|next| key(next) == key(&item));
+                if !replaced && let Some(place) = self.collected.get_mut(kept) {
+                    *place = item;
+                    kept += 1;
+                }
+            }
+            start += len;
+        }
+        self.collected.truncate(kept);
+    }
+
+    /// Says which of the records written say that something is unreachable.
+    fn write(&mut self) -> Result<Vec<Vec<u8>>, DiskError> {
+        self.keep_last();
         let position = self.applied.encode();
         let counts: Vec<_> = (self.counts_changed.iter())
             .map(|space| {
@@ -404,23 +426,20 @@ impl Applier {
             })
             .collect();
         let membership = self.membership.as_deref().filter(|_| self.membership_changed);
-        let records = order.into_iter().map(|item| {
-            let payload = payload(item);
-            (slice(payload, item.key), item.value.map(|at| slice(payload, at)))
+        let mut unreachable = Vec::new();
+        let entries = &self.entries;
+        let records = self.collected.iter().map(|item| {
+            let Effect { key, value } = effect(entries, item);
+            if key.first() == Some(&keys::UNREACHABLE) && value.is_some() {
+                unreachable.push(key.to_vec());
+            }
+            (key, value)
         });
         let meta = std::iter::once((keys::META_APPLIED, Some(&position[..])))
             .chain(counts.iter().map(|(key, value)| (&key[..], Some(&value[..]))))
             .chain(membership.map(|membership| (keys::META_MEMBERSHIP, Some(membership))));
-        self.group.disk.write(records.chain(meta))
-    }
-
-    fn collected_unreachable(&self) -> Vec<Vec<u8>> {
-        (self.collected.iter())
-            .filter(|item| item.value.is_some())
-            .filter_map(|item| Some(slice(&self.entries.get(item.entry as usize)?.payload, item.key)))
-            .filter(|key| key.first() == Some(&keys::UNREACHABLE))
-            .map(<[u8]>::to_vec)
-            .collect()
+        self.group.disk.write(records.chain(meta))?;
+        Ok(unreachable)
     }
 
     fn reclaim(&mut self) {
@@ -462,23 +481,30 @@ pub fn recovered(group: &Group) -> Result<Recovered, DiskError> {
 }
 
 fn malformed(why: base::codec::DecodeError) -> DiskError {
-    DiskError::Corrupt { key: b"log entry".to_vec(), why: why.to_string() }
+    DiskError::corrupt(b"log entry", why)
 }
 
+/// Entries are looked for this often while there are some, unless there are many.
+const COLLECT_PAUSE: Duration = Duration::from_millis(20);
+/// From this many bytes on the thread is called.
+const QUEUE_BYTES_CALLED: usize = 4 << 20;
 const APPLY_DELAY: Duration = Duration::from_millis(limits::APPLY_DELAY_MS_MAX);
 /// Between two slices of reclaiming, so that it never takes a core.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
 const IDLE: Duration = Duration::from_secs(10);
+/// Effects collected at most before they are written: a bound on what small ones cost.
+const COLLECTED_MAX: usize = 1 << 20;
 /// What an entry costs in memory beside its payload.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
+
+fn effect<'e>(entries: &'e [Committed], item: &Collected) -> Effect<'e> {
+    let payload = entries.get(item.entry as usize).map_or(&[][..], |entry| &entry.payload);
+    effects::at(payload, item.at)
+}
 
 fn prefix(key: &[u8]) -> u128 {
     let mut bytes = [0; 16];
     let len = key.len().min(16);
     bytes[..len].copy_from_slice(&key[..len]);
     u128::from_be_bytes(bytes)
-}
-
-fn slice(payload: &[u8], (start, len): (u32, u32)) -> &[u8] {
-    payload.get(start as usize..(start + len) as usize).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use base::codec::DecodeError;
 use crate::effects::{CountDelta, merge_count};
 use crate::keys::{self, Cid, KeyRecord, Unreachable};
 use crate::record::{Record, Value};
+use crate::scratch::Fresh;
 
 /// An effect that nobody asked for by name.
 pub type DerivedEffect = (Vec<u8>, Option<Value>);
@@ -60,13 +61,16 @@ impl Derived {
         }
     }
 
-    /// The effects that follow from everything noted.
-    pub fn take_effects(&mut self) -> Vec<DerivedEffect> {
+    /// The effects that follow from everything noted, and from the collections that were made.
+    pub fn take_effects(&mut self, fresh: &[Fresh]) -> Vec<DerivedEffect> {
+        self.dropped.extend(fresh.iter().map(|fresh| (fresh.slot, fresh.cid)));
         for (slot, cid) in self.dropped.drain(..) {
             if !self.named.contains(&(slot, cid)) {
                 self.effects.push((Unreachable::Collection { slot, cid }.encode(), Some(empty())));
             }
         }
+        let built = fresh.iter().filter(|fresh| fresh.aside);
+        self.effects.extend(built.map(|fresh| (keys::building(fresh.slot, fresh.cid), None)));
         std::mem::take(&mut self.effects)
     }
 }
@@ -99,7 +103,7 @@ mod tests {
     fn check(before: Option<Record>, after: Option<Record>, keys: i64, expires: i64, index: &[(u64, bool)]) {
         let mut derived = Derived::default();
         derived.change(&key("k"), before.as_ref(), after.as_ref());
-        let effects = derived.take_effects();
+        let effects = derived.take_effects(&[]);
         let count = derived.counts.first().map_or((0, 0), |c| (c.keys, c.expires));
         assert_eq!(count, (keys, expires));
         let found: Vec<_> = effects
@@ -124,8 +128,20 @@ mod tests {
         let mut derived = Derived::default();
         derived.change(&key("a"), Some(&chunked(1)), None);
         derived.change(&key("b"), Some(&chunked(2)), Some(&chunked(1)));
-        let effects = derived.take_effects();
+        let effects = derived.take_effects(&[]);
         let gone = Unreachable::Collection { slot: 1, cid: Cid { stamp: 9, seq: 2 } };
         assert_eq!(effects.iter().map(|e| e.0.clone()).collect::<Vec<_>>(), [gone.encode()]);
+    }
+
+    #[test]
+    fn a_collection_that_was_made_is_named_or_given_up() {
+        let fresh = |seq, aside| Fresh { slot: 1, cid: Cid { stamp: 9, seq }, aside };
+        let mut derived = Derived::default();
+        derived.change(&key("a"), None, Some(&chunked(1)));
+        let effects = derived.take_effects(&[fresh(1, true), fresh(2, true), fresh(3, false)]);
+        let gone = |seq| (Unreachable::Collection { slot: 1, cid: Cid { stamp: 9, seq } }.encode(), true);
+        let built = |seq| (keys::building(1, Cid { stamp: 9, seq }), false);
+        let found: Vec<_> = effects.into_iter().map(|(key, value)| (key, value.is_some())).collect();
+        assert_eq!(found, [gone(2), gone(3), built(1), built(2)]);
     }
 }

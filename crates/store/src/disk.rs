@@ -27,6 +27,12 @@ pub enum DiskError {
     Corrupt { key: Vec<u8>, why: String },
 }
 
+impl DiskError {
+    pub(crate) fn corrupt(key: &[u8], why: base::codec::DecodeError) -> Self {
+        Self::Corrupt { key: key.to_vec(), why: why.to_string() }
+    }
+}
+
 impl From<fjall::Error> for DiskError {
     fn from(error: fjall::Error) -> Self {
         Self::Engine(error.to_string())

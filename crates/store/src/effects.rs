@@ -100,6 +100,25 @@ impl<'a> Entry<'a> {
         }
         Ok(Self { last, counts, rest })
     }
+
+    /// Where in the payload the next effect begins.
+    pub fn position(&self, payload: &[u8]) -> u32 {
+        (payload.len() - self.rest.len()) as u32
+    }
+}
+
+/// The effect at a position that [`Entry::position`] gave, which has been read before.
+pub fn at(payload: &[u8], position: u32) -> Effect<'_> {
+    let rest = payload.get(position as usize..).unwrap_or_default();
+    read(&mut Reader::new(rest)).unwrap_or(Effect { key: &[], value: None })
+}
+
+fn read<'a>(rest: &mut Reader<'a>) -> Result<Effect<'a>, DecodeError> {
+    match rest.u8()? {
+        DELETE => Ok(Effect { key: rest.bytes()?, value: None }),
+        PUT => Ok(Effect { key: rest.bytes()?, value: Some(rest.bytes()?) }),
+        other => Err(DecodeError::Tag(other)),
+    }
 }
 
 impl<'a> Iterator for Entry<'a> {
@@ -109,13 +128,6 @@ impl<'a> Iterator for Entry<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let read = |rest: &mut Reader<'a>| -> Result<Effect<'a>, DecodeError> {
-            match rest.u8()? {
-                DELETE => Ok(Effect { key: rest.bytes()?, value: None }),
-                PUT => Ok(Effect { key: rest.bytes()?, value: Some(rest.bytes()?) }),
-                other => Err(DecodeError::Tag(other)),
-            }
-        };
         let effect = read(&mut self.rest);
         if effect.is_err() {
             self.rest = Reader::new(&[]);
@@ -149,7 +161,13 @@ mod tests {
             let decoded: Raw = entry
                 .map(|e| e.map(|e| (e.key.to_vec(), e.value.map(<[u8]>::to_vec))).unwrap())
                 .collect();
-            prop_assert_eq!(decoded, effects);
+            prop_assert_eq!(&decoded, &effects);
+            let mut entry = Entry::decode(&payload).unwrap();
+            let mut position = entry.position(&payload);
+            while let Some(effect) = entry.next() {
+                prop_assert_eq!(at(&payload, position), effect.unwrap());
+                position = entry.position(&payload);
+            }
         }
 
         #[test]

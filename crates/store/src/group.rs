@@ -3,18 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{Clock, Stamp, SteadyClock, limits};
 use parking_lot::Mutex;
 
+use crate::aside::give_up;
 use crate::dirty::Dirty;
 use crate::disk::{DiskError, GroupDisk};
 use crate::keys::{self, Cid, HashSeed, Space};
 use crate::pins::Pins;
 use crate::record::Value;
-use crate::sequencer::{Catalog, Counts, Section, Sequencer};
-use crate::table::{Hashed, Seen, Table};
+use crate::sequencer::{Catalog, Counts, Section, Sequencer, Write};
+use crate::table::{Hashed, Place, Seen, Table};
 use crate::txn::{Begin, Stop};
 
 /// Settings of a group's store.
@@ -36,16 +38,22 @@ pub struct Group {
     steady: Mutex<SteadyClock>,
     /// The steady clock's last reading: looked at by every transaction, set by whoever turns it.
     now_ms: AtomicU64,
+    /// The wall clock's last reading: for stamps, which need not be told the time exactly.
+    wall_ms: AtomicU64,
     seed: u64,
     cid_stamp: AtomicU64,
-    cid_seq: AtomicU32,
+    cid_seq: AtomicU64,
     catalog: Mutex<(Catalog, Stamp)>,
     /// Mirrors the version in `catalog`.
     catalog_version: AtomicU64,
     /// No key expires before this: where the expiry index is read from.
     pub(crate) expiry_head_ms: AtomicU64,
     random: AtomicU64,
+    pump: OnceLock<Pump>,
 }
+
+/// Submits the next batch, if none is in flight: called by whoever adds more than one batch.
+pub type Pump = Box<dyn Fn() + Send + Sync>;
 
 impl Group {
     pub fn new(disk: GroupDisk, options: &GroupOptions, clock: Arc<dyn Clock>) -> Self {
@@ -63,13 +71,27 @@ impl Group {
             clock,
             steady: Mutex::new(SteadyClock::new(wall_ms, steady_ms)),
             now_ms: AtomicU64::new(wall_ms),
+            wall_ms: AtomicU64::new(wall_ms),
             seed: options.seed,
             cid_stamp: AtomicU64::new(0),
-            cid_seq: AtomicU32::new(0),
+            cid_seq: AtomicU64::new(0),
             catalog: Mutex::new((Catalog::default(), Stamp::ZERO)),
             catalog_version: AtomicU64::new(0),
             expiry_head_ms: AtomicU64::new(0),
             random: AtomicU64::new(options.seed),
+            pump: OnceLock::new(),
+        }
+    }
+
+    /// Says how batches are submitted.
+    pub fn connect(&self, pump: Pump) {
+        let first = self.pump.set(pump).is_ok();
+        debug_assert!(first, "a store is connected once");
+    }
+
+    pub(crate) fn pump(&self) {
+        if let Some(pump) = self.pump.get() {
+            pump();
         }
     }
 
@@ -85,7 +107,9 @@ impl Group {
     /// Turns the clock that expiry goes by. Cheap, but not for every command: network threads call
     /// it once a round.
     pub fn turn_clock(&self) -> u64 {
-        let now = self.steady.lock().now_ms(self.clock.wall_ms(), self.clock.steady_ms());
+        let wall_ms = self.clock.wall_ms();
+        self.wall_ms.store(wall_ms, Ordering::Relaxed);
+        let now = self.steady.lock().now_ms(wall_ms, self.clock.steady_ms());
         self.now_ms.store(now, Ordering::Relaxed);
         now
     }
@@ -96,14 +120,16 @@ impl Group {
     }
 
     pub(crate) fn wall_ms(&self) -> u64 {
-        self.clock.wall_ms()
+        self.wall_ms.load(Ordering::Relaxed)
     }
 
     pub(crate) fn new_cid(&self) -> Cid {
         // The stamp is the one at which the running epoch opened: above everything in the log, so
-        // no other epoch whose collections can ever be seen has it.
+        // no other epoch whose collections can ever be seen has it. What outgrows the number goes to
+        // the next stamp: nobody makes that many in the time that one stamp stands for.
         let stamp = self.cid_stamp.load(Ordering::SeqCst);
-        Cid { stamp, seq: self.cid_seq.fetch_add(1, Ordering::SeqCst) }
+        let number = self.cid_seq.fetch_add(1, Ordering::SeqCst);
+        Cid { stamp: stamp + (number >> 32), seq: number as u32 }
     }
 
     /// A space's counts as sequenced.
@@ -123,7 +149,7 @@ impl Group {
         let value: Option<Value> = self.disk.get(at.key)?.map(|value| (&*value).into());
         let still = || self.pins.generation() == generation;
         self.table.fill(at, value.clone(), self.pins.keep(), still);
-        Ok(Seen { version: Stamp::ZERO, value })
+        Ok(Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN })
     }
 
     /// What a transaction outside the section begins with.
@@ -178,6 +204,8 @@ impl Group {
             let (key, value) = pair?;
             apply_catalog(&mut catalog, &key, &value);
         }
+        // Whoever was building is gone with its epoch: nothing will ever name these.
+        let unfinished = self.unfinished(&snapshot)?;
         let has_seed = catalog.seed.is_some();
         let seed = catalog.seed.unwrap_or_else(|| fresh_seed(self.seed, last));
         catalog.seed = Some(seed);
@@ -189,15 +217,25 @@ impl Group {
         self.cid_stamp.store(section.last().0, Ordering::SeqCst);
         self.cid_seq.store(0, Ordering::SeqCst);
         self.publish_catalog(&section);
+        let mut first: Vec<(Vec<u8>, Option<Value>)> = give_up(&unfinished);
         if !has_seed {
             let mut value = seed.0.to_be_bytes().to_vec();
             value.extend_from_slice(&seed.1.to_be_bytes());
-            let hash = self.table.hash(keys::CATALOG_SEED).hash;
-            let write =
-                crate::sequencer::Write { key: keys::CATALOG_SEED, hash, value: Some(Value::from(value)) };
-            self.sequencer.commit(&mut section, self.wall_ms(), std::iter::once(write), &[]);
+            first.push((keys::CATALOG_SEED.to_vec(), Some(Value::from(value))));
+        }
+        if !first.is_empty() {
+            self.sequence(&mut section, &first);
         }
         Ok(true)
+    }
+
+    /// Sequences records as they are, in a section that is open.
+    pub(crate) fn sequence(&self, section: &mut Section, records: &[(Vec<u8>, Option<Value>)]) -> Stamp {
+        let writes = records.iter().map(|(key, value)| {
+            let hash = self.table.hash(key).hash;
+            Write { key, hash, place: Place::UNKNOWN, value: value.clone() }
+        });
+        self.sequencer.commit(section, self.wall_ms(), writes, &[])
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `E` | slot(2) cid(12) element | an element of a wide collection |
 //! | `T` | expiry_ms(8) slot(2) space(4) hash(6) key | expiry index |
 //! | `X` | kind(1) id | what became unreachable, for the reclaimer |
+//! | `B` | slot(2) cid(12) | a collection that is being built aside: no key names it yet |
 //! | `S` | name | the group's replicated catalog: spaces, hash seed |
 //! | `M` | name | this replica's own state; never in a log entry |
 
@@ -18,11 +19,15 @@ pub const KEY: u8 = b'K';
 pub const ELEMENT: u8 = b'E';
 pub const EXPIRY: u8 = b'T';
 pub const UNREACHABLE: u8 = b'X';
+pub const BUILDING: u8 = b'B';
 pub const CATALOG: u8 = b'S';
 pub const META: u8 = b'M';
 
 /// Bytes of a `K` record's key before the user's key.
 pub const KEY_HEADER: usize = 1 + 2 + 4 + 6;
+
+/// The engine's keys have 16-bit lengths; the longest one here is in the expiry index.
+const _: () = assert!(8 + KEY_HEADER + base::limits::KEY_BYTES_MAX <= u16::MAX as usize);
 
 /// The space a database number maps to. A flush maps the number to a fresh one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,6 +202,29 @@ pub fn element_prefix(out: &mut Vec<u8>, slot: u16, cid: Cid) {
     cid.write(out);
 }
 
+/// The key of a chunk of a string.
+pub fn chunk_record(out: &mut Vec<u8>, slot: u16, cid: Cid, index: u32) {
+    element_prefix(out, slot, cid);
+    out.put_u32(index);
+}
+
+/// The record that says that a collection is being built aside.
+pub fn building(slot: u16, cid: Cid) -> Vec<u8> {
+    let mut out = vec![BUILDING];
+    out.put_u16(slot);
+    cid.write(&mut out);
+    out
+}
+
+/// Which collection a record says is being built.
+pub fn decode_building(bytes: &[u8]) -> Result<(u16, Cid), DecodeError> {
+    let mut reader = Reader::new(bytes);
+    expect_tag(&mut reader, BUILDING)?;
+    let found = (reader.u16()?, Cid::read(&mut reader)?);
+    reader.finish()?;
+    Ok(found)
+}
+
 /// The catalog record that maps a database number to its space.
 pub fn catalog_database(database: u8) -> [u8; 3] {
     [CATALOG, b'd', database]
@@ -271,6 +299,7 @@ mod tests {
             let _ = KeyRecord::decode(&bytes);
             let _ = decode_expiry(&bytes);
             let _ = Unreachable::decode(&bytes);
+            let _ = decode_building(&bytes);
         }
 
         #[test]
@@ -281,6 +310,8 @@ mod tests {
             ] {
                 prop_assert_eq!(Unreachable::decode(&what.encode()), Ok(what));
             }
+            let cid = Cid { stamp, seq };
+            prop_assert_eq!(decode_building(&building(slot, cid)), Ok((slot, cid)));
         }
     }
 }

@@ -50,6 +50,7 @@ pub enum Leave {
     /// Too much is waiting to be written to the store.
     Stalled,
     Cancelled,
+    KeyTooLong,
     Disk(DiskError),
 }
 
@@ -146,10 +147,14 @@ impl Group {
         cancel: &Cancel,
         mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Done<R, E>, Leave> {
-        if let Some(done) = self.run_pinned(database, scratch, cancel, &mut f)? {
+        let first = self.run_pinned(database, scratch, cancel, &mut f);
+        self.give_up_built(scratch);
+        if let Some(done) = first? {
             return Ok(done);
         }
-        self.run_reserving(database, scratch, cancel, &mut f)
+        let second = self.run_reserving(database, scratch, cancel, &mut f);
+        self.give_up_built(scratch);
+        second
     }
 
     /// `None` if it lost a race.
@@ -239,7 +244,9 @@ impl Group {
         Ok(Done { result, gate, wrote: true })
     }
 
-    fn commit(&self, section: &mut Section, epoch: u64, scratch: &Scratch) -> Gate {
+    fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
+        // What was built aside is named, or given up, by these writes.
+        scratch.fresh.clear();
         let changes = scratch.catalog_changes();
         let stamp = self.sequencer.commit(section, self.wall_ms(), scratch.writes(), scratch.count_deltas());
         self.note_catalog(section, stamp, &changes);
@@ -247,7 +254,7 @@ impl Group {
         Gate { epoch, stamp }
     }
 
-    fn wait_for_room(&self, cancel: &Cancel) -> Result<(), Leave> {
+    pub(crate) fn wait_for_room(&self, cancel: &Cancel) -> Result<(), Leave> {
         while self.sequencer.is_stalled() {
             if cancel.is_cancelled() {
                 return Err(Leave::Cancelled);
@@ -343,6 +350,8 @@ fn leave(stop: &Stop) -> Leave {
     match stop {
         Stop::Outgrown | Stop::Cold | Stop::Moved => Leave::Outgrown,
         Stop::Cancelled => Leave::Cancelled,
+        Stop::Closed => Leave::Closed,
+        Stop::KeyTooLong => Leave::KeyTooLong,
         Stop::Disk(error) => Leave::Disk(error.clone()),
     }
 }

@@ -5,6 +5,7 @@
 //! is to be agreed on goes out as a [`Batch`], and comes back as [`apply::Committed`] entries.
 
 pub mod apply;
+mod aside;
 mod derive;
 mod dirty;
 pub mod disk;
@@ -21,19 +22,21 @@ pub mod record;
 mod reserve;
 mod scratch;
 mod sequencer;
+mod string;
 mod table;
 mod txn;
 mod view;
 
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::Expired;
-pub use group::{Group, GroupOptions};
+pub use group::{Group, GroupOptions, Pump};
 pub use keys::KeyPosition;
 pub use lanes::{Done, Failure, Gate, Leave};
 pub use range::{Flow, Found, Step, walk_keys};
 pub use record::{Encoding, Kind, Peek, Record, Value};
 pub use scratch::Scratch;
 pub use sequencer::{Batch, Counts, Fate};
+pub use string::Piece;
 pub use txn::{Stop, Txn};
 pub use view::Cancel;
 

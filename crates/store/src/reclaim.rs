@@ -67,8 +67,10 @@ impl Reclaimer {
             return Ok(0);
         };
         let mut doomed = Vec::new();
+        // Collections of a space that was dropped: to be emptied next.
+        let mut unreachable = Vec::new();
         let finished = match next {
-            Unreachable::Space(space) => self.space_slice(group, space, &mut doomed)?,
+            Unreachable::Space(space) => self.space_slice(group, space, &mut doomed, &mut unreachable)?,
             Unreachable::Collection { slot, cid } => {
                 let mut prefix = Vec::new();
                 keys::element_prefix(&mut prefix, slot, cid);
@@ -85,7 +87,10 @@ impl Reclaimer {
             self.found.pop_front();
             self.slot = 0;
         }
-        group.disk.write(doomed.iter().map(|key| (key.as_slice(), None)))?;
+        let named: Vec<_> = unreachable.iter().map(|what| what.encode()).collect();
+        let added = named.iter().map(|key| (key.as_slice(), Some(&[][..])));
+        group.disk.write(doomed.iter().map(|key| (key.as_slice(), None)).chain(added))?;
+        self.note(&named);
         Ok(records)
     }
 
@@ -95,6 +100,7 @@ impl Reclaimer {
         group: &Group,
         space: Space,
         doomed: &mut Vec<Vec<u8>>,
+        unreachable: &mut Vec<Unreachable>,
     ) -> Result<bool, DiskError> {
         let snapshot = group.disk.snapshot();
         while self.slot < slot::SLOTS {
@@ -118,7 +124,7 @@ impl Reclaimer {
             self.slot = first.at.slot;
             let mut prefix = keys::key_seek(space, KeyPosition { slot: self.slot, hash: 0 });
             prefix.truncate(keys::KEY_HEADER - 6);
-            if !collect_keys(&snapshot, &prefix, doomed)? {
+            if !collect_keys(&snapshot, &prefix, doomed, unreachable)? {
                 return Ok(false);
             }
             self.slot += 1;
@@ -142,11 +148,12 @@ fn collect(group: &Group, prefix: &[u8], doomed: &mut Vec<Vec<u8>>) -> Result<bo
     Ok(true)
 }
 
-/// Adds keys with their expiry index records and what they name; says whether that was all.
+/// Adds keys with their expiry index records, and what they name; says whether that was all.
 fn collect_keys(
     snapshot: &crate::disk::DiskSnapshot,
     prefix: &[u8],
     doomed: &mut Vec<Vec<u8>>,
+    unreachable: &mut Vec<Unreachable>,
 ) -> Result<bool, DiskError> {
     let end = base::codec::prefix_end(prefix);
     for pair in snapshot.range(prefix, end.as_deref()) {
@@ -161,12 +168,7 @@ fn collect_keys(
                 doomed.push(index);
             }
             if let Ok(Some(chunks)) = record.collection() {
-                let mut elements = Vec::new();
-                keys::element_prefix(&mut elements, chunks.slot, chunks.cid);
-                let end = base::codec::prefix_end(&elements);
-                for pair in snapshot.range(&elements, end.as_deref()) {
-                    doomed.push(pair?.0.to_vec());
-                }
+                unreachable.push(Unreachable::Collection { slot: chunks.slot, cid: chunks.cid });
             }
         }
         doomed.push(key.to_vec());

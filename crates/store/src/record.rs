@@ -141,6 +141,11 @@ impl Record {
         self.expiry_ms.is_some_and(|at| at <= now_ms)
     }
 
+    /// How many bytes a string has, wherever they are.
+    pub fn string_len(&self) -> Result<u64, DecodeError> {
+        Ok(self.collection()?.map_or(self.payload().len() as u64, |chunks| chunks.len))
+    }
+
     /// The same value with another expiry.
     #[must_use]
     pub fn with_expiry(&self, expiry_ms: Option<u64>) -> Self {
@@ -165,6 +170,8 @@ impl Record {
 pub struct Peek {
     pub kind: Kind,
     pub expiry_ms: Option<u64>,
+    /// The value is in elements under a collection id.
+    pub is_elsewhere: bool,
 }
 
 impl Peek {
@@ -173,7 +180,8 @@ impl Peek {
         let header = reader.u8().ok()?;
         let kind = Kind::from_bits(header & 0x0f).ok()?;
         let expiry_ms = if header & EXPIRES != 0 { Some(reader.u64().ok()?) } else { None };
-        Some(Self { kind, expiry_ms })
+        let is_elsewhere = Encoding::from_bits((header >> 4) & 0x07).ok()? == Encoding::Chunked;
+        Some(Self { kind, expiry_ms, is_elsewhere })
     }
 }
 

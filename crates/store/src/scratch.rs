@@ -5,10 +5,10 @@ use std::ops::Range;
 use hashbrown::HashTable;
 
 use crate::effects::CountDelta;
-use crate::keys;
+use crate::keys::{self, Cid};
 use crate::record::Value;
 use crate::sequencer::{Section, Write};
-use crate::table::Seen;
+use crate::table::{Place, Seen};
 
 /// A record that the transaction has read or written.
 pub(crate) struct Touched {
@@ -16,8 +16,24 @@ pub(crate) struct Touched {
     pub(crate) hash: u64,
     /// What the view showed; `None` for a blind write.
     pub(crate) seen: Option<Seen>,
-    pub(crate) value: Option<Value>,
-    pub(crate) written: bool,
+    /// What the transaction has written, if it has.
+    written: Option<Option<Value>>,
+}
+
+impl Touched {
+    /// What the view showed.
+    pub(crate) fn before(&self) -> Option<&Value> {
+        self.seen.as_ref()?.value.as_ref()
+    }
+
+    /// What the transaction sees: its own write before the view.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        self.written.as_ref().map_or_else(|| self.before(), Option::as_ref)
+    }
+
+    pub(crate) fn is_written(&self) -> bool {
+        self.written.is_some()
+    }
 }
 
 /// The buffers of a transaction, kept from one to the next so that a small one allocates nothing.
@@ -33,6 +49,17 @@ pub struct Scratch {
     pub(crate) cold: Vec<u8>,
     /// Keys that the transaction looked up: how many it found, and how many not.
     pub(crate) lookups: (u32, u32),
+    /// The collections that the transaction made.
+    pub(crate) fresh: Vec<Fresh>,
+}
+
+/// A collection that a transaction made, under an id of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fresh {
+    pub(crate) slot: u16,
+    pub(crate) cid: Cid,
+    /// Its elements are sequenced already, in entries of their own.
+    pub(crate) aside: bool,
 }
 
 /// Above this many rows they are found by hash.
@@ -58,9 +85,8 @@ impl Scratch {
     pub(crate) fn touch(&mut self, record_key: &[u8], hash: u64, seen: Option<Seen>) -> RowId {
         let start = self.keys.len();
         self.keys.extend_from_slice(record_key);
-        let value = seen.as_ref().and_then(|seen| seen.value.clone());
         let key = start..self.keys.len();
-        self.rows.push(Touched { key, hash, seen, value, written: false });
+        self.rows.push(Touched { key, hash, seen, written: None });
         let rows = &self.rows;
         let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
         match rows.len() - 1 {
@@ -84,9 +110,7 @@ impl Scratch {
 
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn set(&mut self, row: RowId, value: Option<Value>) {
-        let row = &mut self.rows[row.0];
-        row.value = value;
-        row.written = true;
+        self.rows[row.0].written = Some(value);
     }
 
     /// Keys that the last transaction found, and keys that it looked for in vain.
@@ -95,18 +119,20 @@ impl Scratch {
     }
 
     pub(crate) fn has_writes(&self) -> bool {
-        self.rows.iter().any(|row| row.written)
+        self.rows.iter().any(Touched::is_written)
     }
 
     /// The effects of the write set.
     pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
-        self.rows.iter().filter(|row| row.written).filter_map(|row| {
+        self.rows.iter().filter_map(|row| {
+            let value = row.written.clone()?;
             // A record that was not there and is not there now needs no effect.
-            if row.value.is_none() && row.seen.as_ref().is_some_and(|seen| seen.value.is_none()) {
+            if value.is_none() && row.seen.as_ref().is_some_and(|seen| seen.value.is_none()) {
                 return None;
             }
             let key = self.keys.get(row.key.clone())?;
-            Some(Write { key, hash: row.hash, value: row.value.clone() })
+            let place = row.seen.as_ref().map_or(Place::UNKNOWN, |seen| seen.place);
+            Some(Write { key, hash: row.hash, place, value })
         })
     }
 
@@ -141,7 +167,9 @@ impl Scratch {
     }
 
     pub(crate) fn reset(&mut self) {
+        debug_assert!(self.fresh.iter().all(|fresh| !fresh.aside), "what was built aside is given up first");
         self.lookups = (0, 0);
+        self.fresh.clear();
         if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {
             *self = Self::default();
             return;

@@ -22,7 +22,7 @@ use crate::parts;
 use crate::pins::Pins;
 use crate::record::Value;
 use crate::reserve::Reserved;
-use crate::table::{Listed, Table};
+use crate::table::{Hashed, Listed, Place, Table};
 
 /// Keys of a space: how many, and how many of them expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl Default for Catalog {
 pub struct Write<'a> {
     pub key: &'a [u8],
     pub hash: u64,
+    pub place: Place,
     pub value: Option<Value>,
 }
 
@@ -82,6 +83,7 @@ pub struct Section {
     hlc: Hlc,
     batch: OpenBatch,
     closed: VecDeque<OpenBatch>,
+    closed_bytes: usize,
     pub counts: HashMap<Space, Counts>,
     pub catalog: Catalog,
     /// When the catalog last changed.
@@ -150,6 +152,9 @@ pub struct Sequencer {
     released: Condvar,
     /// Signalled when the store has caught up.
     room: (Mutex<()>, Condvar),
+    /// Sequenced, and not submitted yet.
+    waiting_bytes: AtomicU64,
+    /// Submitted or handed over, and not in the store yet.
     dirty_bytes: AtomicU64,
     table: Arc<Table>,
     dirty: Arc<Dirty>,
@@ -163,6 +168,7 @@ impl Sequencer {
             hlc: Hlc::default(),
             batch: OpenBatch { id: 1, ..OpenBatch::default() },
             closed: VecDeque::new(),
+            closed_bytes: 0,
             counts: HashMap::new(),
             catalog: Catalog::default(),
             catalog_version: Stamp::ZERO,
@@ -179,6 +185,7 @@ impl Sequencer {
             ended: Mutex::new(VecDeque::new()),
             released: Condvar::new(),
             room: (Mutex::new(()), Condvar::new()),
+            waiting_bytes: AtomicU64::new(0),
             dirty_bytes: AtomicU64::new(0),
             table,
             dirty,
@@ -200,7 +207,12 @@ impl Sequencer {
 
     /// Bytes sequenced or handed over that the store does not hold yet.
     pub fn dirty_bytes(&self) -> u64 {
-        self.dirty_bytes.load(Ordering::Relaxed)
+        self.dirty_bytes.load(Ordering::Relaxed) + self.waiting_bytes()
+    }
+
+    /// Bytes sequenced that wait for their turn to be submitted.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes.load(Ordering::Relaxed)
     }
 
     pub fn add_dirty_bytes(&self, bytes: u64) {
@@ -218,12 +230,10 @@ impl Sequencer {
         self.dirty_bytes() > limits::DIRTY_BYTES_MAX as u64
     }
 
-    /// Waits a moment for the store to catch up.
+    /// Waits a moment for the store, or the log, to catch up.
     pub fn wait_for_room(&self) {
         let mut guard = self.room.0.lock();
-        if self.is_stalled() {
-            self.room.1.wait_for(&mut guard, RELEASE_POLL);
-        }
+        self.room.1.wait_for(&mut guard, RELEASE_POLL);
     }
 
     /// Stamps a write set and makes it part of the open batch. The section is held by the caller,
@@ -239,7 +249,7 @@ impl Sequencer {
         let keep = self.pins.keep();
         let batch = &mut section.batch;
         for write in writes {
-            let at = crate::table::Hashed { key: write.key, hash: write.hash };
+            let at = Hashed { key: write.key, hash: write.hash, place: write.place };
             let listed = Listed { batch: batch.id, at: batch.effects.len() as u32 };
             let written = self.table.write(at, stamp, write.value.clone(), listed, keep);
             batch.bytes += write.key.len() + write.value.as_ref().map_or(0, |value| value.len());
@@ -264,14 +274,19 @@ impl Sequencer {
         if batch.bytes >= limits::BATCH_BYTES_MAX {
             section.close();
         }
-        self.published.store(stamp.0, Ordering::SeqCst);
-        self.waiting.store(true, Ordering::SeqCst);
+        self.waiting_bytes.store(section.waiting_bytes(), Ordering::Relaxed);
+        // The rows were written under their shards' locks, before this.
+        self.published.store(stamp.0, Ordering::Release);
+        // It changes under the section's lock only: no need to say again what is said.
+        if !self.waiting.load(Ordering::Relaxed) {
+            self.waiting.store(true, Ordering::SeqCst);
+        }
         stamp
     }
 
     /// The newest stamp whose writes can all be seen.
     pub fn published(&self) -> Stamp {
-        Stamp(self.published.load(Ordering::SeqCst))
+        Stamp(self.published.load(Ordering::Acquire))
     }
 
     /// Waits for a transaction that is writing its records right now.
@@ -305,12 +320,16 @@ impl Sequencer {
             section.close();
         }
         let batch = section.closed.pop_front();
+        section.closed_bytes -= batch.as_ref().map_or(0, |batch| batch.bytes);
+        self.waiting_bytes.store(section.waiting_bytes(), Ordering::Relaxed);
         let more = !section.closed.is_empty() || !section.batch.effects.is_empty();
         self.waiting.store(more, Ordering::SeqCst);
         let batch = batch?;
         self.in_flight.store(true, Ordering::SeqCst);
         drop(section);
-        Some(self.encode(epoch, &batch))
+        let batch = self.encode(epoch, &batch);
+        self.room.1.notify_all();
+        Some(batch)
     }
 
     /// Outside the lock: copying a batch takes time.
@@ -362,12 +381,14 @@ impl Sequencer {
         let id = section.batch.id + 1;
         section.batch = OpenBatch { id, ..OpenBatch::default() };
         section.closed.clear();
+        section.closed_bytes = 0;
         section.reserved.clear();
         self.notify_released();
         self.table.clear();
         self.dirty.clear();
         self.waiting.store(false, Ordering::SeqCst);
         self.in_flight.store(false, Ordering::SeqCst);
+        self.waiting_bytes.store(0, Ordering::Relaxed);
         self.dirty_bytes.store(0, Ordering::Relaxed);
     }
 
@@ -429,6 +450,11 @@ impl Section {
         }
         let id = self.batch.id + 1;
         let batch = std::mem::replace(&mut self.batch, OpenBatch { id, ..OpenBatch::default() });
+        self.closed_bytes += batch.bytes;
         self.closed.push_back(batch);
+    }
+
+    fn waiting_bytes(&self) -> u64 {
+        (self.closed_bytes + self.batch.bytes) as u64
     }
 }

@@ -21,11 +21,20 @@ const SHARDS: usize = 64;
 /// What a row costs beside its key and value: slot, index entry, two allocation headers.
 const ROW_OVERHEAD_BYTES: usize = 112;
 
-/// A record key with its hash, computed once per access.
+/// A record key with its hash, computed once per access, and where its row was last seen.
 #[derive(Clone, Copy, Debug)]
 pub struct Hashed<'a> {
     pub key: &'a [u8],
     pub hash: u64,
+    pub place: Place,
+}
+
+/// Where in its shard a row is: a guess, checked before it is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(u32);
+
+impl Place {
+    pub const UNKNOWN: Self = Self(u32::MAX);
 }
 
 /// What a look-up found. `version` is zero for what was loaded from the store.
@@ -33,6 +42,7 @@ pub struct Hashed<'a> {
 pub struct Seen {
     pub version: Stamp,
     pub value: Option<Value>,
+    pub place: Place,
 }
 
 struct Older {
@@ -139,7 +149,7 @@ impl Table {
     }
 
     pub fn hash<'a>(&self, key: &'a [u8]) -> Hashed<'a> {
-        Hashed { key, hash: self.hasher.hash_one(key) }
+        Hashed { key, hash: self.hasher.hash_one(key), place: Place::UNKNOWN }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -149,9 +159,10 @@ impl Table {
     /// The newest state of a record; `None` if the table does not know it.
     pub fn newest(&self, at: Hashed<'_>) -> Option<Seen> {
         let mut shard = self.shard(at.hash).lock();
-        let row = shard.find_mut(at)?;
+        let place = shard.place(at)?;
+        let row = shard.rows[place.0 as usize].as_mut()?;
         row.referenced = true;
-        Some(row.newest.clone())
+        Some(Seen { place, ..row.newest.clone() })
     }
 
     /// The state of a record as of `view`; `None` if the table does not know it.
@@ -184,7 +195,7 @@ impl Table {
         if shard.find_mut(at).is_some() || !still() {
             return;
         }
-        let newest = Seen { version: Stamp::ZERO, value };
+        let newest = Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN };
         shard.insert(Row {
             key: Arc::from(at.key),
             hash: at.hash,
@@ -207,7 +218,7 @@ impl Table {
         keep: Keep,
     ) -> Written {
         let mut shard = self.shard(at.hash).lock();
-        let newest = Seen { version, value };
+        let newest = Seen { version, value, place: Place::UNKNOWN };
         let written = if let Some(row) = shard.find_mut(at) {
             let before = row.listed;
             if before.batch != listed.batch {
@@ -260,11 +271,19 @@ impl Shard {
     }
 
     fn find_mut(&mut self, at: Hashed<'_>) -> Option<&mut Row> {
-        let rows = &self.rows;
-        let found = self.index.find(at.hash, |&slot| {
-            rows[slot as usize].as_ref().is_some_and(|row| row.hash == at.hash && *row.key == *at.key)
-        })?;
-        self.rows[*found as usize].as_mut()
+        let place = self.place(at)?;
+        self.rows[place.0 as usize].as_mut()
+    }
+
+    fn place(&self, at: Hashed<'_>) -> Option<Place> {
+        let is_it = |slot: u32| {
+            let row = self.rows.get(slot as usize).and_then(Option::as_ref);
+            row.is_some_and(|row| row.hash == at.hash && *row.key == *at.key)
+        };
+        if at.place != Place::UNKNOWN && is_it(at.place.0) {
+            return Some(at.place);
+        }
+        self.index.find(at.hash, |&slot| is_it(slot)).map(|&slot| Place(slot))
     }
 
     fn insert(&mut self, row: Row) {

@@ -16,8 +16,8 @@ use crate::derive::Derived;
 use crate::disk::DiskError;
 use crate::group::Group;
 use crate::keys::{self, Cid, HashSeed, Space};
-use crate::record::{Encoding, Kind, Record, Value};
-use crate::scratch::{RowId, Scratch, Touched};
+use crate::record::{Encoding, Kind, Peek, Record, Value};
+use crate::scratch::{Fresh, RowId, Scratch, Touched};
 use crate::table::Seen;
 use crate::view::View;
 
@@ -34,6 +34,11 @@ pub enum Stop {
     Moved,
     #[error("cancelled")]
     Cancelled,
+    #[error("a key has at most {} bytes", limits::KEY_BYTES_MAX)]
+    KeyTooLong,
+    /// The epoch ended while something was built aside.
+    #[error("this node does not lead the group any more")]
+    Closed,
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -87,7 +92,6 @@ pub struct Txn<'g> {
     pub(crate) loaded_from_disk: bool,
     pub(crate) scratch: &'g mut Scratch,
     database: u8,
-    next_cid: u32,
 }
 
 impl<'g> Txn<'g> {
@@ -101,17 +105,7 @@ impl<'g> Txn<'g> {
     ) -> Self {
         scratch.reset();
         let newest_seen = begin.catalog_version;
-        Self {
-            group,
-            view,
-            begin,
-            meter,
-            newest_seen,
-            loaded_from_disk: false,
-            scratch,
-            database,
-            next_cid: 0,
-        }
+        Self { group, view, begin, meter, newest_seen, loaded_from_disk: false, scratch, database }
     }
 
     /// The time that this transaction lives at.
@@ -175,7 +169,7 @@ impl<'g> Txn<'g> {
     pub fn remove(&mut self, key: &[u8]) -> Result<bool, Stop> {
         let row = self.key_row(key)?;
         let live = self.live_record(row)?.is_some();
-        if self.row(row).value.is_some() {
+        if self.row(row).value().is_some() {
             self.set(row, None);
         }
         Ok(live)
@@ -185,7 +179,7 @@ impl<'g> Txn<'g> {
     pub(crate) fn remove_if_expires_at(&mut self, key: &[u8], at: u64) -> Result<bool, Stop> {
         let row = self.key_row(key)?;
         let due = at <= self.begin.now_ms;
-        let same = match &self.row(row).value {
+        let same = match self.row(row).value() {
             Some(value) => self.decode(&self.row(row).key, value)?.expiry_ms == Some(at),
             None => false,
         };
@@ -196,9 +190,10 @@ impl<'g> Txn<'g> {
     }
 
     /// An id for a collection, never given out before.
-    pub fn new_cid(&mut self) -> Cid {
-        self.next_cid += 1;
-        self.group.new_cid()
+    pub(crate) fn fresh_collection(&mut self, slot: u16) -> Cid {
+        let cid = self.group.new_cid();
+        self.scratch.fresh.push(Fresh { slot, cid, aside: false });
+        cid
     }
 
     /// A number that differs from call to call. Nothing that must not be guessed depends on it.
@@ -209,7 +204,7 @@ impl<'g> Txn<'g> {
     /// A raw record, for what is not a key: elements, catalog.
     pub fn raw(&mut self, record_key: &[u8]) -> Result<Option<Value>, Stop> {
         let row = self.load(record_key)?;
-        Ok(self.row(row).value.clone())
+        Ok(self.row(row).value().cloned())
     }
 
     /// Writes a raw record without having read it.
@@ -234,6 +229,9 @@ impl<'g> Txn<'g> {
     }
 
     fn key_row(&mut self, key: &[u8]) -> Result<RowId, Stop> {
+        if key.len() > limits::KEY_BYTES_MAX {
+            return Err(Stop::KeyTooLong);
+        }
         let record_key = self.key_record(key);
         let row = self.load(&record_key);
         self.scratch.key = record_key;
@@ -254,7 +252,7 @@ impl<'g> Txn<'g> {
         Ok(row)
     }
 
-    fn find(&self, record_key: &[u8], hash: u64) -> Option<RowId> {
+    pub(crate) fn find(&self, record_key: &[u8], hash: u64) -> Option<RowId> {
         self.scratch.find(record_key, hash)
     }
 
@@ -262,7 +260,7 @@ impl<'g> Txn<'g> {
         self.scratch.touch(record_key, hash, seen)
     }
 
-    fn row(&self, row: RowId) -> &Touched {
+    pub(crate) fn row(&self, row: RowId) -> &Touched {
         self.scratch.row(row)
     }
 
@@ -272,25 +270,24 @@ impl<'g> Txn<'g> {
 
     fn live_record(&self, row: RowId) -> Result<Option<Record>, Stop> {
         let row = self.row(row);
-        let Some(value) = &row.value else { return Ok(None) };
+        let Some(value) = row.value() else { return Ok(None) };
         let record = self.decode(&row.key, value)?;
         Ok((!record.is_expired(self.begin.now_ms)).then_some(record))
     }
 
     fn decode(&self, key: &Range<usize>, value: &Value) -> Result<Record, Stop> {
         Record::decode(value.clone()).map_err(|why| {
-            let key = self.scratch.keys.get(key.clone()).unwrap_or_default().to_vec();
-            Stop::Disk(DiskError::Corrupt { key, why: why.to_string() })
+            Stop::Disk(DiskError::corrupt(self.scratch.keys.get(key.clone()).unwrap_or_default(), why))
         })
     }
 
     /// This transaction's own writes among the records of `[from, to)`, in order.
     pub(crate) fn own_writes(&self, from: &[u8], to: Option<&[u8]>) -> Vec<(Vec<u8>, Option<Value>)> {
         let mut own: Vec<_> = (self.scratch.rows.iter())
-            .filter(|row| row.written)
-            .filter_map(|row| Some((self.scratch.keys.get(row.key.clone())?, &row.value)))
+            .filter(|row| row.is_written())
+            .filter_map(|row| Some((self.scratch.keys.get(row.key.clone())?, row.value())))
             .filter(|(key, _)| *key >= from && to.is_none_or(|to| *key < to))
-            .map(|(key, value)| (key.to_vec(), value.clone()))
+            .map(|(key, value)| (key.to_vec(), value.cloned()))
             .collect();
         own.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         own
@@ -306,21 +303,32 @@ impl<'g> Txn<'g> {
         let mut derived = Derived::default();
         std::mem::swap(&mut derived.counts, &mut self.scratch.counts);
         derived.counts.clear();
-        for row in self.scratch.rows.iter().filter(|row| row.written) {
+        for row in self.scratch.rows.iter().filter(|row| row.is_written()) {
             let key = self.scratch.keys.get(row.key.clone()).unwrap_or_default();
-            if key.first() != Some(&keys::KEY) {
+            if key.first() != Some(&keys::KEY) || is_plain_change(row.before(), row.value()) {
                 continue;
             }
-            let before = row.seen.as_ref().and_then(|seen| seen.value.as_ref());
-            let before = before.map(|value| self.decode(&row.key, value)).transpose()?;
-            let after = row.value.as_ref().map(|value| self.decode(&row.key, value)).transpose()?;
+            let before = row.before().map(|value| self.decode(&row.key, value)).transpose()?;
+            let after = row.value().map(|value| self.decode(&row.key, value)).transpose()?;
             derived.change(key, before.as_ref(), after.as_ref());
         }
-        for (key, value) in derived.take_effects() {
+        for (key, value) in derived.take_effects(&self.scratch.fresh) {
             self.write_blind(&key, value);
         }
         self.scratch.counts = derived.counts;
         self.scratch.earliest_expiry_ms = derived.earliest_expiry_ms;
         Ok(())
+    }
+}
+
+/// Whether nothing follows from a key's change: it was there and is there, expires when it did, and
+/// holds all of its value itself.
+fn is_plain_change(before: Option<&Value>, after: Option<&Value>) -> bool {
+    let peek = |value: Option<&Value>| value.and_then(|value| Peek::at(value));
+    match (peek(before), peek(after)) {
+        (Some(before), Some(after)) => {
+            before.expiry_ms == after.expiry_ms && !before.is_elsewhere && !after.is_elsewhere
+        }
+        _ => false,
     }
 }

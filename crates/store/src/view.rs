@@ -16,7 +16,7 @@ use crate::keys::{self, Space};
 use crate::pins::PinGuard;
 use crate::reserve::Token;
 use crate::sequencer::{Counts, Section};
-use crate::table::{Hashed, Seen};
+use crate::table::{Hashed, Place, Seen};
 use crate::txn::{Stop, Txn};
 
 pub enum View<'g> {
@@ -75,7 +75,7 @@ impl View<'_> {
 /// Loads a record through the transaction's view.
 pub(crate) fn load(txn: &mut Txn<'_>, key: &[u8], hash: u64) -> Result<Seen, Stop> {
     let group = txn.group;
-    let at = Hashed { key, hash };
+    let at = Hashed { key, hash, place: Place::UNKNOWN };
     match &mut txn.view {
         View::Latest { start } => {
             let start = *start;
@@ -103,7 +103,7 @@ pub(crate) fn load(txn: &mut Txn<'_>, key: &[u8], hash: u64) -> Result<Seen, Sto
             Some(seen) => Ok(seen),
             None => {
                 let value = pinned.disk.get(key)?.map(|value| (&*value).into());
-                Ok(Seen { version: Stamp::ZERO, value })
+                Ok(Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN })
             }
         },
         View::Reserving(reserving) => {

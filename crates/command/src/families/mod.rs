@@ -6,7 +6,9 @@ mod generic;
 mod string;
 mod time;
 
-use resp::Blob;
+use std::ops::Range;
+
+use resp::{Blob, Reply};
 use store::{Kind, Record, Txn};
 
 use crate::error::{Error, Result};
@@ -54,7 +56,20 @@ fn string(txn: &mut Txn<'_>, key: &[u8]) -> Result<Option<Record>> {
     }
 }
 
-/// A string's value, shared with its record.
-fn blob(record: &Record) -> Blob {
-    Blob::shared(record.value().clone(), record.payload_range())
+/// A string's value as a reply, shared with its record.
+fn value(txn: &mut Txn<'_>, record: Option<&Record>) -> Result<Reply> {
+    let Some(record) = record else { return Ok(Reply::Null) };
+    let len = txn.string_len(record)?;
+    part(txn, record, 0..len)
+}
+
+/// A part of a string's value as a reply.
+fn part(txn: &mut Txn<'_>, record: &Record, range: Range<u64>) -> Result<Reply> {
+    let pieces = txn.string_pieces(record, range)?;
+    let mut blobs = pieces.into_iter().map(|piece| Blob::shared(piece.value, piece.range));
+    Ok(match (blobs.next(), blobs.len()) {
+        (None, _) => Reply::Bulk(Blob::EMPTY),
+        (Some(only), 0) => Reply::Bulk(only),
+        (Some(first), _) => Reply::Pieces(std::iter::once(first).chain(blobs).collect()),
+    })
 }

@@ -68,13 +68,14 @@ impl Group {
         self.consensus.get()
     }
 
-    /// Whether reads here are linearizable without asking anybody: this node leads, and its lease
-    /// has not run out.
-    pub fn may_read(&self) -> bool {
+    /// Whether this node has led without doubt from the beginning of `epoch` until `now`: what was read
+    /// here is linearizable then. IMPORTANT: asked after reading, with a time after reading, or a
+    /// thread that was not run for a while in between would tell what is no longer true.
+    pub fn has_led(&self, epoch: u64, now: Instant) -> bool {
         let lease = self.consensus.get().and_then(consensus::Group::lease);
-        lease.is_some_and(|lease| {
-            lease.term == self.term.load(Ordering::SeqCst) && lease.until > Instant::now()
-        })
+        let held =
+            lease.is_some_and(|lease| lease.term == self.term.load(Ordering::SeqCst) && lease.until > now);
+        held && self.store.sequencer.epoch() == epoch
     }
 
     /// Whether the group is between two epochs that this node both leads: it opens again in a moment,

@@ -386,7 +386,14 @@ fn start_group(
     let applier = Applier::new(store.clone(), queue.clone(), watch)?;
     let stats = applier.stats();
     let thread = thread::Builder::new().name(format!("apply-{id}")).spawn(move || applier.run())?;
-    Ok((Arc::new(Group::new(id, store, queue, stats, wakers.clone(), failure)), thread))
+    let group = Arc::new(Group::new(id, store, queue, stats, wakers.clone(), failure));
+    let pumped = Arc::downgrade(&group);
+    group.store.connect(Box::new(move || {
+        if let Some(group) = pumped.upgrade() {
+            group.pump();
+        }
+    }));
+    Ok((group, thread))
 }
 
 fn run_id() -> String {

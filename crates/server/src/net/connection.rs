@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
-use command::Args;
+use command::{Args, OwnedArgs};
 use mio::net::TcpStream;
 use resp::{Limits, Parsed, Parser, Reply, Span};
 use store::{Cancel, Fate};
@@ -21,8 +21,13 @@ pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
 pub const READ_BYTES_MAX: usize = 64 << 10;
 /// An empty input buffer larger than this is given back.
 const IDLE_INPUT_BYTES_MAX: usize = 64 << 10;
-/// A large argument's buffer grows by at most this ahead of what has arrived.
-const RESERVE_BYTES_MAX: usize = 8 << 20;
+/// How far a large command's buffer is reserved ahead of what has arrived: this many bytes, or this
+/// many times what is there. Memory that is not written to costs nothing, and what is moved when the
+/// buffer grows is a small part of it.
+const RESERVE_BYTES: usize = 8 << 20;
+const RESERVE_TIMES: usize = 15;
+/// The arguments of a command from this size on are taken over, not copied.
+const TAKEN_BYTES_MIN: usize = 64 << 10;
 
 /// What a connection does.
 pub enum State {
@@ -154,6 +159,18 @@ impl Connection {
         Args::new(self.parser.source(input), &self.spans)
     }
 
+    /// The arguments of the command that takes up `used` bytes, for whoever works on them elsewhere.
+    pub fn take_args(&mut self, used: usize) -> OwnedArgs {
+        if used >= TAKEN_BYTES_MIN && self.consumed == 0 && !self.parser.is_inline() {
+            let rest = self.input.split_off(used);
+            let source = std::mem::replace(&mut self.input, rest);
+            return OwnedArgs::new(source, std::mem::take(&mut self.spans));
+        }
+        let args = self.args().to_owned();
+        self.consume(used);
+        args
+    }
+
     /// Session and arguments at once.
     pub fn split(&mut self) -> (&mut Session, Args<'_>) {
         let input = self.input.get(self.consumed..).unwrap_or_default();
@@ -181,7 +198,8 @@ impl Connection {
             self.consumed = 0;
         }
         if want > READ_BYTES_MAX && self.input.capacity() - self.input.len() < READ_BYTES_MAX {
-            self.input.reserve_exact(want.min(RESERVE_BYTES_MAX.max(self.input.len() / 4)));
+            let ahead = RESERVE_BYTES.max(self.input.len().saturating_mul(RESERVE_TIMES));
+            self.input.reserve_exact(want.min(ahead));
         }
     }
 

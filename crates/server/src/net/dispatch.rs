@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::slot;
 use command::{Args, Error, Lane, flags};
@@ -13,6 +13,7 @@ use store::{Cancel, Done, Gate, KeyPosition, Leave, Scratch};
 use crate::engine::group::Group;
 use crate::engine::heavy::{Outcome, Target};
 use crate::engine::node::Node;
+use crate::session::stats::Lap;
 use crate::session::{Answer, Context, Session};
 use crate::table::{Entry, Handler, table};
 
@@ -124,6 +125,7 @@ pub fn run(
     entry: &'static Entry,
     args: &Args<'_>,
     scratch: &mut Scratch,
+    lap: &mut Lap,
 ) -> Step {
     let handler = match entry.row.run {
         Handler::Session(run) => {
@@ -147,19 +149,22 @@ pub fn run(
     let f = |txn: &mut store::Txn<'_>| handler(txn, args);
     let database = session.database;
     let ran = match entry.row.lane() {
-        _ if !group.may_read() => Err(Leave::Closed),
         Lane::Read => group.store.run_read(database, scratch, f),
         Lane::Inline => group.store.run_inline(database, scratch, f),
         Lane::Heavy => Err(Leave::Outgrown),
     };
     match ran {
-        Ok(done) => finished(node, group, entry, done),
+        Ok(done) if done.wrote || group.has_led(done.gate.epoch, lap.end()) => {
+            finished(node, group, entry, done)
+        }
         Err(Leave::Outgrown) => {
             node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
             Step::Heavy(entry, target)
         }
         Err(Leave::Stalled) => Step::Stalled,
-        Err(Leave::Closed) if group.is_reopening() => Step::Stalled,
+        // What was read may be old: nobody is told.
+        Ok(_) | Err(Leave::Closed) if group.is_reopening() => Step::Stalled,
+        Ok(_) => Step::Reply(left_reply(&Leave::Closed), None),
         Err(left) => Step::Reply(left_reply(&left), None),
     }
 }
@@ -194,6 +199,7 @@ pub fn left_reply(left: &Leave) -> Reply {
         Leave::Outgrown | Leave::Stalled => Reply::error(BUSY),
         Leave::Closed => Reply::error(NOT_LEADING),
         Leave::Cancelled => Reply::error("ERR the command was cancelled; it has had no effect"),
+        Leave::KeyTooLong => Reply::error(format!("ERR {}", store::Stop::KeyTooLong)),
         Leave::Disk(error) => Reply::error(format!("MISCONF {error}")),
     }
 }
@@ -220,9 +226,11 @@ pub fn run_heavy(
     for group in groups {
         let mut f = |txn: &mut store::Txn<'_>| handler(txn, args);
         let ran = loop {
-            let ran = match group.may_read() {
-                true => group.store.run_heavy(database, scratch, cancel, &mut f),
-                false => Err(Leave::Closed),
+            let ran = match group.store.run_heavy(database, scratch, cancel, &mut f) {
+                Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => {
+                    Err(Leave::Closed)
+                }
+                ran => ran,
             };
             if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
                 break ran;

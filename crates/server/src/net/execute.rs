@@ -29,9 +29,9 @@ pub fn execute(
     let (entry, step) = match dispatch::find(session, &args) {
         Ok(entry) => {
             account::begins(&session.client, entry);
-            let lap = Lap::start();
-            let step = dispatch::run(node, session, entry, &args, scratch);
-            account::ran(node, &session.client, entry, &args, &step, scratch.lookups(), lap.end());
+            let mut lap = Lap::start();
+            let step = dispatch::run(node, session, entry, &args, scratch, &mut lap);
+            account::ran(node, &session.client, entry, &args, &step, scratch.lookups(), lap.took());
             (Some(entry), step)
         }
         Err(error) => (None, Step::Reply(account::refused(node, &args, error), None)),
@@ -58,8 +58,7 @@ pub fn execute(
                     return give(connection, other, waiting, at);
                 }
             };
-            let args = connection.args().to_owned();
-            connection.consume(used);
+            let args = connection.take_args(used);
             return submit(node, connection, entry, Work::Task { entry, args, task });
         }
     }
@@ -75,8 +74,7 @@ fn go_heavy(
     target: Target,
     used: usize,
 ) -> bool {
-    let args = connection.args().to_owned();
-    connection.consume(used);
+    let args = connection.take_args(used);
     let database = connection.session.database;
     submit(node, connection, Some(entry), Work::Command { entry, args, database, target })
 }

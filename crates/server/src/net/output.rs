@@ -122,13 +122,10 @@ impl Output {
     /// Large values go out from where they are.
     fn push_large(&mut self, reply: &Reply, protocol: Protocol) {
         match reply {
-            Reply::Bulk(blob) if blob.as_slice().len() >= SHARED_BYTES_MIN => {
-                let header = format!("${}\r\n", blob.as_slice().len());
-                self.push_bytes(header.as_bytes());
-                self.end += blob.as_slice().len() as u64;
-                self.segments.push_back(Segment::Blob(blob.clone()));
-                self.push_bytes(b"\r\n");
+            Reply::Bulk(blob) if blob.len() >= SHARED_BYTES_MIN => {
+                self.push_pieces(std::slice::from_ref(blob));
             }
+            Reply::Pieces(pieces) => self.push_pieces(pieces),
             Reply::Array(items) => {
                 let mut header = Vec::new();
                 encode::array_header(items.len(), &mut header);
@@ -144,6 +141,18 @@ impl Output {
                 self.segments.push_back(Segment::Bytes(bytes));
             }
         }
+    }
+
+    /// One bulk string.
+    fn push_pieces(&mut self, pieces: &[Blob]) {
+        let mut header = Vec::new();
+        encode::bulk_header(pieces.iter().map(|piece| piece.len()).sum(), &mut header);
+        self.push_bytes(&header);
+        for piece in pieces {
+            self.end += piece.len() as u64;
+            self.segments.push_back(Segment::Blob(piece.clone()));
+        }
+        self.push_bytes(b"\r\n");
     }
 
     fn push_bytes(&mut self, bytes: &[u8]) {
@@ -322,5 +331,15 @@ mod tests {
         assert_eq!(output.len(), expected.len());
         assert_eq!(sent(&mut output).into_bytes(), expected);
         assert!(output.is_empty());
+        let pieces = || (0..5u8).map(|piece| Blob::from(vec![piece; 10_000]));
+        let reply = Reply::Pieces(pieces().collect());
+        output.push(&reply, Protocol::Resp2);
+        let mut expected = b"$50000\r\n".to_vec();
+        pieces().for_each(|piece| expected.extend_from_slice(&piece));
+        expected.extend_from_slice(b"\r\n");
+        assert_eq!(sent(&mut output).into_bytes(), expected);
+        let mut encoded = Vec::new();
+        reply.encode(Protocol::Resp3, &mut encoded);
+        assert_eq!(encoded, expected);
     }
 }

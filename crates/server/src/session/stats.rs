@@ -91,20 +91,30 @@ pub fn begin_turn() {
     LAP.set(None);
 }
 
-/// When a command began.
+/// When a command began, and when it ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Lap(Instant);
+pub struct Lap {
+    began: Instant,
+    ended: Option<Instant>,
+}
 
 impl Lap {
+    /// A lap begins where the previous one of the turn ended: one look at the clock a command.
     pub fn start() -> Self {
-        Self(LAP.get().unwrap_or_else(Instant::now))
+        Self { began: LAP.get().unwrap_or_else(Instant::now), ended: None }
     }
 
-    /// The time it took; the next lap starts here.
-    pub fn end(self) -> Duration {
-        let now = Instant::now();
-        LAP.set(Some(now));
-        now.saturating_duration_since(self.0)
+    /// The lap's end, which is now at the first call.
+    pub fn end(&mut self) -> Instant {
+        *self.ended.get_or_insert_with(|| {
+            let now = Instant::now();
+            LAP.set(Some(now));
+            now
+        })
+    }
+
+    pub fn took(&mut self) -> Duration {
+        self.end().saturating_duration_since(self.began)
     }
 }
 

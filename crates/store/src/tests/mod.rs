@@ -5,6 +5,7 @@ mod epochs;
 mod expiry;
 mod isolation;
 mod persistence;
+mod strings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

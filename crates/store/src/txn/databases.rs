@@ -15,15 +15,14 @@ impl Txn<'_> {
         let space = self.space(database);
         let (mut counts, seen) = crate::view::counts(self, space)?;
         self.newest_seen = self.newest_seen.max(seen);
-        for row in self.scratch.rows.iter().filter(|row| row.written) {
+        for row in self.scratch.rows.iter().filter(|row| row.is_written()) {
             let key = self.scratch.keys.get(row.key.clone()).unwrap_or_default();
             if keys::KeyRecord::decode(key).is_ok_and(|key| key.space == space) {
-                let before = row.seen.as_ref().and_then(|seen| seen.value.as_ref());
                 let expires = |value: Option<&Value>| {
                     i64::from(value.and_then(|v| Peek::at(v)).is_some_and(|peek| peek.expiry_ms.is_some()))
                 };
-                counts.keys += i64::from(row.value.is_some()) - i64::from(before.is_some());
-                counts.expires += expires(row.value.as_ref()) - expires(before);
+                counts.keys += i64::from(row.value().is_some()) - i64::from(row.before().is_some());
+                counts.expires += expires(row.value()) - expires(row.before());
             }
         }
         Ok(counts)
@@ -58,7 +57,7 @@ impl Txn<'_> {
 
     fn fresh_space(&mut self) -> Result<Space, Stop> {
         let row = self.load(keys::CATALOG_NEXT_SPACE)?;
-        let next = self.row(row).value.as_deref().and_then(|v| <[u8; 4]>::try_from(v).ok());
+        let next = self.row(row).value().map(|value| &**value).and_then(|v| <[u8; 4]>::try_from(v).ok());
         let next = next.map_or(limits::DATABASES as u32, u32::from_be_bytes);
         self.set(row, Some(Value::from(&(next + 1).to_be_bytes()[..])));
         Ok(Space(next))

@@ -80,7 +80,8 @@ fn copy(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         if !replace && txn.get(to)?.is_some() {
             return Ok(false);
         }
-        txn.put_record(to, &record)?;
+        let copied = txn.copy_record(to, &record)?;
+        txn.put_record(to, &copied)?;
         Ok(true)
     })?;
     Ok(Reply::Integer(i64::from(copied)))

@@ -55,17 +55,18 @@ pub(crate) const COMMANDS: &[Command] = &[
 ];
 
 fn get(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    Ok(value(string(txn, args.get(1))?))
+    let record = string(txn, args.get(1))?;
+    value(txn, record.as_ref())
 }
 
 fn set(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let options = Options::of_set(args)?;
     let (written, old) = write(txn, args, 2, options, "set")?;
-    Ok(match (options.get, written) {
-        (true, _) => value(old),
-        (false, true) => Reply::Ok,
-        (false, false) => Reply::Null,
-    })
+    match (options.get, written) {
+        (true, _) => Ok(old),
+        (false, true) => Ok(Reply::Ok),
+        (false, false) => Ok(Reply::Null),
+    }
 }
 
 fn setnx(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -83,20 +84,22 @@ fn psetex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 
 fn getset(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (_, old) = write(txn, args, 2, Options { get: true, ..Options::NONE }, "getset")?;
-    Ok(value(old))
+    Ok(old)
 }
 
 fn getdel(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let old = string(txn, args.get(1))?;
+    let reply = value(txn, old.as_ref())?;
     if old.is_some() {
         txn.remove(args.get(1))?;
     }
-    Ok(value(old))
+    Ok(reply)
 }
 
 fn getex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let options = Options::of_getex(args)?;
     let Some(record) = string(txn, args.get(1))? else { return Ok(Reply::Null) };
+    let reply = value(txn, Some(&record))?;
     let moment = options.ttl.moment(args, txn.now_ms(), "getex")?;
     match moment {
         Some(at) if at <= txn.now_ms() => {
@@ -108,16 +111,12 @@ fn getex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         }
         None => {}
     }
-    Ok(value(Some(record)))
+    Ok(reply)
 }
 
 fn strlen(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let record = string(txn, args.get(1))?;
-    Ok(Reply::Integer(record.map_or(0, |record| record.payload().len() as i64)))
-}
-
-fn value(record: Option<Record>) -> Reply {
-    record.map_or(Reply::Null, |record| Reply::Bulk(blob(&record)))
+    Ok(Reply::Integer(record.map_or(Ok(0), |record| txn.string_len(&record))? as i64))
 }
 
 fn set_for(txn: &mut Txn<'_>, args: &Args<'_>, unit: Unit, command: &str) -> Result<Reply> {
@@ -134,7 +133,7 @@ fn write(
     at: usize,
     options: Options,
     command: &str,
-) -> Result<(bool, Option<Record>)> {
+) -> Result<(bool, Reply)> {
     let (key, now_ms) = (args.get(1), txn.now_ms());
     let moment = options.ttl.moment(args, now_ms, command)?;
     let asks = options.nx || options.xx || options.ttl == Ttl::Keep;
@@ -143,15 +142,16 @@ fn write(
         false if asks => txn.get(key)?,
         false => None,
     };
+    let reply = if options.get { value(txn, old.as_ref())? } else { Reply::Null };
     if (options.nx && old.is_some()) || (options.xx && old.is_none()) {
-        return Ok((false, old));
+        return Ok((false, reply));
     }
     if moment.is_some_and(|at| at <= now_ms) {
         // Nobody could ever see the new value.
         txn.remove(key)?;
-        return Ok((true, old));
+        return Ok((true, reply));
     }
     let kept = old.as_ref().filter(|_| options.ttl == Ttl::Keep).and_then(|old| old.expiry_ms);
-    txn.put(key, Kind::String, Encoding::Plain, moment.or(kept), args.get(at))?;
-    Ok((true, old))
+    txn.put_string(key, Encoding::Plain, moment.or(kept), args.get(at))?;
+    Ok((true, reply))
 }

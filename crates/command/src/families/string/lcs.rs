@@ -3,6 +3,8 @@
 //! The table of lengths is never held: two of its rows are enough to fill it, and one bit a cell
 //! (which neighbour was longer) is enough to walk back through it.
 
+use std::borrow::Cow;
+
 use base::limits;
 use resp::Reply;
 
@@ -35,21 +37,22 @@ fn lcs(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     };
     let (a, b) = (read(1)?, read(2)?);
     let options = options(args)?;
-    let a = a.as_ref().map(Record::payload).unwrap_or_default();
-    let b = b.as_ref().map(Record::payload).unwrap_or_default();
+    let lens = (length(txn, a.as_ref())?, length(txn, b.as_ref())?);
     // Redis' bound on its table of 32-bit lengths; what is needed here is less by far.
-    let cells = (a.len() as u64 + 1).saturating_mul(b.len() as u64 + 1);
+    let cells = (lens.0 + 1).saturating_mul(lens.1 + 1);
     if cells.saturating_mul(4) > limits::BULK_BYTES_MAX as u64 {
         return Err(Error::line(
             "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
         ));
     }
+    let a = a.as_ref().map_or(Ok(Cow::default()), |record| txn.string_bytes(record))?;
+    let b = b.as_ref().map_or(Ok(Cow::default()), |record| txn.string_bytes(record))?;
     let only_length = options.len && !options.idx;
-    let table = Table::fill(txn, a, b, !only_length)?;
+    let table = Table::fill(txn, &a, &b, !only_length)?;
     if only_length {
         return Ok(Reply::Integer(i64::from(table.len)));
     }
-    let walk = table.walk(a, b);
+    let walk = table.walk(&a, &b);
     if !options.idx {
         return Ok(Reply::bulk(walk.text));
     }
@@ -59,6 +62,10 @@ fn lcs(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         (Reply::bulk("matches"), Reply::Array(matches)),
         (Reply::bulk("len"), Reply::Integer(i64::from(table.len))),
     ]))
+}
+
+fn length(txn: &Txn<'_>, record: Option<&Record>) -> Result<u64> {
+    Ok(record.map_or(Ok(0), |record| txn.string_len(record))?)
 }
 
 fn options(args: &Args<'_>) -> Result<Options> {

@@ -29,7 +29,7 @@ fn mget(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let mut values = Vec::with_capacity(args.len().min(RESERVED_MAX));
     for key in args.from(1) {
         let record = txn.get(key)?.filter(|record| record.kind == Kind::String);
-        values.push(record.map_or(Reply::Null, |record| Reply::Bulk(blob(&record))));
+        values.push(value(txn, record.as_ref())?);
     }
     Ok(Reply::Array(values))
 }
@@ -60,7 +60,7 @@ fn set_pairs(txn: &mut Txn<'_>, args: &Args<'_>, command: &str) -> Result<()> {
         return Err(Error::arity(command));
     }
     for (key, value) in args.from(1).step_by(2).zip(args.from(2).step_by(2)) {
-        txn.put(key, Kind::String, Encoding::Plain, None, value)?;
+        txn.put_string(key, Encoding::Plain, None, value)?;
     }
     Ok(())
 }

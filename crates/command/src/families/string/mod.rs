@@ -10,7 +10,7 @@ pub(super) mod range;
 use resp::Blob;
 use store::{Kind, Record, Txn};
 
-use super::{blob, row as row_of, string};
+use super::{part, row as row_of, string, value};
 use crate::error::Result;
 use crate::row::{Command, Flags, Keys, Run};
 

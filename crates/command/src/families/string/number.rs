@@ -57,7 +57,10 @@ fn decrby(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 fn incrbyfloat(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let record = string(txn, args.get(1))?;
     let parse = |text: &[u8]| LongDouble::parse(text).ok_or(Error::NOT_FLOAT);
-    let value = record.as_ref().map_or(Ok(LongDouble::ZERO), |record| parse(record.payload()))?;
+    let value = match &record {
+        Some(record) => digits(record).and_then(LongDouble::parse).ok_or(Error::NOT_FLOAT)?,
+        None => LongDouble::ZERO,
+    };
     let sum = value.checked_add(parse(args.get(2))?);
     let sum = sum.ok_or(Error::line("ERR increment would produce NaN or Infinity"))?;
     let mut text = Vec::new();
@@ -66,10 +69,15 @@ fn incrbyfloat(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     Ok(Reply::bulk(text))
 }
 
+/// What may be a number: no number is long.
+fn digits(record: &Record) -> Option<&[u8]> {
+    (record.encoding != Encoding::Chunked).then(|| record.payload())
+}
+
 fn add(txn: &mut Txn<'_>, args: &Args<'_>, by: i64) -> Result<Reply> {
     let record = string(txn, args.get(1))?;
     let value = match &record {
-        Some(record) => parse_i64(record.payload()).ok_or(Error::NOT_INTEGER)?,
+        Some(record) => digits(record).and_then(parse_i64).ok_or(Error::NOT_INTEGER)?,
         None => 0,
     };
     let value = value.checked_add(by).ok_or(Error::OVERFLOW)?;

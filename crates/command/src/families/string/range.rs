@@ -37,66 +37,54 @@ pub(crate) const COMMANDS: &[Command] = &[
 fn append(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (key, tail) = (args.get(1), args.get(2));
     let Some(record) = string(txn, key)? else {
-        txn.put(key, Kind::String, Encoding::Plain, None, tail)?;
-        return Ok(length(tail.len()));
+        txn.put_string(key, Encoding::Plain, None, tail)?;
+        return Ok(length(tail.len() as u64));
     };
-    let len = checked_length(record.payload().len(), tail.len())?;
-    txn.spend(0, len)?;
-    let text = [record.payload(), tail].concat();
-    txn.put(key, Kind::String, Encoding::Raw, record.expiry_ms, &text)?;
-    Ok(length(len))
+    let len = txn.string_len(&record)?;
+    check_length(len, tail.len())?;
+    Ok(length(txn.overlay_string(key, Some(&record), len, tail)?))
 }
 
 fn setrange(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (key, part) = (args.get(1), args.get(3));
-    let offset = usize::try_from(args.int(2)?).map_err(|_| Error::line("ERR offset is out of range"))?;
+    let offset = u64::try_from(args.int(2)?).map_err(|_| Error::line("ERR offset is out of range"))?;
     let record = string(txn, key)?;
-    let old = record.as_ref().map(Record::payload).unwrap_or_default();
     if part.is_empty() {
-        return Ok(length(old.len()));
+        return Ok(length(record.map_or(Ok(0), |record| txn.string_len(&record))?));
     }
-    let end = checked_length(offset, part.len())?;
-    txn.spend(0, old.len().max(end))?;
-    let mut text = Vec::with_capacity(old.len().max(end));
-    text.extend_from_slice(old.get(..offset).unwrap_or(old));
-    text.resize(offset, 0);
-    text.extend_from_slice(part);
-    text.extend_from_slice(old.get(end..).unwrap_or_default());
-    let expiry_ms = record.and_then(|record| record.expiry_ms);
-    txn.put(key, Kind::String, Encoding::Raw, expiry_ms, &text)?;
-    Ok(length(text.len()))
+    check_length(offset, part.len())?;
+    Ok(length(txn.overlay_string(key, record.as_ref(), offset, part)?))
 }
 
 fn getrange(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (start, end) = (args.int(2)?, args.int(3)?);
     let Some(record) = string(txn, args.get(1))? else { return Ok(Reply::Bulk(Blob::EMPTY)) };
-    let payload = record.payload_range();
-    let part = part(start, end, payload.len());
-    let range = payload.start + part.start..payload.start + part.end;
-    Ok(Reply::Bulk(Blob::shared(record.value().clone(), range)))
+    let range = range(start, end, txn.string_len(&record)?);
+    part(txn, &record, range)
 }
 
 /// The bytes from one offset to another, both included; negative ones count from the end.
 ///
 /// As in Redis, an end before the first byte means the first byte, unless both were negative and the
 /// wrong way round.
-fn part(start: i64, end: i64, len: usize) -> Range<usize> {
+fn range(start: i64, end: i64, len: u64) -> Range<u64> {
     if len == 0 || (start < 0 && end < 0 && start > end) {
         return 0..0;
     }
     let len = len as i64;
     let from_front = |offset: i64| if offset < 0 { len.saturating_add(offset).max(0) } else { offset };
     let (start, end) = (from_front(start), from_front(end).min(len - 1));
-    if start > end { 0..0 } else { start as usize..end as usize + 1 }
+    if start > end { 0..0 } else { start as u64..end as u64 + 1 }
 }
 
-fn length(len: usize) -> Reply {
+fn length(len: u64) -> Reply {
     Reply::Integer(len as i64)
 }
 
-/// The length of two parts together, if a string may be that long.
-fn checked_length(a: usize, b: usize) -> Result<usize> {
-    a.checked_add(b).filter(|len| *len <= limits::BULK_BYTES_MAX).ok_or(Error::TOO_LONG)
+/// Whether a string may be as long as two parts together.
+fn check_length(a: u64, b: usize) -> Result<()> {
+    let len = a.checked_add(b as u64).filter(|len| *len <= limits::BULK_BYTES_MAX as u64);
+    len.map(|_| ()).ok_or(Error::TOO_LONG)
 }
 
 #[cfg(test)]
@@ -105,9 +93,9 @@ mod tests {
 
     #[test]
     fn a_string_has_at_most_512_mebibytes() {
-        assert_eq!(checked_length(512 << 20, 0).ok(), Some(512 << 20));
-        assert!(checked_length(512 << 20, 1).is_err());
-        assert!(checked_length(usize::MAX, 1).is_err());
+        assert!(check_length(512 << 20, 0).is_ok());
+        assert!(check_length(512 << 20, 1).is_err());
+        assert!(check_length(u64::MAX, 1).is_err());
     }
 
     #[test]
@@ -125,8 +113,8 @@ mod tests {
             (-100, -50, 0..1),
             (i64::MIN, i64::MAX, 0..5),
         ] {
-            assert_eq!(part(start, end, 5), expected, "{start} {end}");
+            assert_eq!(range(start, end, 5), expected, "{start} {end}");
         }
-        assert_eq!(part(0, -1, 0), 0..0);
+        assert_eq!(range(0, -1, 0), 0..0);
     }
 }

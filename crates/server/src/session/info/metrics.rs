@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use observe::exposition::Bucket;
 use observe::{Exposition, Kind, Source};
@@ -37,7 +38,8 @@ pub fn ready(node: &Node) -> Result<(), String> {
         if let Some(why) = group.consensus().and_then(|consensus| consensus.metrics().failure) {
             return Err(format!("group {} has failed: {why}", group.id));
         }
-        if !group.may_read() || group.store.sequencer.open_epoch().is_none() {
+        let open = group.store.sequencer.open_epoch();
+        if !open.is_some_and(|epoch| group.has_led(epoch, Instant::now())) {
             return Err(format!("group {} is not led by this node", group.id));
         }
     }

@@ -1,0 +1,128 @@
+//! Building aside: what is too large for one entry is written under an id that no key names yet, in
+//! bounded entries of its own, and becomes visible with the one record that names it. A `B` record
+//! says that somebody is at it; when the work is given up, or its epoch ends, it turns into an `X`
+//! record, and what was written is reclaimed.
+
+use base::limits;
+
+use crate::disk::{DiskError, DiskSnapshot};
+use crate::group::Group;
+use crate::keys::{self, Cid, Unreachable};
+use crate::record::Value;
+use crate::scratch::Scratch;
+use crate::txn::{Stop, Txn};
+use crate::view::{Cancel, View};
+
+/// Records and what they hold from now on.
+pub(crate) type Records = Vec<(Vec<u8>, Option<Value>)>;
+
+/// Sequenced in one go: small against an entry, so that others come in between.
+const TURN_BYTES: usize = limits::BATCH_BYTES_MAX / 4;
+
+/// A collection that is being built.
+pub(crate) struct Aside {
+    cid: Cid,
+    records: Records,
+    bytes: usize,
+}
+
+impl Aside {
+    pub(crate) fn begin(txn: &mut Txn<'_>, slot: u16) -> Self {
+        let cid = txn.fresh_collection(slot);
+        if let Some(fresh) = txn.scratch.fresh.last_mut() {
+            fresh.aside = true;
+        }
+        let records = vec![(keys::building(slot, cid), Some(Value::from(&[][..])))];
+        Self { cid, records, bytes: 0 }
+    }
+
+    pub(crate) fn push(&mut self, txn: &Txn<'_>, key: Vec<u8>, value: Value) -> Result<(), Stop> {
+        self.bytes += key.len() + value.len();
+        self.records.push((key, Some(value)));
+        if self.bytes >= TURN_BYTES {
+            self.send(txn)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cid(&self) -> Cid {
+        self.cid
+    }
+
+    /// Sequences the rest; from now on a record may name it.
+    pub(crate) fn finish(mut self, txn: &Txn<'_>) -> Result<Cid, Stop> {
+        self.send(txn)?;
+        Ok(self.cid)
+    }
+
+    fn send(&mut self, txn: &Txn<'_>) -> Result<(), Stop> {
+        let cancel = match &txn.view {
+            View::Pinned(pinned) => pinned.cancel,
+            View::Reserving(reserving) => reserving.cancel,
+            // On a network thread nobody waits for the log.
+            _ => return Err(Stop::Outgrown),
+        };
+        txn.group.sequence_aside(txn.begin.epoch, cancel, &self.records)?;
+        self.records.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+impl Group {
+    /// Sequences records that nobody can see yet, when the log and the store have room for them.
+    fn sequence_aside(&self, epoch: u64, cancel: &Cancel, records: &Records) -> Result<(), Stop> {
+        while self.sequencer.is_stalled() || self.sequencer.waiting_bytes() > limits::BATCH_BYTES_MAX as u64 {
+            if cancel.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
+            self.pump();
+            self.sequencer.wait_for_room();
+        }
+        self.sequence_in(epoch, records).ok_or(Stop::Closed)?;
+        self.pump();
+        Ok(())
+    }
+
+    fn sequence_in(&self, epoch: u64, records: &Records) -> Option<()> {
+        let mut section = self.sequencer.lock();
+        if section.epoch() != Some(epoch) || self.sequencer.epoch() != epoch {
+            return None;
+        }
+        self.sequence(&mut section, records);
+        Some(())
+    }
+
+    /// Gives up what a transaction built aside and did not name. If its epoch has ended, whoever
+    /// opens the next one does it.
+    pub(crate) fn give_up_built(&self, scratch: &mut Scratch) {
+        let built = scratch.fresh.drain(..).filter(|fresh| fresh.aside);
+        let built: Vec<_> = built.map(|fresh| (fresh.slot, fresh.cid)).collect();
+        if let Some(epoch) = self.sequencer.open_epoch().filter(|_| !built.is_empty()) {
+            // IMPORTANT: an epoch that began meanwhile has done the same: once more does no harm, ids
+            // are never used again.
+            let _ = self.sequence_in(epoch, &give_up(&built));
+            self.pump();
+        }
+    }
+
+    /// The collections that the store says are being built.
+    pub(crate) fn unfinished(&self, snapshot: &DiskSnapshot) -> Result<Vec<(u16, Cid)>, DiskError> {
+        let mut found = Vec::new();
+        for pair in snapshot.range(&[keys::BUILDING], Some(&[keys::BUILDING + 1])) {
+            let (key, _) = pair?;
+            found.push(keys::decode_building(&key).map_err(|why| DiskError::corrupt(&key, why))?);
+        }
+        Ok(found)
+    }
+}
+
+/// What gives collections up.
+pub(crate) fn give_up(collections: &[(u16, Cid)]) -> Records {
+    let mut records = Records::new();
+    for &(slot, cid) in collections {
+        records.push((Unreachable::Collection { slot, cid }.encode(), Some(Value::from(&[][..]))));
+        records.push((keys::building(slot, cid), None));
+    }
+    records
+}

@@ -54,6 +54,14 @@ pub enum ChangeError {
     Timeout,
 }
 
+/// An entry to propose in a group, if this node still leads the term.
+pub struct Proposal {
+    pub group: Group,
+    pub term: u64,
+    pub payload: Bytes,
+    pub done: Box<dyn Completion>,
+}
+
 pub(crate) struct GroupCore {
     pub(crate) group: u16,
     pub(crate) node_id: u64,
@@ -196,6 +204,25 @@ impl Group {
         let sending = pin!(tokio::task::unconstrained(request.into_future()));
         if sending.poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             tracing::error!(group = core.group, "a proposal did not reach its group at once");
+        }
+    }
+
+    /// Proposes entries of several groups: their raft thread is woken once, and finds all of them.
+    pub fn submit_together(proposals: Vec<Proposal>) {
+        let mut threads: Vec<(Handle, Vec<Proposal>)> = Vec::new();
+        for proposal in proposals {
+            let runtime = &proposal.group.0.runtime;
+            match threads.iter_mut().find(|(known, _)| known.id() == runtime.id()) {
+                Some((_, proposals)) => proposals.push(proposal),
+                None => threads.push((runtime.clone(), vec![proposal])),
+            }
+        }
+        for (runtime, proposals) in threads {
+            runtime.spawn(async move {
+                for Proposal { group, term, payload, done } in proposals {
+                    group.submit(term, payload, done);
+                }
+            });
         }
     }
 

@@ -27,7 +27,7 @@ mod tail;
 mod tests;
 mod transport;
 
-pub use group::{ChangeError, Group, Lease};
+pub use group::{ChangeError, Group, Lease, Proposal};
 pub use machine::{
     Body, Committed, Completion, Leadership, Machine, MachineError, NotCommitted, Position, Recovered,
     SnapshotImage,

@@ -61,6 +61,7 @@ pub(crate) struct LogShared {
     /// Bytes appended since the last purge, and at how many the purger is woken.
     since_purge: AtomicU64,
     purge_after: u64,
+    groups_together: u64,
     pub(crate) purge_wanted: Notify,
     /// The log has failed, in a way that openraft may not see by itself.
     pub(crate) failed: Notify,
@@ -75,6 +76,8 @@ pub(crate) struct LogOptions {
     pub(crate) group: u16,
     pub(crate) tail_bytes_max: u64,
     pub(crate) purge_after: u64,
+    /// Groups that append on the same thread.
+    pub(crate) groups_together: u64,
 }
 
 pub(crate) fn io_error(error: WalError) -> io::Error {
@@ -123,6 +126,7 @@ impl LogStore {
             backlog_entries: AtomicU64::new(0),
             since_purge,
             purge_after: options.purge_after,
+            groups_together: options.groups_together,
             purge_wanted: Notify::new(),
             failed: Notify::new(),
             holds: Notify::new(),
@@ -211,7 +215,14 @@ impl LogStore {
         let records = append.records.iter().map(|(id, bytes)| (id.index, bytes.clone())).collect();
         let shared = self.0.clone();
         let done: wal::Done = Box::new(move |result| shared.written(append, result));
-        self.0.wal.append(self.0.group, records, done);
+        if self.0.groups_together == 1 {
+            return self.0.wal.append(self.0.group, records, done);
+        }
+        // Other groups of this thread have something to append as well, or the thread parks in a moment
+        // and wakes the log then: one sync for all of them.
+        if self.0.wal.append_quietly(self.0.group, records, done) >= self.0.groups_together {
+            self.0.wal.wake_up();
+        }
     }
 
     /// Gives what is held to the WAL when there is room again, until the node stops. Runs on the

@@ -111,7 +111,7 @@ pub struct Node {
     threads: Mutex<Vec<RaftThread>>,
 }
 
-fn start_thread(n: usize) -> io::Result<(Handle, RaftThread)> {
+fn start_thread(n: usize, wal: Wal) -> io::Result<(Handle, RaftThread)> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (tx, rx) = mpsc::sync_channel(1);
     let body = move || {
@@ -121,6 +121,7 @@ fn start_thread(n: usize) -> io::Result<(Handle, RaftThread)> {
             .enable_time()
             .thread_name(name)
             .max_blocking_threads(HELPERS_MAX)
+            .on_thread_park(move || wal.wake_up())
             .build();
         match built {
             Ok(runtime) => {
@@ -188,7 +189,7 @@ impl Node {
         let mut node = Self { groups: Vec::new(), threads: Mutex::default() };
         let mut handles = Vec::new();
         for n in 0..options.raft_threads.min(machines.len()) {
-            let (handle, thread) = start_thread(n).map_err(StartError::Threads)?;
+            let (handle, thread) = start_thread(n, wal.clone()).map_err(StartError::Threads)?;
             handles.push(handle);
             node.threads.lock().push(thread);
         }
@@ -300,6 +301,7 @@ impl GroupStart<'_> {
             group: self.group,
             tail_bytes_max: (TAIL_BYTES / u64::from(options.groups)).max(TAIL_BYTES_MIN),
             purge_after: options.purge_after_bytes,
+            groups_together: u64::from(options.groups).div_ceil(options.raft_threads as u64),
         };
         let log = LogStore::open(self.wal.clone(), self.recovered, role.clone(), &log_options)?;
         let spool = Arc::new(Spool::new(&options.snapshot_dir, self.group));

@@ -372,7 +372,7 @@ impl Applier {
         self.stored = self.applied;
         self.group.pins.set_applied(self.applied.last);
         let keep = self.group.pins.keep();
-        self.group.dirty.prune(keep.evictable);
+        self.group.dirty.prune(keep);
         self.group.sequencer.sub_dirty_bytes(self.entries.iter().map(|e| e.payload.len() as u64).sum());
         self.reclaimer.note(&unreachable);
         self.stats.batches.fetch_add(1, Ordering::Relaxed);

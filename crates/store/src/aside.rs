@@ -3,8 +3,6 @@
 //! says that somebody is at it; when the work is given up, or its epoch ends, it turns into an `X`
 //! record, and what was written is reclaimed.
 
-use base::limits;
-
 use crate::disk::{DiskError, DiskSnapshot};
 use crate::group::Group;
 use crate::keys::{self, Cid, Unreachable};
@@ -17,7 +15,9 @@ use crate::view::{Cancel, View};
 pub(crate) type Records = Vec<(Vec<u8>, Option<Value>)>;
 
 /// Sequenced in one go: small against an entry, so that others come in between.
-const TURN_BYTES: usize = limits::BATCH_BYTES_MAX / 4;
+const TURN_BYTES: usize = 256 << 10;
+/// What may wait to be submitted before more is built: whoever writes a byte waits for all of it.
+const WAITING_BYTES_MAX: u64 = 2 * TURN_BYTES as u64;
 
 /// A collection that is being built.
 pub(crate) struct Aside {
@@ -72,7 +72,7 @@ impl Aside {
 impl Group {
     /// Sequences records that nobody can see yet, when the log and the store have room for them.
     fn sequence_aside(&self, epoch: u64, cancel: &Cancel, records: &Records) -> Result<(), Stop> {
-        while self.sequencer.is_stalled() || self.sequencer.waiting_bytes() > limits::BATCH_BYTES_MAX as u64 {
+        while self.sequencer.is_stalled() || self.sequencer.waiting_bytes() > WAITING_BYTES_MAX {
             if cancel.is_cancelled() {
                 return Err(Stop::Cancelled);
             }

@@ -12,6 +12,7 @@ use base::Stamp;
 use parking_lot::Mutex;
 
 use crate::keys;
+use crate::table::Keep;
 
 /// A listed write: the record's first one in its batch.
 #[derive(Clone, Debug)]
@@ -44,9 +45,32 @@ struct Settled {
     indexed: usize,
     /// Each key with the stamp of its last listing.
     ordered: BTreeMap<Arc<[u8]>, Stamp>,
+    /// Listings up to this batch have been forgotten early: nobody can tell what was written since.
+    forgotten: u64,
 }
 
 impl Settled {
+    /// Forgets a listing that left the journal.
+    fn forget(&mut self, listing: &Listing) {
+        if self.ordered.get(&listing.key) == Some(&listing.stamp) {
+            self.ordered.remove(&listing.key);
+        }
+    }
+
+    /// Forgets what no view sees, though somebody may want to know that it was written.
+    fn forget_early(&mut self, seen: Stamp, stored: Stamp) {
+        self.index();
+        for listing in std::mem::take(&mut self.journal) {
+            if listing.stamp > seen && listing.stamp <= stored {
+                self.forgotten = self.forgotten.max(listing.batch);
+                self.forget(&listing);
+            } else {
+                self.journal.push_back(listing);
+            }
+        }
+        self.indexed = self.journal.len();
+    }
+
     fn index(&mut self) {
         for listing in self.journal.range(self.indexed..) {
             self.ordered.insert(listing.key.clone(), listing.stamp);
@@ -55,6 +79,8 @@ impl Settled {
     }
 }
 
+/// Listings kept for the validation of transactions that last. What lasts longer is run once more.
+const LISTINGS_MAX: usize = 1 << 20;
 /// Listings pruned at a time, so that nobody waits long for the lock.
 const PRUNE_SLICE: usize = 4096;
 
@@ -102,19 +128,28 @@ impl Dirty {
         next.is_some_and(|next| to.is_some_and(|to| to <= &next[..]))
     }
 
-    /// Whether `wanted` holds for any key listed in `batch` or later.
+    /// Whether `wanted` holds for any key listed in `batch` or later, or nobody can tell.
     pub fn since(&self, batch: u64, mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
         self.lists.iter().any(|list| {
             let settled = list.settle();
+            if settled.forgotten >= batch {
+                return true;
+            }
             let mut newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
             newest_first.any(|listing| wanted(&listing.key))
         })
     }
 
-    /// Forgets what the store holds by now.
-    pub fn prune(&self, upto: Stamp) {
+    /// Forgets what the store and every snapshot of it hold by now.
+    pub fn prune(&self, keep: Keep) {
         for list in &self.lists {
-            list.prune(upto);
+            list.prune(keep.everywhere);
+            if let Some((_, seen)) = keep.views {
+                let mut settled = list.settle();
+                if settled.journal.len() > LISTINGS_MAX {
+                    settled.forget_early(seen, keep.stored);
+                }
+            }
         }
     }
 
@@ -137,9 +172,7 @@ impl List {
                 let Some(oldest) = settled.journal.pop_front() else { return };
                 if settled.indexed > 0 {
                     settled.indexed -= 1;
-                    if settled.ordered.get(&oldest.key) == Some(&oldest.stamp) {
-                        settled.ordered.remove(&oldest.key);
-                    }
+                    settled.forget(&oldest);
                 }
             }
         }
@@ -161,6 +194,10 @@ mod tests {
         Listing { batch, stamp: Stamp(stamp), key: Arc::from(format!("K{key}").as_bytes()) }
     }
 
+    fn stored(upto: u64) -> Keep {
+        Keep { views: None, everywhere: Stamp(upto), stored: Stamp(upto) }
+    }
+
     fn keys(dirty: &Dirty, from: &str, to: Option<&str>) -> Vec<String> {
         let (from, to) = (format!("K{from}"), to.map_or("L".into(), |to| format!("K{to}")));
         let found = dirty.range(from.as_bytes(), Some(to.as_bytes()), 100);
@@ -175,11 +212,11 @@ mod tests {
         }
         assert_eq!(keys(&dirty, "a", None), ["a", "b", "c"]);
         assert_eq!(keys(&dirty, "b", Some("c")), ["b"]);
-        dirty.prune(Stamp(2));
+        dirty.prune(stored(2));
         assert_eq!(keys(&dirty, "", None), ["b", "c"], "c was listed again by batch 2");
         dirty.list(listing(3, 5, "a"));
         assert_eq!(keys(&dirty, "", None), ["a", "b", "c"]);
-        dirty.prune(Stamp(5));
+        dirty.prune(stored(5));
         assert_eq!(keys(&dirty, "", None), Vec::<String>::new());
     }
 
@@ -197,5 +234,20 @@ mod tests {
         assert_eq!(seen, [b"Kb".to_vec(), b"Ka".to_vec()]);
         assert!(dirty.since(1, |key| key == b"Kc"));
         assert!(!dirty.since(2, |key| key == b"Kc"));
+    }
+
+    #[test]
+    fn a_view_that_lasts_does_not_keep_every_listing() {
+        let dirty = Dirty::default();
+        let count = LISTINGS_MAX as u64 + 10;
+        for at in 0..count {
+            dirty.list(listing(at, at, if at == 7 { "seen" } else { "k" }));
+        }
+        let keep = Keep { views: Some((Stamp(8), Stamp(8))), everywhere: Stamp(5), stored: Stamp(count - 5) };
+        dirty.prune(keep);
+        assert_eq!(keys(&dirty, "", None), ["k", "seen"]);
+        assert!(dirty.lists[0].settle().journal.len() < 10);
+        assert!(dirty.since(9, |_| false), "nobody can tell");
+        assert!(!dirty.since(count - 3, |_| false));
     }
 }

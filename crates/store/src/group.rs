@@ -147,9 +147,17 @@ impl Group {
     pub(crate) fn load(&self, at: Hashed<'_>) -> Result<Seen, Stop> {
         let generation = self.pins.generation();
         let value: Option<Value> = self.disk.get(at.key)?.map(|value| (&*value).into());
+        // Unless the store begins to write now, what was read is no newer than this.
+        let version = self.pins.applying();
         let still = || self.pins.generation() == generation;
-        self.table.fill(at, value.clone(), self.pins.keep(), still);
-        Ok(Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN })
+        let seen = Seen { version, value, place: Place::UNKNOWN };
+        self.table.fill(at, &seen, self.pins.keep(), still);
+        Ok(seen)
+    }
+
+    /// Brings the row cache back to its bound if something made it outgrow it.
+    pub fn trim(&self) {
+        self.table.trim(self.pins.keep());
     }
 
     /// What a transaction outside the section begins with.

@@ -300,11 +300,11 @@ impl Group {
     }
 
     /// Whether nothing that was read has been written since the view was pinned, as far as the
-    /// batches from `since` on tell.
+    /// batches from `since` on tell. A row that is not in memory any more may have been.
     fn unchanged(&self, reads: &mut Reads<'_>, since: u64) -> bool {
         let view = reads.view;
         !self.dirty.since(since, |key| {
-            reads.covers(key) && self.table.version(self.table.hash(key)).is_some_and(|v| v > view)
+            reads.covers(key) && self.table.version(self.table.hash(key)).is_none_or(|v| v > view)
         })
     }
 }

@@ -90,13 +90,13 @@ impl Pins {
         // when the store held at least that much, so what is evicted is in its snapshot.
         let applied = self.applied();
         if self.count.load(Ordering::SeqCst) == 0 {
-            return Keep { views: None, evictable: applied };
+            return Keep { views: None, everywhere: applied, stored: applied };
         }
         let pinned = self.pinned.lock();
         let oldest = pinned.iter().map(|p| p.view).min();
         let newest = pinned.iter().map(|p| p.view).max();
-        let evictable = pinned.iter().map(|p| p.applied).min().map_or(applied, |p| p.min(applied));
-        Keep { views: oldest.zip(newest), evictable }
+        let everywhere = pinned.iter().map(|p| p.applied).min().map_or(applied, |p| p.min(applied));
+        Keep { views: oldest.zip(newest), everywhere, stored: applied }
     }
 }
 
@@ -111,10 +111,10 @@ mod tests {
         let pin = pins.pin(Stamp(15));
         pins.set_applied(Stamp(20));
         let keep = pins.keep();
-        assert_eq!(keep.evictable, Stamp(10));
+        assert_eq!(keep.everywhere, Stamp(10));
         assert_eq!(keep.views, Some((Stamp(15), Stamp(15))));
         drop(pin);
-        assert_eq!(pins.keep().evictable, Stamp(20));
+        assert_eq!(pins.keep().everywhere, Stamp(20));
         assert_eq!(pins.keep().views, None);
     }
 }

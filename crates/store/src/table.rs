@@ -112,19 +112,31 @@ struct Shard {
     bytes: usize,
 }
 
-/// What a snapshot in use still needs.
+/// What the store and the snapshots in use hold, and what they still need.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
     /// Stamps of the oldest and newest pinned views; versions visible to one in between stay.
     pub views: Option<(Stamp, Stamp)>,
-    /// Rows above this are not in every snapshot of the store that is in use (or not in the store).
-    pub evictable: Stamp,
+    /// Everything up to here is in every snapshot of the store that is in use, and in the store.
+    pub everywhere: Stamp,
+    /// Everything up to here is in the store.
+    pub stored: Stamp,
 }
 
 impl Keep {
-    /// Whether a version that is about to be replaced may be asked for.
+    /// Whether a version that is about to be replaced may be asked for: a view sees it, and finds it
+    /// nowhere else.
     fn needs(self, replaced: Stamp, by: Stamp) -> bool {
-        self.views.is_some_and(|(oldest, newest)| newest >= replaced && oldest < by)
+        let seen = self.views.is_some_and(|(oldest, newest)| newest >= replaced && oldest < by);
+        seen && replaced > self.everywhere
+    }
+
+    /// Whether a row may go: everybody who could ask for its newest version finds it in the store, and
+    /// those whose view is older find theirs in their snapshot.
+    fn lets_go(self, row: &Row) -> bool {
+        let version = row.newest.version;
+        let is_newer = self.views.is_none_or(|(_, newest)| version > newest);
+        version <= self.everywhere || (version <= self.stored && is_newer && row.older.is_none())
     }
 }
 
@@ -189,13 +201,15 @@ impl Table {
     }
 
     /// Remembers what the store holds, unless something newer is known by now. `still` is asked
-    /// under the shard's lock: what was read may have been replaced and evicted since.
-    pub fn fill(&self, at: Hashed<'_>, value: Option<Value>, keep: Keep, still: impl FnOnce() -> bool) {
+    /// under the shard's lock: what was read may have been replaced and evicted since. IMPORTANT: the
+    /// version is one that the value may have, not less: a view that is older must not take it for
+    /// its own.
+    pub fn fill(&self, at: Hashed<'_>, seen: &Seen, keep: Keep, still: impl FnOnce() -> bool) {
         let mut shard = self.shard(at.hash).lock();
         if shard.find_mut(at).is_some() || !still() {
             return;
         }
-        let newest = Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN };
+        let newest = seen.clone();
         shard.insert(Row {
             key: Arc::from(at.key),
             hash: at.hash,
@@ -244,12 +258,27 @@ impl Table {
                 newest,
                 older: None,
                 listed,
-                referenced: true,
+                // Hot is what is used again: a large value that is written once drives out nothing.
+                referenced: false,
             });
             Written { key, listed: Listed::default() }
         };
         shard.evict(self.shard_bytes_max, keep);
         written
+    }
+
+    /// Brings the table back to its bound after rows had to stay for a while; a part of the way if it
+    /// is long.
+    pub fn trim(&self, keep: Keep) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            for _ in 0..TRIM_TURNS {
+                if shard.bytes <= self.shard_bytes_max {
+                    break;
+                }
+                shard.evict(self.shard_bytes_max, keep);
+            }
+        }
     }
 
     /// Forgets everything: what it held may not be what a quorum holds.
@@ -314,10 +343,12 @@ impl Shard {
             self.hand = (self.hand + 1) % self.rows.len();
             let slot = self.hand;
             let Some(row) = self.rows[slot].as_mut() else { continue };
-            if row.newest.version > keep.evictable {
+            if std::mem::take(&mut row.referenced) {
                 continue;
             }
-            if std::mem::take(&mut row.referenced) {
+            // Older versions that nobody needs any more must not keep the row.
+            self.bytes -= row.prune_older(keep).min(self.bytes);
+            if !keep.lets_go(row) {
                 continue;
             }
             self.remove(slot);
@@ -326,7 +357,8 @@ impl Shard {
 
     fn remove(&mut self, slot: usize) {
         let Some(mut row) = self.rows[slot].take() else { return };
-        let freed = row.bytes() + row.prune_older(Keep { views: None, evictable: Stamp::ZERO });
+        let freed =
+            row.bytes() + row.prune_older(Keep { views: None, everywhere: Stamp::ZERO, stored: Stamp::ZERO });
         self.bytes -= freed.min(self.bytes);
         if let Ok(entry) = self.index.find_entry(row.hash, |&found| found as usize == slot) {
             entry.remove();
@@ -337,12 +369,18 @@ impl Shard {
 
 /// How far one access turns the CLOCK hand at most.
 const EVICT_STEPS_MAX: usize = 64;
+/// How many accesses' worth one [`Table::trim`] does in a shard.
+const TRIM_TURNS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FREE: Keep = Keep { views: None, evictable: Stamp::MAX };
+    const FREE: Keep = Keep { views: None, everywhere: Stamp::MAX, stored: Stamp::MAX };
+
+    fn loaded(value: Option<Value>) -> Seen {
+        Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN }
+    }
 
     fn value(text: &str) -> Option<Value> {
         Some(Value::from(text.as_bytes()))
@@ -367,7 +405,7 @@ mod tests {
     fn a_pinned_view_keeps_its_versions() {
         let table = Table::new(1 << 20, 1);
         let at = table.hash(b"k");
-        let keep = Keep { views: Some((Stamp(1), Stamp(1))), evictable: Stamp::ZERO };
+        let keep = Keep { views: Some((Stamp(1), Stamp(1))), everywhere: Stamp::ZERO, stored: Stamp::ZERO };
         table.write(at, Stamp(1), value("a"), Listed::default(), keep);
         table.write(at, Stamp(2), value("b"), Listed::default(), keep);
         table.write(at, Stamp(3), None, Listed::default(), keep);
@@ -380,7 +418,7 @@ mod tests {
     #[test]
     fn dirty_rows_stay_and_clean_ones_go() {
         let table = Table::new(64 * 4096, 1);
-        let keep = Keep { views: None, evictable: Stamp(1_000) };
+        let keep = Keep { views: None, everywhere: Stamp(1_000), stored: Stamp(1_000) };
         for i in 0..20_000u64 {
             let key = i.to_be_bytes();
             table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
@@ -388,7 +426,7 @@ mod tests {
         for i in 1_001..20_000u64 {
             assert!(table.newest(table.hash(&i.to_be_bytes())).is_some(), "{i} is dirty");
         }
-        let keep = Keep { views: None, evictable: Stamp::MAX };
+        let keep = FREE;
         for i in 20_000..80_000u64 {
             let key = i.to_be_bytes();
             table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
@@ -398,13 +436,47 @@ mod tests {
     }
 
     #[test]
+    fn a_view_that_lasts_does_not_keep_what_was_written_after_it() {
+        let table = Table::new(64 * 4096, 1);
+        let view = (Stamp(10), Stamp(10));
+        let keep = Keep { views: Some(view), everywhere: Stamp(10), stored: Stamp::MAX };
+        for i in 11..20_000u64 {
+            let key = i.to_be_bytes();
+            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
+        }
+        table.trim(keep);
+        let (_, bytes) = table.size();
+        assert!(bytes <= 64 * 4096, "{bytes} bytes");
+        // What it sees and is not in its snapshot stays, however old.
+        let table = Table::new(64 * 4096, 1);
+        let keep = Keep { everywhere: Stamp(5), ..keep };
+        table.write(table.hash(b"k"), Stamp(7), value("seen"), Listed::default(), keep);
+        table.write(table.hash(b"k"), Stamp(11), value("later"), Listed::default(), keep);
+        for i in 12..20_000u64 {
+            let key = i.to_be_bytes();
+            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
+        }
+        table.trim(keep);
+        assert_eq!(text(table.as_of(table.hash(b"k"), Stamp(10))), Some("seen".into()));
+    }
+
+    #[test]
+    fn what_was_loaded_later_is_not_taken_for_what_a_view_sees() {
+        let table = Table::new(1 << 20, 1);
+        let seen = Seen { version: Stamp(20), ..loaded(value("later")) };
+        table.fill(table.hash(b"k"), &seen, FREE, || true);
+        assert!(table.as_of(table.hash(b"k"), Stamp(10)).is_none(), "its snapshot knows");
+        assert_eq!(text(table.as_of(table.hash(b"k"), Stamp(20))), Some("later".into()));
+    }
+
+    #[test]
     fn a_stale_fill_is_not_taken() {
         let table = Table::new(1 << 20, 1);
         let at = table.hash(b"k");
-        table.fill(at, value("old"), FREE, || false);
+        table.fill(at, &loaded(value("old")), FREE, || false);
         assert!(table.newest(at).is_none());
         table.write(at, Stamp(5), value("new"), Listed::default(), FREE);
-        table.fill(at, value("old"), FREE, || true);
+        table.fill(at, &loaded(value("old")), FREE, || true);
         assert_eq!(text(table.newest(at)), Some("new".into()));
     }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Queue {
     /// Queued and not yet written.
     bytes: AtomicU64,
     depth: AtomicU64,
+    /// Queued since the log thread last looked, without waking it.
+    quiet: AtomicU64,
 }
 
 impl Queue {
@@ -103,6 +105,8 @@ impl Queue {
         if self.bytes() <= QUEUE_BYTES_MAX {
             return;
         }
+        // Or what was queued quietly would be waited for in vain.
+        self.wake_up();
         let mut state = self.state.lock();
         if state.consumer == Some(thread::current().id()) {
             return;
@@ -114,6 +118,26 @@ impl Queue {
 
     /// Gives the op back if the log is closed.
     pub(crate) fn push(&self, op: Op) -> Result<(), Op> {
+        self.wake(self.put(op)?);
+        Ok(())
+    }
+
+    /// As `push`, but the log thread may sleep on until it is woken by [`Self::wake_up`] or by another
+    /// push. Says how many ops wait like this.
+    pub(crate) fn push_quietly(&self, op: Op) -> Result<u64, Op> {
+        let _state = self.put(op)?;
+        Ok(self.quiet.fetch_add(1, Relaxed) + 1)
+    }
+
+    /// Wakes the log thread if something was pushed quietly.
+    pub(crate) fn wake_up(&self) {
+        if self.quiet.load(Relaxed) > 0 {
+            self.quiet.store(0, Relaxed);
+            self.wake(self.state.lock());
+        }
+    }
+
+    fn put(&self, op: Op) -> Result<parking_lot::MutexGuard<'_, State>, Op> {
         let bytes = op.bytes();
         let mut state = self.state.lock();
         if state.closed {
@@ -126,8 +150,7 @@ impl Queue {
         state.ops.push(op);
         self.bytes.fetch_add(bytes, Relaxed);
         self.depth.fetch_add(1, Relaxed);
-        self.wake(state);
-        Ok(())
+        Ok(state)
     }
 
     /// Saved with the next batch, or within a second.
@@ -194,6 +217,7 @@ impl Queue {
     }
 
     fn drain(&self, state: &mut State, batch: &mut Batch) {
+        self.quiet.store(0, Relaxed);
         std::mem::swap(&mut state.ops, &mut batch.ops);
         batch.lazy = std::mem::take(&mut state.lazy);
         batch.bytes = batch.ops.iter().map(Op::bytes).sum();

@@ -162,6 +162,28 @@ impl Wal {
     /// After `WalError::Full` the entries are gone again, from memory too, and with them what was
     /// appended behind them meanwhile.
     pub fn append(&self, group: u16, entries: Vec<(u64, Bytes)>, done: Done) {
+        self.push_append(group, entries, done, |queue, op| queue.push(op).map(|()| 0));
+    }
+
+    /// As [`Self::append`], but nothing is written before somebody calls [`Self::wake_up`]: for who has
+    /// more to append in a moment, of other groups for instance, so that one sync does for all. Says how
+    /// many appends wait like this.
+    pub fn append_quietly(&self, group: u16, entries: Vec<(u64, Bytes)>, done: Done) -> u64 {
+        self.push_append(group, entries, done, Queue::push_quietly)
+    }
+
+    /// Writes what was appended quietly. Costs nothing if there is nothing.
+    pub fn wake_up(&self) {
+        self.inner.shared.queue.wake_up();
+    }
+
+    fn push_append(
+        &self,
+        group: u16,
+        entries: Vec<(u64, Bytes)>,
+        done: Done,
+        push: impl FnOnce(&Queue, Op) -> Result<u64, Op>,
+    ) -> u64 {
         let shared = &self.inner.shared;
         shared.queue.wait_for_space();
         let largest = entries.iter().map(|(_, entry)| entry.len()).max().unwrap_or(0);
@@ -174,9 +196,11 @@ impl Wal {
             Ok(follows) => What::Append { ticket, follows, entries },
             Err(error) => What::Refused(error),
         };
-        let pushed = shared.queue.push(Op { group, what, done });
+        let pushed = push(&shared.queue, Op { group, what, done });
         drop(index);
-        refuse(pushed);
+        let waiting = *pushed.as_ref().unwrap_or(&0);
+        refuse(pushed.map(drop));
+        waiting
     }
 
     /// Drops the entries above `index`; all of them for `None`. If it fails with `WalError::Full`, it is

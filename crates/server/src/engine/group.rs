@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use base::Stamp;
-use consensus::{Completion, Leadership, NotCommitted, Position};
+use consensus::{Completion, Leadership, NotCommitted, Position, Proposal};
 use store::apply::Queue;
 
 use crate::engine::clients::Wakers;
@@ -89,7 +89,14 @@ impl Group {
     /// Submits the next batch if none is in flight. Called by whoever added to a batch and by whoever
     /// is woken by a commit; never by a raft thread.
     pub fn pump(self: &Arc<Self>) {
-        let Some(batch) = self.store.sequencer.take_batch() else { return };
+        for Proposal { group, term, payload, done } in self.next_proposals() {
+            group.submit(term, payload, done);
+        }
+    }
+
+    /// The entries of the next batch, if none is in flight.
+    pub fn next_proposals(self: &Arc<Self>) -> Vec<Proposal> {
+        let Some(batch) = self.store.sequencer.take_batch() else { return Vec::new() };
         let term = self.term.load(Ordering::SeqCst);
         self.stats.batches.fetch_add(1, Ordering::Relaxed);
         self.stats.transactions.fetch_add(batch.transactions, Ordering::Relaxed);
@@ -98,17 +105,19 @@ impl Group {
         let in_flight =
             InFlight { group: self.clone(), epoch: batch.epoch, last: batch.last, submitted: Instant::now() };
         let Some(consensus) = self.consensus.get() else {
-            return Box::new(in_flight).failed(NotCommitted::Refused("the node is starting".into()));
+            Box::new(in_flight).failed(NotCommitted::Refused("the node is starting".into()));
+            return Vec::new();
         };
         let mut entries = batch.entries;
-        let Some(last) = entries.pop() else { return };
-        for part in entries {
-            let done = Part { group: self.clone(), epoch: batch.epoch };
-            consensus.submit(term, part, Box::new(done));
-        }
-        // If a part was not taken, the last one goes all the same: the epoch has ended by then, and
+        let last = entries.pop();
+        let proposal = |payload, done| Proposal { group: consensus.clone(), term, payload, done };
+        // If a part is not taken, the last one goes all the same: the epoch has ended by then, and
         // without its first parts it has no effect.
-        consensus.submit(term, last, Box::new(in_flight));
+        let parts = entries.into_iter().map(|part| -> (_, Box<dyn Completion>) {
+            (part, Box::new(Part { group: self.clone(), epoch: batch.epoch }))
+        });
+        let last = last.map(|last| -> (_, Box<dyn Completion>) { (last, Box::new(in_flight)) });
+        parts.chain(last).map(|(payload, done)| proposal(payload, done)).collect()
     }
 
     /// Consensus says that leadership changed. On a raft thread.

@@ -34,6 +34,9 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     node.check_health();
     node.sampler.round(&node);
     disconnect_idle(&node);
+    for group in &node.groups {
+        group.store.trim();
+    }
     if !node.stats.expires_actively() {
         return true;
     }

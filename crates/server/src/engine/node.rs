@@ -270,8 +270,12 @@ impl Node {
 
     /// Submits the batches that are ready.
     pub fn pump(&self) {
-        for group in &self.groups {
-            group.pump();
+        if let [group] = self.groups.as_slice() {
+            return group.pump();
+        }
+        let proposals: Vec<_> = self.groups.iter().flat_map(|group| group.next_proposals()).collect();
+        if !proposals.is_empty() {
+            consensus::Group::submit_together(proposals);
         }
     }
 

@@ -86,7 +86,7 @@ pub struct Options {
     pub fsync: Fsync,
 
     /// Memory for caches. What else is in memory comes on top: connections, pending writes (up to
-    /// 256 MiB), the store's write buffers.
+    /// 128 MiB), the store's write buffers.
     #[arg(long, env = "BULKHEAD_CACHE", value_name = "SIZE", default_value = "320MiB")]
     #[arg(value_parser = units::size)]
     pub cache: u64,

@@ -35,7 +35,7 @@ pub const BATCH_BYTES_MAX: usize = 4 << 20;
 pub const APPLY_BYTES_MAX: usize = 64 << 20;
 pub const APPLY_DELAY_MS_MAX: u64 = 1_000;
 /// Sequenced writes that the store does not hold yet. Above it writers wait for the store.
-pub const DIRTY_BYTES_MAX: usize = 256 << 20;
+pub const DIRTY_BYTES_MAX: usize = 128 << 20;
 
 const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);

@@ -56,7 +56,8 @@ impl DiskOptions {
             path: path.to_owned(),
             cache_bytes: 64 << 20,
             write_buffer_bytes: 128 << 20,
-            worker_threads: 1,
+            // One flushes while the other compacts: else memtables pile up behind a long compaction.
+            worker_threads: 2,
         }
     }
 }
@@ -73,7 +74,7 @@ impl Disk {
     pub fn open(options: &DiskOptions) -> Result<Self, DiskError> {
         let database = Database::builder(&options.path)
             .cache_size(options.cache_bytes)
-            .max_journaling_size(options.write_buffer_bytes.max(64 << 20) * 4)
+            .max_journaling_size(options.write_buffer_bytes.max(64 << 20) * 2)
             .manual_journal_persist(true)
             .worker_threads(options.worker_threads.max(1))
             .open()?;

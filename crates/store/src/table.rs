@@ -18,8 +18,9 @@ use crate::record::Value;
 
 /// Shards keep threads off each other's locks; a power of two.
 const SHARDS: usize = 64;
-/// What a row costs beside its key and value: slot, index entry, two allocation headers.
-const ROW_OVERHEAD_BYTES: usize = 112;
+/// What a row costs beside its key and value: its place in a vector that has grown ahead, its index
+/// entry, two allocations with their headers and what they are rounded up by.
+const ROW_OVERHEAD_BYTES: usize = 200;
 
 /// A record key with its hash, computed once per access, and where its row was last seen.
 #[derive(Clone, Copy, Debug)]

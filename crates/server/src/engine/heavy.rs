@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use command::OwnedArgs;
 use parking_lot::{Condvar, Mutex};
-use resp::Reply;
+use resp::{Protocol, Reply};
 use store::{Cancel, Gate, Scratch};
 
 use crate::engine::node::Node;
 use crate::net::dispatch;
 use crate::net::mailbox::{Mail, Mailbox};
+use crate::net::output::Encoded;
 use crate::session::account;
 use crate::table::Entry;
 
@@ -46,9 +47,17 @@ impl Outcome {
     }
 }
 
+/// An outcome on its way to the client. The reply is encoded already: a long one would hold up the
+/// network thread.
+pub struct Finished {
+    pub reply: Encoded,
+    pub gates: Vec<(u16, Gate)>,
+}
+
 /// A piece of work and who waits for it.
 pub struct Job {
     pub client: u64,
+    pub protocol: Protocol,
     pub mailbox: Arc<Mailbox>,
     pub cancel: Arc<Cancel>,
     pub work: Work,
@@ -144,8 +153,18 @@ impl HeavyPool {
     }
 }
 
+/// Long work takes what short work leaves: the scheduler prefers the other threads by far.
+fn yield_to_others() {
+    const NICENESS: i32 = 10;
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
+        tracing::warn!(%error, "the priority of the heavy pool stays as it is");
+    }
+}
+
 /// One thread of the pool.
 fn run(node: &Weak<Node>) {
+    yield_to_others();
     let mut scratch = Scratch::default();
     loop {
         // The pool must not keep the node alive while it waits.
@@ -158,6 +177,7 @@ fn run(node: &Weak<Node>) {
             perform(&node, job.client, job.work, &job.cancel, &mut scratch)
         };
         node.pump();
+        let outcome = Finished { reply: Encoded::new(&outcome.reply, job.protocol), gates: outcome.gates };
         node.heavy.stats.run_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         node.heavy.running.fetch_sub(1, Ordering::SeqCst);
         job.mailbox.send(Mail::Finished { client: job.client, outcome });

@@ -228,8 +228,7 @@ impl Connection {
         if self.output.sendable() == 0 || !self.writable {
             return Ok(());
         }
-        self.output.send(&mut self.stream)?;
-        self.writable = self.output.sendable() == 0;
+        self.writable = self.output.send(&mut self.stream)?;
         Ok(())
     }
 

@@ -83,6 +83,7 @@ fn submit(node: &Arc<Node>, connection: &mut Connection, entry: Option<&'static 
     let cancel = Arc::new(Cancel::default());
     let job = Job {
         client: connection.client.id,
+        protocol: connection.session.protocol,
         mailbox: connection.client.mailbox.clone(),
         cancel: cancel.clone(),
         work,

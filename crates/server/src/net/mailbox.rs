@@ -7,13 +7,13 @@ use mio::Waker;
 use mio::net::TcpStream;
 use parking_lot::Mutex;
 
-use crate::engine::heavy::Outcome;
+use crate::engine::heavy::Finished;
 
 pub enum Mail {
     /// A connection to serve from now on.
     Connected { stream: TcpStream, peer: SocketAddr },
     /// What became of the work that a client waits for.
-    Finished { client: u64, outcome: Outcome },
+    Finished { client: u64, outcome: Finished },
     /// A client is to be closed.
     Killed { client: u64 },
     /// Answer what is in flight and end.

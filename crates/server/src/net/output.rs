@@ -9,6 +9,8 @@ use store::Gate;
 
 /// Values from this size on are not copied into the output, they are sent from where they are.
 const SHARED_BYTES_MIN: usize = 32 << 10;
+/// Sent to one client in one turn; then it is another one's.
+const TURN_BYTES_MAX: usize = 256 << 10;
 /// An empty output buffer larger than this is given back.
 const IDLE_BYTES_MAX: usize = 64 << 10;
 
@@ -23,6 +25,20 @@ impl Segment {
             Self::Bytes(bytes) => bytes,
             Self::Blob(blob) => blob.as_slice(),
         }
+    }
+}
+
+/// A reply as it is sent: made where there is time for it.
+pub struct Encoded {
+    segments: VecDeque<Segment>,
+    len: u64,
+}
+
+impl Encoded {
+    pub fn new(reply: &Reply, protocol: Protocol) -> Self {
+        let mut output = Output::default();
+        output.push(reply, protocol);
+        Self { len: output.end, segments: output.segments }
     }
 }
 
@@ -94,6 +110,11 @@ impl Output {
         }
         let start = self.end;
         self.push(reply, protocol);
+        self.hold(start, group, gate);
+    }
+
+    /// What lies from `start` on waits for a gate.
+    fn hold(&mut self, start: u64, group: u16, gate: Gate) {
         let end = self.end;
         match self.held.back_mut() {
             // Of one commit and next to each other: one wait.
@@ -106,17 +127,22 @@ impl Output {
     }
 
     /// Appends a reply that waits for all of these.
-    pub fn push_gated(&mut self, reply: &Reply, protocol: Protocol, gates: &[(u16, Gate)]) {
+    pub fn push_gated(&mut self, reply: Encoded, gates: &[(u16, Gate)]) {
         if self.muted {
             return;
         }
-        let Some((&(group, gate), others)) = gates.split_last() else { return self.push(reply, protocol) };
-        for &(group, gate) in others {
-            // An empty stretch in front of the reply: if it is void, so is the reply.
-            let at = self.end;
-            self.held.push_back(Held { group, gate, start: at, end: at, replies: 0 });
+        let start = self.end;
+        if let Some((_, others)) = gates.split_last() {
+            for &(group, gate) in others {
+                // An empty stretch in front of the reply: if it is void, so is the reply.
+                self.held.push_back(Held { group, gate, start, end: start, replies: 0 });
+            }
         }
-        self.push_held(reply, protocol, group, gate);
+        self.segments.extend(reply.segments);
+        self.end += reply.len;
+        if let Some(&(group, gate)) = gates.last() {
+            self.hold(start, group, gate);
+        }
     }
 
     /// Large values go out from where they are.
@@ -221,8 +247,10 @@ impl Output {
         (limit - self.base) as usize
     }
 
-    /// Sends what may go out, as far as the socket takes it.
-    pub fn send(&mut self, socket: &mut impl Write) -> io::Result<()> {
+    /// Sends what may go out, as far as the socket takes it, and no more than is fair in one turn. Says
+    /// whether the socket would take more.
+    pub fn send(&mut self, socket: &mut impl Write) -> io::Result<bool> {
+        let mut allowed = TURN_BYTES_MAX;
         while self.sendable() > 0 {
             let Some(first) = self.segments.front() else { break };
             let left = first.as_slice().get(self.sent..).unwrap_or_default();
@@ -230,14 +258,18 @@ impl Output {
                 self.next_segment();
                 continue;
             }
-            let chunk = left.get(..self.sendable().min(left.len())).unwrap_or(left);
+            if allowed == 0 {
+                return Ok(true);
+            }
+            let chunk = left.get(..self.sendable().min(left.len()).min(allowed)).unwrap_or(left);
             match socket.write(chunk) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.sent += written;
                     self.base += written as u64;
+                    allowed -= written;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -245,7 +277,7 @@ impl Output {
         if self.is_empty() {
             self.rewind();
         }
-        Ok(())
+        Ok(true)
     }
 
     fn next_segment(&mut self) {
@@ -308,8 +340,8 @@ mod tests {
     fn a_reply_that_depends_on_two_commits_needs_both() {
         let mut output = Output::default();
         let gates = [(0, gate(5)), (1, gate(6))];
-        output.push_gated(&Reply::Integer(1), Protocol::Resp2, &gates);
-        output.push_gated(&Reply::Integer(2), Protocol::Resp2, &gates);
+        output.push_gated(Encoded::new(&Reply::Integer(1), Protocol::Resp2), &gates);
+        output.push_gated(Encoded::new(&Reply::Integer(2), Protocol::Resp2), &gates);
         output.release();
         assert_eq!(sent(&mut output), "");
         output.release();

@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use store::Scratch;
 
 use crate::engine::clients::{Client, Details};
-use crate::engine::heavy::Outcome;
+use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
 use crate::net::execute::execute;
@@ -273,12 +273,11 @@ impl NetThread {
     }
 
     /// The heavy pool is done with a client's command.
-    fn finished(&mut self, client: u64, outcome: Outcome) {
+    fn finished(&mut self, client: u64, outcome: Finished) {
         let Some(&at) = self.by_client.get(&client) else { return };
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         connection.state = State::Ready;
-        let protocol = connection.session.protocol;
-        connection.output.push_gated(&outcome.reply, protocol, &outcome.gates);
+        connection.output.push_gated(outcome.reply, &outcome.gates);
         self.touched.push(at);
         self.queue(at);
     }
@@ -413,11 +412,13 @@ impl NetThread {
         client.output_bytes.store(connection.output.len() as u64, Ordering::Relaxed);
         client.input_bytes.store(connection.input_len() as u64, Ordering::Relaxed);
         let has_room = was_full && connection.output.len() <= OUTPUT_BYTES_MAX;
+        // The socket would take more: another turn.
+        let has_more = connection.writable && connection.output.sendable() > 0;
         connection.listed = still;
         if still {
             self.holding.push(at);
         }
-        if has_room {
+        if has_room || has_more {
             self.queue(at);
         }
     }

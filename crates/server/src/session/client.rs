@@ -230,7 +230,8 @@ fn set_name(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
 }
 
 fn set_info(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    let (option, value) = (args.get(2), args.get(3));
+    // Redis reads a C string.
+    let (option, value) = (args.get(2), args.get(3).split(|byte| *byte == 0).next().unwrap_or_default());
     let mut details = context.session.client.details.lock();
     let field = if args.is(2, "lib-name") {
         &mut details.lib_name

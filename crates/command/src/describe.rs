@@ -2,6 +2,7 @@
 
 use resp::Reply;
 
+use crate::arg::{Arg, Kind};
 use crate::args::Args;
 use crate::row::{Access, Command, Flags, KeySpec, Keys, access, flags};
 
@@ -33,15 +34,60 @@ pub fn docs<R>(command: &Command<R>, subcommands: Vec<(Reply, Reply)>) -> (Reply
     if !docs.complexity.is_empty() {
         about.push((Reply::bulk("complexity"), Reply::bulk(docs.complexity)));
     }
+    let flags = [(command.deprecated.is_some(), "deprecated"), (command.flags.has(flags::SYSTEM), "syscmd")];
+    let flags = flags_of(&flags);
+    if !flags.is_empty() {
+        about.push((Reply::bulk("doc_flags"), Reply::Set(flags)));
+    }
     if let Some(deprecated) = command.deprecated {
-        about.push((Reply::bulk("doc_flags"), Reply::Set(vec![Reply::simple("deprecated")])));
         about.push((Reply::bulk("deprecated_since"), Reply::bulk(deprecated.since)));
         about.push((Reply::bulk("replaced_by"), Reply::bulk(deprecated.replaced_by)));
+    }
+    if !command.arguments.is_empty() {
+        about.push((Reply::bulk("arguments"), arguments(command.arguments)));
     }
     if !subcommands.is_empty() {
         about.push((Reply::bulk("subcommands"), Reply::Map(subcommands)));
     }
     (Reply::bulk(command.name), Reply::Map(about))
+}
+
+/// The names of those that are true.
+fn flags_of(flags: &[(bool, &'static str)]) -> Vec<Reply> {
+    flags.iter().filter(|(is, _)| *is).map(|(_, name)| Reply::simple(*name)).collect()
+}
+
+fn arguments(arguments: &[Arg]) -> Reply {
+    Reply::Array(arguments.iter().map(argument).collect())
+}
+
+fn argument(arg: &Arg) -> Reply {
+    // A word is named like itself.
+    let name = if arg.name.is_empty() { arg.token.to_lowercase() } else { arg.name.to_owned() };
+    let parts = arg.kind.parts();
+    let mut about = vec![
+        (Reply::bulk("name"), Reply::bulk(name.clone())),
+        (Reply::bulk("type"), Reply::bulk(arg.kind.name())),
+    ];
+    if parts.is_empty() {
+        let display = if arg.display.is_empty() { name } else { arg.display.to_owned() };
+        about.push((Reply::bulk("display_text"), Reply::bulk(display)));
+    }
+    if let Kind::Key(spec) = arg.kind {
+        about.push((Reply::bulk("key_spec_index"), integer(spec)));
+    }
+    let texts = [("token", arg.token), ("since", arg.since), ("deprecated_since", arg.deprecated)];
+    for (what, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        about.push((Reply::bulk(what), Reply::bulk(text)));
+    }
+    let flags = flags_of(&[(arg.is_optional, "optional"), (arg.is_multiple, "multiple")]);
+    if !flags.is_empty() {
+        about.push((Reply::bulk("flags"), Reply::Set(flags)));
+    }
+    if !parts.is_empty() {
+        about.push((Reply::bulk("arguments"), arguments(parts)));
+    }
+    Reply::Map(about)
 }
 
 /// COMMAND GETKEYS: the keys of a call, or nothing where it has none.
@@ -55,7 +101,7 @@ pub fn keys_and_flags<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
     let access_at = |nth: usize| match (command.keys.spec, command.keys.second) {
         (KeySpec::Counted { extra: Some(_), .. }, Some(second)) if nth > 0 => second,
         (KeySpec::Range { .. }, Some(second)) if nth + 1 == positions.len() => second,
-        _ => command.keys.access,
+        _ => command.keys.access_in(args),
     };
     let entry = |(nth, &at): (usize, &usize)| {
         Reply::Array(vec![Reply::copied(args.get(at)), Reply::Set(access_flags(access_at(nth)))])

@@ -5,12 +5,14 @@
 //! Invariant: knows no sockets, no sessions, no Raft. What follows from a command's writes is
 //! derived from its write set by the store, never called by hand here.
 
+pub mod arg;
 mod args;
 pub mod describe;
 mod error;
 mod families;
 mod row;
 
+pub use arg::Arg;
 pub use args::{Args, OwnedArgs};
 pub use error::{Error, Result};
 pub use families::FAMILIES;

@@ -4,6 +4,7 @@
 use resp::Reply;
 use store::Txn;
 
+use crate::arg::Arg;
 use crate::args::Args;
 use crate::error::Result;
 
@@ -37,6 +38,8 @@ pub struct Keys {
     pub access: Access,
     /// What is done with the last key of a range, or the keys behind a destination, where it differs.
     pub second: Option<Access>,
+    /// A word behind the key that makes `access` true; without it, it is the other one.
+    pub only_with: Option<(&'static str, Access)>,
     /// A remark that COMMAND shows beside the first of them.
     pub note: &'static str,
 }
@@ -76,6 +79,10 @@ impl Access {
     pub const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
     }
+
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
 }
 
 /// How a key is used, as Redis' key specifications name it.
@@ -113,7 +120,7 @@ impl Keys {
     pub const NONE: Self = Self::at(KeySpec::None);
 
     const fn at(spec: KeySpec) -> Self {
-        Self { spec, access: Access(0), second: None, note: "" }
+        Self { spec, access: Access(0), second: None, only_with: None, note: "" }
     }
 
     /// One key at `at`.
@@ -144,6 +151,23 @@ impl Keys {
     pub const fn and(mut self, access: &[Access]) -> Self {
         self.second = Some(Access::of(access));
         self
+    }
+
+    /// What is done with the keys depends on a word among the options, which stand behind key and
+    /// value: without it, `otherwise`.
+    pub const fn only_with(mut self, word: &'static str, otherwise: &[Access]) -> Self {
+        self.only_with = Some((word, Access::of(otherwise)));
+        self
+    }
+
+    /// What is done with the first key in a call.
+    pub fn access_in(&self, args: &Args<'_>) -> Access {
+        const OPTIONS: usize = 3;
+        match self.only_with {
+            Some((word, otherwise)) if !(OPTIONS..args.len()).any(|at| args.is(at, word)) => otherwise,
+            Some(_) => self.access.without(access::VARIABLE),
+            None => self.access,
+        }
     }
 
     pub const fn noted(mut self, note: &'static str) -> Self {
@@ -237,6 +261,8 @@ pub mod flags {
     pub const NO_MULTI: Flags = Flags(1 << 16);
     pub const MOVABLE_KEYS: Flags = Flags(1 << 17);
     pub const ALLOW_BUSY: Flags = Flags(1 << 18);
+    /// Not shown: not for users, as COMMAND DOCS says.
+    pub const SYSTEM: Flags = Flags(1 << 23);
     /// Not shown: goes to the heavy lane at once.
     pub const HEAVY: Flags = Flags(1 << 24);
     /// Not shown: reads what only the section knows.
@@ -313,6 +339,8 @@ pub struct Command<R = Run> {
     pub flags: Flags,
     pub run: R,
     pub docs: Docs,
+    /// What COMMAND DOCS says of the arguments.
+    pub arguments: &'static [Arg],
     /// Hints for clients and proxies, as COMMAND INFO shows them.
     pub tips: &'static [&'static str],
     pub deprecated: Option<Deprecated>,
@@ -333,7 +361,12 @@ impl<R> Command<R> {
             bits |= flags[at].0;
             at += 1;
         }
-        Self { name, arity, keys, flags: Flags(bits), run, docs, tips: &[], deprecated: None }
+        Self { name, arity, keys, flags: Flags(bits), run, docs, arguments: &[], tips: &[], deprecated: None }
+    }
+
+    pub const fn takes(mut self, arguments: &'static [Arg]) -> Self {
+        self.arguments = arguments;
+        self
     }
 
     pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {

@@ -27,13 +27,25 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    pub(crate) fn begin(txn: &mut Txn<'_>, slot: u16) -> Self {
+    pub(crate) fn begin(txn: &mut Txn<'_>, slot: u16) -> Result<Self, Stop> {
+        // At once, and not when there is something to send: where nobody builds aside, nobody gives up
+        // what was built.
+        Self::cancel(txn)?;
         let cid = txn.fresh_collection(slot);
         if let Some(fresh) = txn.scratch.fresh.last_mut() {
             fresh.aside = true;
         }
         let records = vec![(keys::building(slot, cid), Some(Value::from(&[][..])))];
-        Self { cid, records, bytes: 0 }
+        Ok(Self { cid, records, bytes: 0 })
+    }
+
+    fn cancel<'t>(txn: &'t Txn<'_>) -> Result<&'t Cancel, Stop> {
+        match &txn.view {
+            View::Pinned(pinned) => Ok(pinned.cancel),
+            View::Reserving(reserving) => Ok(reserving.cancel),
+            // On a network thread nobody waits for the log.
+            _ => Err(Stop::Outgrown),
+        }
     }
 
     pub(crate) fn push(&mut self, txn: &Txn<'_>, key: Vec<u8>, value: Value) -> Result<(), Stop> {
@@ -56,13 +68,7 @@ impl Aside {
     }
 
     fn send(&mut self, txn: &Txn<'_>) -> Result<(), Stop> {
-        let cancel = match &txn.view {
-            View::Pinned(pinned) => pinned.cancel,
-            View::Reserving(reserving) => reserving.cancel,
-            // On a network thread nobody waits for the log.
-            _ => return Err(Stop::Outgrown),
-        };
-        txn.group.sequence_aside(txn.begin.epoch, cancel, &self.records)?;
+        txn.group.sequence_aside(txn.begin.epoch, Self::cancel(txn)?, &self.records)?;
         self.records.clear();
         self.bytes = 0;
         Ok(())

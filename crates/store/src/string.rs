@@ -214,7 +214,7 @@ impl<'g> Txn<'g> {
     fn make_string(&mut self, key: &[u8], len: u64, chunk: &mut MakeChunk<'_, 'g>) -> Result<Chunks, Stop> {
         let slot = slot::of(key);
         if len > ASIDE_BYTES_MIN {
-            let mut aside = Aside::begin(self, slot);
+            let mut aside = Aside::begin(self, slot)?;
             for index in chunk_indexes(&(0..len)) {
                 if let Some(value) = chunk(self, index)? {
                     let mut key = Vec::new();

@@ -278,7 +278,8 @@ impl Server {
 
     /// The end of what the server wrote to its output.
     pub fn log_tail(&self) -> String {
-        const SHOWN: usize = 3000;
+        /// A panic with its backtrace.
+        const SHOWN: usize = 8000;
         let log = fs::read(log_path(&self.dir)).unwrap_or_default();
         let tail = log.get(log.len().saturating_sub(SHOWN)..).unwrap_or_default();
         String::from_utf8_lossy(tail).into_owned()

@@ -4,6 +4,7 @@ use resp::Reply;
 use store::Txn;
 
 use super::row as row_of;
+use crate::arg::{self, Arg};
 use crate::args::{Args, database};
 use crate::error::{Error, Result};
 use crate::row::flags::{DANGEROUS, FANOUT, FAST, KEYSPACE, READONLY, SECTION, WRITE};
@@ -15,21 +16,25 @@ const fn row(name: &'static str, arity: i32, flags: &[Flags], run: Run) -> Comma
 
 const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 
+const FLUSH_TYPE: Arg =
+    arg::one_of("flush-type", &[arg::word("ASYNC").since("4.0.0"), arg::word("SYNC").since("6.2.0")])
+        .optional();
+
 pub(crate) const COMMANDS: &[Command] = &[
     row("dbsize", 1, &[READONLY, FAST, KEYSPACE, SECTION, FANOUT], dbsize)
         .docs("1.0.0", "O(1)", "Returns how many keys the selected database holds.")
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
     row("flushdb", -1, &[WRITE, KEYSPACE, DANGEROUS, FANOUT], flushdb)
         .docs("1.0.0", "O(1)", "Removes all keys of the selected database.")
-        .tips(EVERYWHERE),
+        .tips(EVERYWHERE)
+        .takes(&[FLUSH_TYPE]),
     row("flushall", -1, &[WRITE, KEYSPACE, DANGEROUS, FANOUT], flushall)
         .docs("1.0.0", "O(1)", "Removes all keys of all databases.")
-        .tips(EVERYWHERE),
-    row("swapdb", 3, &[WRITE, FAST, KEYSPACE, DANGEROUS, FANOUT], swapdb).docs(
-        "4.0.0",
-        "O(1)",
-        "Exchanges two databases.",
-    ),
+        .tips(EVERYWHERE)
+        .takes(&[FLUSH_TYPE]),
+    row("swapdb", 3, &[WRITE, FAST, KEYSPACE, DANGEROUS, FANOUT], swapdb)
+        .docs("4.0.0", "O(1)", "Exchanges two databases.")
+        .takes(&[arg::integer("index1"), arg::integer("index2")]),
 ];
 
 fn dbsize(txn: &mut Txn<'_>, _: &Args<'_>) -> Result<Reply> {

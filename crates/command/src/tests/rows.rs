@@ -106,9 +106,39 @@ fn command_docs_say_what_a_row_knows() {
     assert_eq!(show(&name), "\"substr\"");
     let Reply::Map(docs) = docs else { panic!() };
     let keys: Vec<_> = docs.iter().map(|(key, _)| show(key)).collect();
-    let expected =
-        ["summary", "since", "group", "complexity", "doc_flags", "deprecated_since", "replaced_by"];
+    let expected = [
+        "summary",
+        "since",
+        "group",
+        "complexity",
+        "doc_flags",
+        "deprecated_since",
+        "replaced_by",
+        "arguments",
+    ];
     assert_eq!(keys, expected.map(|key| format!("{key:?}")));
+}
+
+#[test]
+fn command_docs_tell_arguments() {
+    let docs = |name: &str| {
+        let Reply::Map(docs) = describe::docs(rows().find(|row| row.name == name).unwrap(), Vec::new()).1
+        else {
+            panic!("{name} has no docs")
+        };
+        show(&docs.last().unwrap().1)
+    };
+    assert_eq!(
+        docs("type"),
+        r#"[{"name": "key", "type": "key", "display_text": "key", "key_spec_index": :0}]"#
+    );
+    let flush = docs("flushdb");
+    assert!(
+        flush.starts_with(r#"[{"name": "flush-type", "type": "oneof", "flags": ~+optional~, "arguments": ["#),
+        "{flush}"
+    );
+    let word = r#"{"name": "sync", "type": "pure-token", "display_text": "sync", "token": "SYNC", "since": "6.2.0"}"#;
+    assert!(flush.contains(word), "{flush}");
 }
 
 #[test]
@@ -116,6 +146,8 @@ fn keys_and_what_is_done_with_them() {
     for (line, expected) in [
         ("get a", r#"["a" ~+RO +access~]"#),
         ("mset a 1 b 2", r#"["a" ~+OW +update~] ["b" ~+OW +update~]"#),
+        ("set a b ex 5", r#"["a" ~+OW +update~]"#),
+        ("set get b Get", r#"["get" ~+RW +access +update~]"#),
         ("copy a b db 1", r#"["a" ~+RO +access~] ["b" ~+OW +update~]"#),
         ("object encoding a", r#"["a" ~+RO~]"#),
         ("scan 0", ""),

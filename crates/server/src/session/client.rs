@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use command::{Args, Command, Error};
+use command::{Arg, Args, Command, Error, arg};
 use resp::Reply;
 
 use super::rows::{self, ADMIN, CONTAINER, HELP, PLAIN, ok, reply, text};
@@ -22,6 +22,44 @@ const fn row(
 const EACH: &str = "O(N) where N is the number of client connections";
 const TIPS: &[&str] = &["nondeterministic_output"];
 
+const TYPE: Arg = arg::one_of(
+    "client-type",
+    &[arg::word("NORMAL"), arg::word("MASTER"), arg::word("REPLICA"), arg::word("PUBSUB")],
+)
+.after("TYPE")
+.since("5.0.0");
+/// Which connections to close: an address, or more exactly.
+const FILTER: Arg = arg::one_of(
+    "filter",
+    &[
+        arg::string("old-format").shown("ip:port").deprecated("2.8.12"),
+        arg::one_of(
+            "new-format",
+            &[
+                arg::integer("client-id").after("ID").since("2.8.12").optional(),
+                arg::one_of(
+                    "client-type",
+                    &[
+                        arg::word("NORMAL"),
+                        arg::word("MASTER").since("3.2.0"),
+                        arg::word("SLAVE"),
+                        arg::word("REPLICA").since("5.0.0"),
+                        arg::word("PUBSUB"),
+                    ],
+                )
+                .after("TYPE")
+                .since("2.8.12")
+                .optional(),
+                arg::string("username").after("USER").optional(),
+                arg::string("addr").after("ADDR").shown("ip:port").optional(),
+                arg::string("laddr").after("LADDR").shown("ip:port").since("6.2.0").optional(),
+                arg::one_of("skipme", &[arg::word("YES"), arg::word("NO")]).after("SKIPME").optional(),
+            ],
+        )
+        .multiple(),
+    ],
+);
+
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("client", -2, CONTAINER, unknown).docs(
         "2.4.0",
@@ -39,28 +77,42 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("client|info", 2, PLAIN, info)
         .docs("6.2.0", "O(1)", "Returns what is known of this connection.")
         .tips(TIPS),
-    row("client|kill", -3, ADMIN, client_kill::kill).docs("2.4.0", EACH, "Closes connections."),
-    row("client|list", -2, ADMIN, list).docs("2.4.0", EACH, "Lists open connections.").tips(TIPS),
-    row("client|no-evict", 3, ADMIN, no_evict).docs(
-        "7.0.0",
-        "O(1)",
-        "Says whether this connection may be evicted.",
-    ),
-    row("client|no-touch", 3, PLAIN, no_touch).docs(
-        "7.2.0",
-        "O(1)",
-        "Says whether this connection's commands count as use of their keys.",
-    ),
-    row("client|reply", 3, PLAIN, replies).docs("3.2.0", "O(1)", "Says whether commands are answered."),
+    row("client|kill", -3, ADMIN, client_kill::kill)
+        .docs("2.4.0", EACH, "Closes connections.")
+        .takes(&[FILTER]),
+    row("client|list", -2, ADMIN, list).docs("2.4.0", EACH, "Lists open connections.").tips(TIPS).takes(&[
+        TYPE.optional(),
+        arg::integer("client-id").after("ID").since("6.2.0").optional().multiple(),
+    ]),
+    row("client|no-evict", 3, ADMIN, no_evict)
+        .docs("7.0.0", "O(1)", "Says whether this connection may be evicted.")
+        .takes(&[arg::one_of("enabled", &[arg::word("ON"), arg::word("OFF")])]),
+    row("client|no-touch", 3, PLAIN, no_touch)
+        .docs("7.2.0", "O(1)", "Says whether this connection's commands count as use of their keys.")
+        .takes(&[arg::one_of("enabled", &[arg::word("ON"), arg::word("OFF")])]),
+    row("client|reply", 3, PLAIN, replies)
+        .docs("3.2.0", "O(1)", "Says whether commands are answered.")
+        .takes(&[arg::one_of("action", &[arg::word("ON"), arg::word("OFF"), arg::word("SKIP")])]),
     row("client|setinfo", 4, PLAIN, set_info)
         .docs("7.2.0", "O(1)", "Sets what library the client uses.")
-        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    row("client|setname", 3, PLAIN, set_name).docs("2.6.9", "O(1)", "Names the connection."),
-    row("client|unblock", -3, ADMIN, unblock).docs(
-        "5.0.0",
-        "O(log N) where N is the number of client connections",
-        "Ends the wait of a blocked client.",
-    ),
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+        .takes(&[arg::one_of(
+            "attr",
+            &[arg::string("libname").after("LIB-NAME"), arg::string("libver").after("LIB-VER")],
+        )]),
+    row("client|setname", 3, PLAIN, set_name)
+        .docs("2.6.9", "O(1)", "Names the connection.")
+        .takes(&[arg::string("connection-name")]),
+    row("client|unblock", -3, ADMIN, unblock)
+        .docs(
+            "5.0.0",
+            "O(log N) where N is the number of client connections",
+            "Ends the wait of a blocked client.",
+        )
+        .takes(&[
+            arg::integer("client-id"),
+            arg::one_of("unblock-type", &[arg::word("TIMEOUT"), arg::word("ERROR")]).optional(),
+        ]),
 ];
 
 const LINES: &[&str] = &[
@@ -178,7 +230,8 @@ fn set_name(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
 }
 
 fn set_info(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    let (option, value) = (args.get(2), args.get(3));
+    // Redis reads a C string.
+    let (option, value) = (args.get(2), args.get(3).split(|byte| *byte == 0).next().unwrap_or_default());
     let mut details = context.session.client.details.lock();
     let field = if args.is(2, "lib-name") {
         &mut details.lib_name

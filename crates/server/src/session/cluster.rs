@@ -1,7 +1,7 @@
 //! CLUSTER: how the slots lie, as far as a single node can tell.
 
 use base::slot;
-use command::{Args, Command, Error, Flags, flags};
+use command::{Args, Command, Error, Flags, arg, flags};
 use resp::Reply;
 
 use super::rows::{self, CONTAINER, HELP, reply, text};
@@ -23,21 +23,22 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Depends on subcommand.",
         "Holds the commands about the cluster.",
     ),
-    row("cluster|countkeysinslot", 3, STALE, cluster_keys::count).docs(
-        "3.0.0",
-        "O(N) where N is the number of keys in the slot",
-        "Returns how many keys a slot holds.",
-    ),
+    row("cluster|countkeysinslot", 3, STALE, cluster_keys::count)
+        .docs(
+            "3.0.0",
+            "O(N) where N is the number of keys in the slot",
+            "Returns how many keys a slot holds.",
+        )
+        .takes(&[arg::integer("slot")]),
     row("cluster|getkeysinslot", 4, STALE, cluster_keys::keys)
         .docs("3.0.0", "O(N) where N is the number of requested keys", "Returns keys of a slot.")
-        .tips(TIPS),
+        .tips(TIPS)
+        .takes(&[arg::integer("slot"), arg::integer("count")]),
     row("cluster|help", 2, HELP, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
     row("cluster|info", 2, STALE, info).docs("3.0.0", "O(1)", "Returns how the cluster is.").tips(TIPS),
-    row("cluster|keyslot", 3, STALE, key_slot).docs(
-        "3.0.0",
-        "O(N) where N is the number of bytes in the key",
-        "Returns a key's slot.",
-    ),
+    row("cluster|keyslot", 3, STALE, key_slot)
+        .docs("3.0.0", "O(N) where N is the number of bytes in the key", "Returns a key's slot.")
+        .takes(&[arg::string("key")]),
     row("cluster|myid", 2, STALE, my_id).docs("3.0.0", "O(1)", "Returns this node's id."),
     row("cluster|nodes", 2, STALE, nodes).docs("3.0.0", NODES, "Lists the nodes and their slots.").tips(TIPS),
     row("cluster|shards", 2, STALE, shards)

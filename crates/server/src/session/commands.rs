@@ -1,7 +1,7 @@
 //! COMMAND: the table told to clients.
 
 use base::glob;
-use command::{Args, Command, Error, Flags, Keys, OwnedArgs, describe, flags};
+use command::{Args, Command, Error, Flags, Keys, OwnedArgs, arg, describe, flags};
 use resp::Reply;
 
 use super::rows::{self, reply};
@@ -22,16 +22,33 @@ const TIPS: &[&str] = &["nondeterministic_output_order"];
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("command", -1, all).docs("2.8.13", ALL, "Describes every command.").tips(TIPS),
     row("command|count", 2, count).docs("2.8.13", "O(1)", "Returns how many commands there are."),
-    row("command|docs", -2, docs).docs("7.0.0", SOME, "Returns what commands are for.").tips(TIPS),
-    row("command|getkeys", -3, get_keys).docs("2.8.13", ARGUMENTS, "Finds the keys in a command."),
-    row("command|getkeysandflags", -3, get_keys_and_flags).docs(
-        "7.0.0",
-        ARGUMENTS,
-        "Finds the keys in a command, and what it does with them.",
-    ),
+    row("command|docs", -2, docs)
+        .docs("7.0.0", SOME, "Returns what commands are for.")
+        .tips(TIPS)
+        .takes(&[arg::string("command-name").optional().multiple()]),
+    row("command|getkeys", -3, get_keys)
+        .docs("2.8.13", ARGUMENTS, "Finds the keys in a command.")
+        .takes(&[arg::string("command"), arg::string("arg").optional().multiple()]),
+    row("command|getkeysandflags", -3, get_keys_and_flags)
+        .docs("7.0.0", ARGUMENTS, "Finds the keys in a command, and what it does with them.")
+        .takes(&[arg::string("command"), arg::string("arg").optional().multiple()]),
     row("command|help", 2, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
-    row("command|info", -2, info).docs("2.8.13", SOME, "Describes commands.").tips(TIPS),
-    row("command|list", -2, list).docs("7.0.0", ALL, "Lists the names of the commands.").tips(TIPS),
+    row("command|info", -2, info)
+        .docs("2.8.13", SOME, "Describes commands.")
+        .tips(TIPS)
+        .takes(&[arg::string("command-name").optional().multiple()]),
+    row("command|list", -2, list).docs("7.0.0", ALL, "Lists the names of the commands.").tips(TIPS).takes(&[
+        arg::one_of(
+            "filterby",
+            &[
+                arg::string("module-name").after("MODULE"),
+                arg::string("category").after("ACLCAT"),
+                arg::pattern("pattern").after("PATTERN"),
+            ],
+        )
+        .after("FILTERBY")
+        .optional(),
+    ]),
 ];
 
 const LINES: &[&str] = &[
@@ -127,13 +144,17 @@ fn list(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     reply(Reply::Array(names.map(|entry| Reply::bulk(entry.row.name)).collect()))
 }
 
+/// The command that the call behind these two words runs. The full name of a subcommand runs nothing.
+fn called(args: &Args<'_>) -> Option<&'static Entry> {
+    let entry = find(args.get(2)).filter(|entry| !entry.row.name.contains('|'))?;
+    let names_sub = !entry.subcommands.is_empty() && args.len() > 3;
+    if names_sub { table().find_sub(entry, args.get(3)) } else { Some(entry) }
+}
+
 /// The command that is given as arguments, if it names keys.
 fn parse(args: &Args<'_>) -> command::Result<(&'static Command<Handler>, OwnedArgs)> {
     let given = OwnedArgs::of(args.from(2));
-    let entry = find(args.get(2));
-    let sub = entry.filter(|entry| !entry.subcommands.is_empty());
-    let entry = sub.and_then(|entry| table().find_sub(entry, args.get(3))).or(entry);
-    let row = &entry.ok_or(Error::line("ERR Invalid command specified"))?.row;
+    let row = &called(args).ok_or(Error::line("ERR Invalid command specified"))?.row;
     if row.keys == Keys::NONE {
         return Err(Error::line("ERR The command has no key arguments"));
     }

@@ -1,6 +1,6 @@
 //! The connection family: what a client says to begin, and to end.
 
-use command::{Args, Command, Error, Flags, flags};
+use command::{Args, Command, Error, Flags, arg, flags};
 use resp::{Protocol, Reply};
 
 use super::rows::{self, CONTAINER, PLAIN, ok, reply};
@@ -19,19 +19,38 @@ const READING: &[Flags] = &[flags::LOADING, flags::STALE, flags::FAST, flags::CO
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("ping", -1, &[flags::FAST], ping)
         .docs("1.0.0", "O(1)", "Answers PONG, or what it was given.")
-        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    row("echo", 2, LIGHT, echo).docs("1.0.0", "O(1)", "Returns what it was given."),
-    row("select", 2, LIGHT, select).docs("1.0.0", "O(1)", "Selects the database that commands work on."),
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .takes(&[arg::string("message").optional()]),
+    row("echo", 2, LIGHT, echo)
+        .docs("1.0.0", "O(1)", "Returns what it was given.")
+        .takes(&[arg::string("message")]),
+    row("select", 2, LIGHT, select)
+        .docs("1.0.0", "O(1)", "Selects the database that commands work on.")
+        .takes(&[arg::integer("index")]),
     row("quit", -1, GREETING, quit)
         .docs("1.0.0", "O(1)", "Closes the connection.")
         .deprecated("7.2.0", "just closing the connection"),
     row("reset", 1, GREETING, reset).docs("6.2.0", "O(1)", "Returns the connection to how it began."),
-    row("auth", -2, GREETING, auth).docs(
-        "1.0.0",
-        "O(N) where N is the number of passwords defined for the user",
-        "Authenticates the connection.",
-    ),
-    row("hello", -1, GREETING, hello).docs("6.0.0", "O(1)", "Agrees on a protocol, and authenticates."),
+    row("auth", -2, GREETING, auth)
+        .docs(
+            "1.0.0",
+            "O(N) where N is the number of passwords defined for the user",
+            "Authenticates the connection.",
+        )
+        .takes(&[arg::string("username").since("6.0.0").optional(), arg::string("password")]),
+    row("hello", -1, GREETING, hello)
+        .docs("6.0.0", "O(1)", "Agrees on a protocol, and authenticates.")
+        .takes(&[arg::block(
+            "arguments",
+            &[
+                arg::integer("protover"),
+                arg::block("auth", &[arg::string("username"), arg::string("password")])
+                    .after("AUTH")
+                    .optional(),
+                arg::string("clientname").after("SETNAME").optional(),
+            ],
+        )
+        .optional()]),
     rows::row("cluster", "readonly", 1, READING, read_only).docs(
         "3.0.0",
         "O(1)",

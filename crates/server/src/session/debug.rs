@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use command::{Args, Command, Error, OwnedArgs};
+use command::{Args, Command, Error, Flags, OwnedArgs, flags};
 use resp::Reply;
 use store::{Cancel, Scratch};
 
-use super::rows::{self, ADMIN, ok};
+use super::rows::{self, ok};
 use super::{Answer, Context, SessionRun};
 use crate::engine::heavy::Outcome;
 use crate::engine::node::Node;
 use crate::net::dispatch;
 use crate::table::table;
 
-pub(super) const COMMANDS: &[Command<SessionRun>] = &[rows::row("server", "debug", -2, ADMIN, debug).docs(
+const FLAGS: &[Flags] = &[flags::ADMIN, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::SYSTEM];
+
+pub(super) const COMMANDS: &[Command<SessionRun>] = &[rows::row("server", "debug", -2, FLAGS, debug).docs(
     "1.0.0",
     "Depends on subcommand.",
     "Holds what helps in finding defects.",

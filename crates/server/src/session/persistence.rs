@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use command::{Args, Command, Error, Flags, flags};
+use command::{Args, Command, Error, Flags, arg, flags};
 use consensus::Machine;
 use resp::Reply;
 use store::Cancel;
@@ -34,7 +34,11 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "O(N) where N is what the store does not hold yet",
         "Makes a checkpoint.",
     ),
-    row("bgsave", -1, SAVING, bgsave).docs("1.0.0", "O(1)", "Has a checkpoint made."),
+    row("bgsave", -1, SAVING, bgsave).docs("1.0.0", "O(1)", "Has a checkpoint made.").takes(&[arg::word(
+        "SCHEDULE",
+    )
+    .since("3.2.2")
+    .optional()]),
     row("bgrewriteaof", 1, SAVING, bgrewriteaof).docs(
         "1.0.0",
         "O(1)",
@@ -46,7 +50,22 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         &[flags::ADMIN, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::NO_MULTI, flags::ALLOW_BUSY],
         shutdown,
     )
-    .docs("1.0.0", "O(N) where N is what the store does not hold yet", "Stops the server cleanly."),
+    .docs("1.0.0", "O(N) where N is what the store does not hold yet", "Stops the server cleanly.")
+    .takes(&[arg::one_of(
+        "abort-selector",
+        &[
+            arg::block(
+                "save-selector-block",
+                &[
+                    arg::one_of("save-selector", &[arg::word("NOSAVE"), arg::word("SAVE")]).optional(),
+                    arg::word("NOW").since("7.0.0").optional(),
+                    arg::word("FORCE").since("7.0.0").optional(),
+                ],
+            ),
+            arg::word("ABORT").since("7.0.0"),
+        ],
+    )
+    .optional()]),
 ];
 
 /// What is known of checkpoints.

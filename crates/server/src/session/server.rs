@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use command::{Args, Command, Error, Flags, flags};
+use command::{Args, Command, Error, Flags, arg, flags};
 use resp::Reply;
 use wal::Fsync;
 
@@ -21,18 +21,18 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("time", 1, &[flags::LOADING, flags::STALE, flags::FAST], time)
         .docs("2.6.0", "O(1)", "Returns the server's time.")
         .tips(&["nondeterministic_output"]),
-    row("lolwut", -1, &[flags::READONLY, flags::FAST], lolwut).docs(
-        "5.0.0",
-        "",
-        "Draws a picture, and says which version this is.",
-    ),
+    row("lolwut", -1, &[flags::READONLY, flags::FAST], lolwut)
+        .docs("5.0.0", "", "Draws a picture, and says which version this is.")
+        .takes(&[arg::integer("version").after("VERSION").optional()]),
     row("role", 1, &[flags::FOR_ADMINS, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST], role)
         .docs("2.8.12", "O(1)", "Returns what this server is to its replicas."),
     rows::row("generic", "wait", 3, WAITING, wait)
         .docs("3.0.0", "O(1)", "Waits until replicas have what this connection wrote.")
+        .takes(&[arg::integer("numreplicas"), arg::integer("timeout")])
         .tips(WAIT_TIPS),
     rows::row("generic", "waitaof", 4, WAITING, wait_aof)
         .docs("7.2.0", "O(1)", "Waits until what this connection wrote is on disk.")
+        .takes(&[arg::integer("numlocal"), arg::integer("numreplicas"), arg::integer("timeout")])
         .tips(WAIT_TIPS),
 ];
 

@@ -1,6 +1,6 @@
 //! SLOWLOG.
 
-use command::{Args, Command, Error, Flags, flags};
+use command::{Args, Command, Error, Flags, arg, flags};
 use resp::Reply;
 
 use super::rows::{self, CONTAINER, HELP, ok, reply};
@@ -21,7 +21,8 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     ),
     row("slowlog|get", -2, ADMIN, get)
         .docs("2.2.12", "O(N) where N is the number of entries returned", "Returns slow commands.")
-        .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
+        .tips(&["request_policy:all_nodes", "nondeterministic_output"])
+        .takes(&[arg::integer("count").optional()]),
     row("slowlog|help", 2, HELP, help).docs("6.2.0", "O(1)", "Returns what the subcommands do."),
     row("slowlog|len", 2, ADMIN, len)
         .docs("2.2.12", "O(1)", "Returns how many slow commands are kept.")

@@ -3,6 +3,7 @@
 
 mod epochs;
 mod expiry;
+mod formats;
 mod isolation;
 mod persistence;
 mod strings;

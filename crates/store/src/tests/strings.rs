@@ -287,3 +287,15 @@ fn a_reader_of_a_long_string_depends_on_all_of_it() {
     done.result.unwrap();
     assert_eq!((runs, fixture.get("seen").as_deref()), (2, Some("!")));
 }
+
+#[test]
+fn a_sparse_string_that_is_built_aside_leaves_its_first_lane_without_a_trace() {
+    let fixture = Fixture::new();
+    let mut scratch = Scratch::default();
+    let sparse = |txn: &mut Txn<'_>| txn.overlay_string(b"k", None, ASIDE as u64, b"end");
+    assert!(matches!(fixture.group.run_inline(0, &mut scratch, sparse), Err(Leave::Outgrown)));
+    // The same buffers serve the next transaction.
+    let short = |txn: &mut Txn<'_>| txn.put_string(b"s", Encoding::Plain, None, b"short");
+    fixture.group.run_inline(0, &mut scratch, short).unwrap();
+    assert_eq!(fixture.heavy(sparse).result.unwrap(), ASIDE as u64 + 3);
+}

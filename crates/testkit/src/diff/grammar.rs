@@ -164,6 +164,10 @@ const JUNK: &[&[u8]] = &[
 /// Databases that the commands wander through, besides numbers that are no databases.
 const DATABASES: &[&[u8]] = &[b"0", b"0", b"1", b"2", b"3", b"15", b"16", b"-1", b"x"];
 
+/// Bulkhead cuts strings into pieces of so many bytes.
+const PIECE_BYTES: i64 = 16 << 10;
+const PLACE_MAX: i64 = 2 << 20;
+
 /// Every key that a pattern can name.
 pub(super) fn keys() -> &'static [&'static [u8]] {
     KEYS
@@ -261,6 +265,12 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<at-millis>" => return command.push(time_at(rng, PAST, 4_000_000_000_000)),
         "<future>" => return command.push(time_at(rng, SECONDS, 4_000_000_000)),
         "<future-millis>" => return command.push(time_at(rng, SECONDS, 4_000_000_000_000)),
+        "<long>" => return command.push(long(rng)),
+        "<long-pair>" => {
+            command.push(rng.pick(KEYS).to_vec());
+            return command.push(long(rng));
+        }
+        "<place>" => return command.push(place(rng).to_string().into_bytes()),
         "<count>" => return command.push(rng.range(1, 12).to_string().into_bytes()),
         word => return command.push(any_case(word, rng)),
     };
@@ -278,6 +288,28 @@ fn time_at(rng: &mut Rng, odd: &[&[u8]], future: i64) -> Vec<u8> {
     } else {
         rng.range(future, future * 2).to_string().into_bytes()
     }
+}
+
+/// A place in a long string, most often beside a border between pieces.
+fn place(rng: &mut Rng) -> i64 {
+    let beside = rng.range(-2, 2);
+    match rng.below(10) {
+        0..6 => (rng.range(0, 12) * PIECE_BYTES + beside).max(0),
+        6..9 => rng.range(0, 20 * PIECE_BYTES),
+        _ => rng.range(0, PLACE_MAX),
+    }
+}
+
+/// A string of one piece or many, with no part like another one.
+fn long(rng: &mut Rng) -> Vec<u8> {
+    let len = match rng.below(20) {
+        0..8 => PIECE_BYTES * rng.range(3, 10) + rng.range(-2, 2),
+        8..19 => rng.range(PIECE_BYTES * 2, 16 * PIECE_BYTES),
+        _ => rng.range(PLACE_MAX / 4, PLACE_MAX / 4 * 3),
+    };
+    let mut bytes: Vec<u8> = (0..len / 8 + 1).flat_map(|_| rng.next().to_le_bytes()).collect();
+    bytes.truncate(len as usize);
+    bytes
 }
 
 fn any_case(word: &str, rng: &mut Rng) -> Vec<u8> {
@@ -321,6 +353,13 @@ mod tests {
     #[test]
     fn holes_are_filled() {
         assert!(variants("GET <key>").contains("GET A"));
+        let mut rng = Rng::new(1);
+        let lengths: Vec<usize> = (0..200).map(|_| expand("SET a <long>", &mut rng)[2].len()).collect();
+        assert!(lengths.iter().all(|len| (32 << 10..=1536 << 10).contains(len)));
+        assert!(
+            [65_535, 65_536, 65_537].iter().all(|len| lengths.contains(len))
+                && lengths.iter().any(|len| *len > 1 << 19)
+        );
         assert!(variants("EXPIRE <key> <seconds>").iter().all(|line| !line.contains('<')));
     }
 }

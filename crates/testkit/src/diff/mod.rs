@@ -14,12 +14,17 @@ use crate::client::{Client, Command, Protocol, words};
 use crate::reply::printable;
 use crate::{Flavour, Reply, Result, Rng, Server, Spec};
 use compare::{Compare, same};
-use rows::{ROWS, Row, With};
+use rows::{LONG_ROWS, ROWS, Row, With};
 use std::collections::BTreeSet;
 
 const SESSION_COMMANDS: usize = 250;
 /// So many commands go out before their replies are read.
 const PIPELINE: usize = 50;
+/// Where replies are long, a client that sends on and reads nothing may wait for ever.
+const PIPELINE_LONG: usize = 1;
+/// So many sessions have long strings, and so many commands of those are about them.
+const LONG_SESSIONS_PERCENT: usize = 8;
+const LONG_PERCENT: usize = 35;
 const MUTATED_PERCENT: usize = 4;
 /// Databases that the final comparison looks into: those that the patterns name.
 const DATABASES: &[usize] = &[0, 1, 2, 3, 15];
@@ -57,9 +62,11 @@ impl Diff {
         self.session += 1;
         let mut rng = Rng::new(self.seed).fork(self.session);
         let protocol = if rng.chance(50) { Protocol::Resp2 } else { Protocol::Resp3 };
-        let mut steps = steps(&mut rng, self.tested.flavour(), self.reference.flavour());
+        let is_long = rng.chance(LONG_SESSIONS_PERCENT);
+        let pipeline = if is_long { PIPELINE_LONG } else { PIPELINE };
+        let mut steps = steps(&mut rng, is_long, self.tested.flavour(), self.reference.flavour());
         steps.extend(final_look(self.tested.flavour(), self.reference.flavour()));
-        let Some(difference) = self.first_difference(&steps, protocol, PIPELINE)? else {
+        let Some(difference) = self.first_difference(&steps, protocol, pipeline)? else {
             return Ok(steps.len());
         };
         steps.truncate(difference.step + 1);
@@ -139,33 +146,38 @@ pub fn run(plan: &Plan, commands: usize) -> Result<usize> {
     Ok(done)
 }
 
-fn steps(rng: &mut Rng, tested: Flavour, reference: Flavour) -> Vec<Step> {
+fn steps(rng: &mut Rng, is_long: bool, tested: Flavour, reference: Flavour) -> Vec<Step> {
     let applies = |row: &&Row| match row.with {
         With::Any => true,
         With::Redis => reference == Flavour::Redis && tested != Flavour::Valkey,
         With::Valkey => reference == Flavour::Valkey && tested != Flavour::Redis,
     };
     let rows: Vec<&Row> = ROWS.iter().filter(applies).collect();
-    let total: usize = rows.iter().map(|row| row.weight).sum();
+    let long_rows: Vec<&Row> = LONG_ROWS.iter().filter(applies).collect();
     let mut steps = Vec::with_capacity(SESSION_COMMANDS);
     while steps.len() < SESSION_COMMANDS {
-        let mut ticket = rng.below(total);
-        let row = rows.iter().find(|row| {
-            let wins = ticket < row.weight;
-            ticket = ticket.wrapping_sub(row.weight);
-            wins
-        });
-        let Some(row) = row else { continue };
+        let is_about_long = is_long && rng.chance(LONG_PERCENT);
+        let Some(row) = draw(if is_about_long { &long_rows } else { &rows }, rng) else { continue };
         let mut command = grammar::expand(row.pattern, rng);
-        // An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT and CONFIG
-        // can show or do what is the server's own as well.
-        let is_own = ["SCAN", "CLIENT", "CONFIG"].iter().any(|name| row.pattern.starts_with(name));
+        // An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT, CONFIG and
+        // SLOWLOG can show or do what is the server's own as well.
+        let is_own = ["SCAN", "CLIENT", "CONFIG", "SLOWLOG"].iter().any(|name| row.pattern.starts_with(name));
         if row.compare != Compare::Kind && !is_own && rng.chance(MUTATED_PERCENT) {
             grammar::mutate(&mut command, rng);
         }
         steps.push(Step { command, compare: row.compare });
     }
     steps
+}
+
+/// A row, by weight.
+fn draw<'a>(rows: &[&'a Row], rng: &mut Rng) -> Option<&'a Row> {
+    let mut ticket = rng.below(rows.iter().map(|row| row.weight).sum());
+    rows.iter().copied().find(|row| {
+        let wins = ticket < row.weight;
+        ticket = ticket.wrapping_sub(row.weight);
+        wins
+    })
 }
 
 /// Everything that is there at the end: found by KEYS, and read key by key with a script of commands
@@ -249,8 +261,12 @@ fn shortened(reply: &Reply) -> String {
     }
 }
 
-/// As redis-cli takes it.
+/// As redis-cli takes it, unless it is long.
 fn word_text(word: &[u8]) -> String {
+    const SHOWN: usize = 200;
+    if word.len() > SHOWN {
+        return format!("{}…({} bytes)", printable(word.get(..20).unwrap_or_default()), word.len());
+    }
     let is_plain =
         !word.is_empty() && word.iter().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte));
     if is_plain { String::from_utf8_lossy(word).into_owned() } else { printable(word) }

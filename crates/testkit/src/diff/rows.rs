@@ -33,6 +33,37 @@ const fn valkey(pattern: &'static str, weight: usize, compare: Compare) -> Row {
     Row { pattern, weight, compare, with: With::Valkey }
 }
 
+/// Strings that are long: Bulkhead keeps them in pieces, so that everything that is done to them is done
+/// across borders. They come in sessions of their own, among the other rows.
+pub(super) const LONG_ROWS: &[Row] = &[
+    row("SET <key> <long>", 12, Exact),
+    row("SET <key> <long> {|NX|XX} {|GET} {|EX <seconds>|KEEPTTL}", 4, Exact),
+    row("{SETNX|GETSET} <key> <long>", 3, Exact),
+    row("SETEX <key> <seconds> <long>", 2, Exact),
+    row("MSET <long-pair>+", 2, Exact),
+    row("MSETNX <long-pair>+", 1, Exact),
+    row("APPEND <key> {<value>|<long>}", 10, Exact),
+    row("SETRANGE <key> <place> {<value>|<value>|<long>}", 14, Exact),
+    row("{GETRANGE|SUBSTR} <key> <place> <place>", 14, Exact),
+    row("GETRANGE <key> {-1|-2|-65536|-65537|-200000} {-1|-65535|-65536|<place>}", 6, Exact),
+    row("STRLEN <key>", 6, Exact),
+    row("GET <key>", 6, Exact),
+    row("GETDEL <key>", 3, Exact),
+    row("GETEX <key> {|EX <seconds>|PERSIST}", 3, Exact),
+    row("MGET <key>+", 3, Exact),
+    row("COPY <key> <key> {|DB 1|DB 2} {|REPLACE}", 8, Exact),
+    row("{RENAME|RENAMENX} <key> <key>", 6, Exact),
+    row("MOVE <key> {1|2}", 2, Exact),
+    row("{DEL|UNLINK} <key>", 3, Exact),
+    row("EXPIRE <key> <seconds>", 3, Exact),
+    row("PERSIST <key>", 2, Exact),
+    row("{TYPE|EXISTS} <key>", 2, Exact),
+    redis("OBJECT ENCODING <key>", 3, Exact),
+    row("{INCR|DECR} <key>", 2, Exact),
+    row("{INCRBYFLOAT|DECRBY} <key> <float>", 2, Exact),
+    row("LCS <key> <key> {|LEN|IDX}", 2, Exact),
+];
+
 pub(super) const ROWS: &[Row] = &[
     // Strings
     row("SET <key> <value>", 60, Exact),

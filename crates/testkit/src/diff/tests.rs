@@ -25,7 +25,7 @@ fn a_difference_is_found_and_made_short() {
 fn every_row_is_taken() {
     let mut rng = Rng::new(1);
     let taken: BTreeSet<Vec<u8>> = (0..100)
-        .flat_map(|_| steps(&mut rng, Flavour::Bulkhead, Flavour::Redis))
+        .flat_map(|_| steps(&mut rng, false, Flavour::Bulkhead, Flavour::Redis))
         .map(|step| step.command[0].to_ascii_uppercase())
         .collect();
     for row in ROWS.iter().filter(|row| !row.pattern.starts_with('{') && row.with == With::Any) {

@@ -3,6 +3,7 @@
 use resp::Reply;
 
 use super::*;
+use crate::arg::{self, Arg, KEY};
 use crate::args::Args;
 use crate::error::Error;
 use crate::families::key;
@@ -14,44 +15,41 @@ const CHANGED: Keys = key(&[RW, UPDATE]);
 const ASKED: Keys = key(&[RO, ACCESS]);
 const TIME_PASSES: &[&str] = &["nondeterministic_output"];
 
+const CONDITION: Arg =
+    arg::one_of("condition", &[arg::word("NX"), arg::word("XX"), arg::word("GT"), arg::word("LT")])
+        .since("7.0.0")
+        .optional();
+
 pub(crate) const COMMANDS: &[Command] = &[
-    row("expire", -3, CHANGED, &[WRITE, FAST], expire).docs(
-        "1.0.0",
-        "O(1)",
-        "Lets a key expire after some seconds.",
-    ),
-    row("pexpire", -3, CHANGED, &[WRITE, FAST], pexpire).docs(
-        "2.6.0",
-        "O(1)",
-        "Lets a key expire after some milliseconds.",
-    ),
-    row("expireat", -3, CHANGED, &[WRITE, FAST], expireat).docs(
-        "1.2.0",
-        "O(1)",
-        "Lets a key expire at a Unix time in seconds.",
-    ),
-    row("pexpireat", -3, CHANGED, &[WRITE, FAST], pexpireat).docs(
-        "2.6.0",
-        "O(1)",
-        "Lets a key expire at a Unix time in milliseconds.",
-    ),
+    row("expire", -3, CHANGED, &[WRITE, FAST], expire)
+        .docs("1.0.0", "O(1)", "Lets a key expire after some seconds.")
+        .takes(&[KEY, arg::integer("seconds"), CONDITION]),
+    row("pexpire", -3, CHANGED, &[WRITE, FAST], pexpire)
+        .docs("2.6.0", "O(1)", "Lets a key expire after some milliseconds.")
+        .takes(&[KEY, arg::integer("milliseconds"), CONDITION]),
+    row("expireat", -3, CHANGED, &[WRITE, FAST], expireat)
+        .docs("1.2.0", "O(1)", "Lets a key expire at a Unix time in seconds.")
+        .takes(&[KEY, arg::unix_time("unix-time-seconds"), CONDITION]),
+    row("pexpireat", -3, CHANGED, &[WRITE, FAST], pexpireat)
+        .docs("2.6.0", "O(1)", "Lets a key expire at a Unix time in milliseconds.")
+        .takes(&[KEY, arg::unix_time("unix-time-milliseconds"), CONDITION]),
     row("ttl", 2, ASKED, &[READONLY, FAST], ttl)
         .docs("1.0.0", "O(1)", "Returns in how many seconds a key expires.")
-        .tips(TIME_PASSES),
+        .tips(TIME_PASSES)
+        .takes(&[KEY]),
     row("pttl", 2, ASKED, &[READONLY, FAST], pttl)
         .docs("2.6.0", "O(1)", "Returns in how many milliseconds a key expires.")
-        .tips(TIME_PASSES),
-    row("expiretime", 2, ASKED, &[READONLY, FAST], expiretime).docs(
-        "7.0.0",
-        "O(1)",
-        "Returns the Unix time in seconds at which a key expires.",
-    ),
-    row("pexpiretime", 2, ASKED, &[READONLY, FAST], pexpiretime).docs(
-        "7.0.0",
-        "O(1)",
-        "Returns the Unix time in milliseconds at which a key expires.",
-    ),
-    row("persist", 2, CHANGED, &[WRITE, FAST], persist).docs("2.2.0", "O(1)", "Lets a key expire no more."),
+        .tips(TIME_PASSES)
+        .takes(&[KEY]),
+    row("expiretime", 2, ASKED, &[READONLY, FAST], expiretime)
+        .docs("7.0.0", "O(1)", "Returns the Unix time in seconds at which a key expires.")
+        .takes(&[KEY]),
+    row("pexpiretime", 2, ASKED, &[READONLY, FAST], pexpiretime)
+        .docs("7.0.0", "O(1)", "Returns the Unix time in milliseconds at which a key expires.")
+        .takes(&[KEY]),
+    row("persist", 2, CHANGED, &[WRITE, FAST], persist)
+        .docs("2.2.0", "O(1)", "Lets a key expire no more.")
+        .takes(&[KEY]),
 ];
 
 fn expire(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -4,6 +4,7 @@ use resp::{Reply, parse_i64};
 use store::{Encoding, Kind, Record};
 
 use super::*;
+use crate::arg;
 use crate::args::Args;
 use crate::error::Error;
 use crate::row::access::RO;
@@ -20,10 +21,12 @@ pub(crate) const COMMANDS: &[Command] = &[
     ),
     row("object|encoding", 3, KEY, &[READONLY], encoding)
         .docs("2.2.3", "O(1)", "Returns the encoding of what a key holds.")
-        .tips(TIPS),
+        .tips(TIPS)
+        .takes(&[arg::KEY]),
     row("object|freq", 3, KEY, &[READONLY], freq)
         .docs("4.0.0", "O(1)", "Returns how frequently a key is used. Not kept here.")
-        .tips(TIPS),
+        .tips(TIPS)
+        .takes(&[arg::KEY]),
     row("object|help", 2, Keys::NONE, &[LOADING, STALE], help).docs(
         "6.2.0",
         "O(1)",
@@ -31,10 +34,12 @@ pub(crate) const COMMANDS: &[Command] = &[
     ),
     row("object|idletime", 3, KEY, &[READONLY], idletime)
         .docs("2.2.3", "O(1)", "Returns for how long a key was not used. Not kept here: 0.")
-        .tips(TIPS),
+        .tips(TIPS)
+        .takes(&[arg::KEY]),
     row("object|refcount", 3, KEY, &[READONLY], refcount)
         .docs("2.2.3", "O(1)", "Returns how many references to what a key holds there are.")
-        .tips(TIPS),
+        .tips(TIPS)
+        .takes(&[arg::KEY]),
 ];
 
 /// Subcommands have rows of their own: this is what is called for one that does not exist.

@@ -3,6 +3,7 @@
 use resp::Reply;
 
 use super::*;
+use crate::arg::{self, KEY};
 use crate::args::Args;
 use crate::error::Error;
 use crate::families::key;
@@ -13,26 +14,27 @@ const RENAMED: Keys = Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]);
 const COPIED: Keys = Keys::range(1, 2, 1).with(&[RO, ACCESS]);
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("rename", 3, RENAMED.and(&[OW, UPDATE]), &[WRITE], rename).docs(
-        "1.0.0",
-        "O(1)",
-        "Gives a key another name; a key that had that name is overwritten.",
-    ),
-    row("renamenx", 3, RENAMED.and(&[OW, INSERT]), &[WRITE, FAST], renamenx).docs(
-        "1.0.0",
-        "O(1)",
-        "Gives a key another name if no key has that name.",
-    ),
-    row("copy", -3, COPIED.and(&[OW, UPDATE]), &[WRITE, DENYOOM], copy).docs(
-        "6.2.0",
-        "O(N) where N is the size of the value",
-        "Copies what a key holds to another key, in this or another database.",
-    ),
-    row("move", 3, key(&[RW, ACCESS, UPDATE]), &[WRITE, FAST], move_key).docs(
-        "1.0.0",
-        "O(1)",
-        "Moves a key to another database.",
-    ),
+    row("rename", 3, RENAMED.and(&[OW, UPDATE]), &[WRITE], rename)
+        .docs("1.0.0", "O(1)", "Gives a key another name; a key that had that name is overwritten.")
+        .takes(&[KEY, arg::key("newkey", 1)]),
+    row("renamenx", 3, RENAMED.and(&[OW, INSERT]), &[WRITE, FAST], renamenx)
+        .docs("1.0.0", "O(1)", "Gives a key another name if no key has that name.")
+        .takes(&[KEY, arg::key("newkey", 1)]),
+    row("copy", -3, COPIED.and(&[OW, UPDATE]), &[WRITE, DENYOOM], copy)
+        .docs(
+            "6.2.0",
+            "O(N) where N is the size of the value",
+            "Copies what a key holds to another key, in this or another database.",
+        )
+        .takes(&[
+            arg::key("source", 0),
+            arg::key("destination", 1),
+            arg::integer("destination-db").after("DB").optional(),
+            arg::word("REPLACE").optional(),
+        ]),
+    row("move", 3, key(&[RW, ACCESS, UPDATE]), &[WRITE, FAST], move_key)
+        .docs("1.0.0", "O(1)", "Moves a key to another database.")
+        .takes(&[KEY, arg::integer("db")]),
 ];
 
 fn rename(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

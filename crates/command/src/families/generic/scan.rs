@@ -7,6 +7,7 @@ use resp::{Blob, Reply};
 use store::{Flow, KeyPosition, Step, walk_keys};
 
 use super::*;
+use crate::arg;
 use crate::args::Args;
 use crate::error::Error;
 use crate::row::flags::{DANGEROUS, FANOUT, HEAVY, READONLY};
@@ -17,10 +18,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
     row("keys", 2, Keys::NONE, &[READONLY, HEAVY, DANGEROUS, FANOUT], keys)
         .docs("1.0.0", "O(N) where N is the number of keys", "Returns all keys that match a pattern.")
-        .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+        .takes(&[arg::pattern("pattern")]),
     row("scan", -2, Keys::NONE, &[READONLY, FANOUT], scan)
         .docs("2.8.0", "O(1) for a page, O(N) for all N keys", "Returns the keys page by page.")
-        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
+        .takes(&[
+            arg::integer("cursor"),
+            arg::pattern("pattern").after("MATCH").optional(),
+            arg::integer("count").after("COUNT").optional(),
+            arg::string("type").after("TYPE").since("6.0.0").optional(),
+        ]),
 ];
 
 fn randomkey(txn: &mut Txn<'_>, _: &Args<'_>) -> Result<Reply> {

@@ -3,6 +3,7 @@
 use resp::Reply;
 
 use super::*;
+use crate::arg::{self, KEY};
 use crate::args::Args;
 use crate::error::Error;
 use crate::row::access::RO;
@@ -12,11 +13,9 @@ use crate::row::flags::READONLY;
 const OVERHEAD_BYTES: usize = 64;
 
 pub(crate) const COMMANDS: &[Command] =
-    &[row_of("server", "memory|usage", -3, Keys::one(2).with(&[RO]), &[READONLY], usage).docs(
-        "4.0.0",
-        "O(1)",
-        "Estimates how much room a key takes.",
-    )];
+    &[row_of("server", "memory|usage", -3, Keys::one(2).with(&[RO]), &[READONLY], usage)
+        .docs("4.0.0", "O(1)", "Estimates how much room a key takes.")
+        .takes(&[KEY, arg::integer("count").after("SAMPLES").optional()])];
 
 fn usage(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     for at in (3..args.len()).step_by(2) {

@@ -4,6 +4,7 @@ use resp::Reply;
 
 use super::options::{Options, Ttl};
 use super::*;
+use crate::arg::{self, Arg, KEY};
 use crate::args::Args;
 use crate::families::key;
 use crate::families::time::{Base, Unit};
@@ -14,44 +15,73 @@ use store::Encoding;
 const SET_NOTE: &str = "RW and ACCESS due to the optional `GET` argument";
 const GETEX_NOTE: &str = "RW and UPDATE because it changes the TTL";
 
+/// Without GET it only overwrites.
+const SET_KEY: Keys = key(&[RW, ACCESS, UPDATE, VARIABLE]).only_with("get", &[OW, UPDATE]).noted(SET_NOTE);
+
+/// What SET, and what GETEX, may be told besides key and value.
+const CONDITION: Arg =
+    arg::one_of("condition", &[arg::word("NX").since("2.6.12"), arg::word("XX").since("2.6.12")]).optional();
+const EXPIRATION: Arg = arg::one_of(
+    "expiration",
+    &[
+        arg::integer("seconds").after("EX").since("2.6.12"),
+        arg::integer("milliseconds").after("PX").since("2.6.12"),
+        arg::unix_time("unix-time-seconds").after("EXAT").since("6.2.0"),
+        arg::unix_time("unix-time-milliseconds").after("PXAT").since("6.2.0"),
+        arg::word("KEEPTTL").since("6.0.0"),
+    ],
+)
+.optional();
+const NEW_EXPIRATION: Arg = arg::one_of(
+    "expiration",
+    &[
+        arg::integer("seconds").after("EX"),
+        arg::integer("milliseconds").after("PX"),
+        arg::unix_time("unix-time-seconds").after("EXAT"),
+        arg::unix_time("unix-time-milliseconds").after("PXAT"),
+        arg::word("PERSIST"),
+    ],
+)
+.optional();
+
 pub(crate) const COMMANDS: &[Command] = &[
-    row("get", 2, key(&[RO, ACCESS]), &[READONLY, FAST], get).docs(
-        "1.0.0",
-        "O(1)",
-        "Returns the string that a key holds.",
-    ),
-    row("set", -3, key(&[RW, ACCESS, UPDATE, VARIABLE]).noted(SET_NOTE), &[WRITE, DENYOOM], set).docs(
-        "1.0.0",
-        "O(1)",
-        "Sets a key to a string, whatever it held before.",
-    ),
+    row("get", 2, key(&[RO, ACCESS]), &[READONLY, FAST], get)
+        .docs("1.0.0", "O(1)", "Returns the string that a key holds.")
+        .takes(&[KEY]),
+    row("set", -3, SET_KEY, &[WRITE, DENYOOM], set)
+        .docs("1.0.0", "O(1)", "Sets a key to a string, whatever it held before.")
+        .takes(&[
+            KEY,
+            arg::string("value"),
+            CONDITION,
+            arg::word("GET").since("6.2.0").optional(),
+            EXPIRATION,
+        ]),
     row("setnx", 3, key(&[OW, INSERT]), &[WRITE, DENYOOM, FAST], setnx)
         .docs("1.0.0", "O(1)", "Sets a key to a string if the key does not exist.")
-        .deprecated("2.6.12", "`SET` with the `NX` argument"),
+        .deprecated("2.6.12", "`SET` with the `NX` argument")
+        .takes(&[KEY, arg::string("value")]),
     row("setex", 4, key(&[OW, UPDATE]), &[WRITE, DENYOOM], setex)
         .docs("2.0.0", "O(1)", "Sets a key to a string that expires after some seconds.")
-        .deprecated("2.6.12", "`SET` with the `EX` argument"),
+        .deprecated("2.6.12", "`SET` with the `EX` argument")
+        .takes(&[KEY, arg::integer("seconds"), arg::string("value")]),
     row("psetex", 4, key(&[OW, UPDATE]), &[WRITE, DENYOOM], psetex)
         .docs("2.6.0", "O(1)", "Sets a key to a string that expires after some milliseconds.")
-        .deprecated("2.6.12", "`SET` with the `PX` argument"),
+        .deprecated("2.6.12", "`SET` with the `PX` argument")
+        .takes(&[KEY, arg::integer("milliseconds"), arg::string("value")]),
     row("getset", 3, key(&[RW, ACCESS, UPDATE]), &[WRITE, DENYOOM, FAST], getset)
         .docs("1.0.0", "O(1)", "Sets a key to a string and returns the one it held.")
-        .deprecated("6.2.0", "`SET` with the `!GET` argument"),
-    row("getdel", 2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], getdel).docs(
-        "6.2.0",
-        "O(1)",
-        "Returns the string that a key holds and deletes the key.",
-    ),
-    row("getex", -2, key(&[RW, ACCESS, UPDATE]).noted(GETEX_NOTE), &[WRITE, FAST], getex).docs(
-        "6.2.0",
-        "O(1)",
-        "Returns the string that a key holds and changes when it expires.",
-    ),
-    row("strlen", 2, key(&[RO]), &[READONLY, FAST], strlen).docs(
-        "2.2.0",
-        "O(1)",
-        "Returns how many bytes a string has.",
-    ),
+        .deprecated("6.2.0", "`SET` with the `!GET` argument")
+        .takes(&[KEY, arg::string("value")]),
+    row("getdel", 2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], getdel)
+        .docs("6.2.0", "O(1)", "Returns the string that a key holds and deletes the key.")
+        .takes(&[KEY]),
+    row("getex", -2, key(&[RW, ACCESS, UPDATE]).noted(GETEX_NOTE), &[WRITE, FAST], getex)
+        .docs("6.2.0", "O(1)", "Returns the string that a key holds and changes when it expires.")
+        .takes(&[KEY, NEW_EXPIRATION]),
+    row("strlen", 2, key(&[RO]), &[READONLY, FAST], strlen)
+        .docs("2.2.0", "O(1)", "Returns how many bytes a string has.")
+        .takes(&[KEY]),
 ];
 
 fn get(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -9,17 +9,27 @@ use base::limits;
 use resp::Reply;
 
 use super::*;
+use crate::arg;
 use crate::args::Args;
 use crate::error::Error;
 use crate::row::access::{ACCESS, RO};
 use crate::row::flags::READONLY;
 
 pub(crate) const COMMANDS: &[Command] =
-    &[row("lcs", -3, Keys::range(1, 2, 1).with(&[RO, ACCESS]), &[READONLY], lcs).docs(
-        "7.0.0",
-        "O(N*M) where N and M are the lengths of the strings",
-        "Finds the longest common subsequence of two strings.",
-    )];
+    &[row("lcs", -3, Keys::range(1, 2, 1).with(&[RO, ACCESS]), &[READONLY], lcs)
+        .docs(
+            "7.0.0",
+            "O(N*M) where N and M are the lengths of the strings",
+            "Finds the longest common subsequence of two strings.",
+        )
+        .takes(&[
+            arg::key("key1", 0),
+            arg::key("key2", 0),
+            arg::word("LEN").optional(),
+            arg::word("IDX").optional(),
+            arg::integer("min-match-len").after("MINMATCHLEN").optional(),
+            arg::word("WITHMATCHLEN").optional(),
+        ])];
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Options {

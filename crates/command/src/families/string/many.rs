@@ -4,6 +4,7 @@ use resp::Reply;
 use store::Encoding;
 
 use super::*;
+use crate::arg::{self, KEY};
 use crate::args::Args;
 use crate::error::Error;
 use crate::row::access::{ACCESS, INSERT, OW, RO, UPDATE};
@@ -14,15 +15,19 @@ const PAIRS: Keys = Keys::range(1, -1, 2);
 pub(crate) const COMMANDS: &[Command] = &[
     row("mget", -2, Keys::rest(1).with(&[RO, ACCESS]), &[READONLY, FAST], mget)
         .docs("1.0.0", "O(N) where N is the number of keys", "Returns the strings that several keys hold.")
-        .tips(&["request_policy:multi_shard"]),
+        .tips(&["request_policy:multi_shard"])
+        .takes(&[KEY.multiple()]),
     row("mset", -3, PAIRS.with(&[OW, UPDATE]), &[WRITE, DENYOOM], mset)
         .docs("1.0.1", "O(N) where N is the number of keys", "Sets several keys to strings, all at once.")
-        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
-    row("msetnx", -3, PAIRS.with(&[OW, INSERT]), &[WRITE, DENYOOM], msetnx).docs(
-        "1.0.1",
-        "O(N) where N is the number of keys",
-        "Sets several keys to strings if none of them exists.",
-    ),
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
+        .takes(&[arg::block("data", &[KEY, arg::string("value")]).multiple()]),
+    row("msetnx", -3, PAIRS.with(&[OW, INSERT]), &[WRITE, DENYOOM], msetnx)
+        .docs(
+            "1.0.1",
+            "O(N) where N is the number of keys",
+            "Sets several keys to strings if none of them exists.",
+        )
+        .takes(&[arg::block("data", &[KEY, arg::string("value")]).multiple()]),
 ];
 
 fn mget(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -4,6 +4,7 @@ use resp::{LongDouble, Reply, parse_i64};
 use store::Encoding;
 
 use super::*;
+use crate::arg::{self, KEY};
 use crate::args::Args;
 use crate::error::Error;
 use crate::families::key;
@@ -14,27 +15,21 @@ const CHANGED: Keys = key(&[RW, ACCESS, UPDATE]);
 const FLAGS: &[Flags] = &[WRITE, DENYOOM, FAST];
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("incr", 2, CHANGED, FLAGS, incr).docs("1.0.0", "O(1)", "Adds one to the integer that a key holds."),
-    row("decr", 2, CHANGED, FLAGS, decr).docs(
-        "1.0.0",
-        "O(1)",
-        "Subtracts one from the integer that a key holds.",
-    ),
-    row("incrby", 3, CHANGED, FLAGS, incrby).docs(
-        "1.0.0",
-        "O(1)",
-        "Adds a number to the integer that a key holds.",
-    ),
-    row("decrby", 3, CHANGED, FLAGS, decrby).docs(
-        "1.0.0",
-        "O(1)",
-        "Subtracts a number from the integer that a key holds.",
-    ),
-    row("incrbyfloat", 3, CHANGED, FLAGS, incrbyfloat).docs(
-        "2.6.0",
-        "O(1)",
-        "Adds a number to the floating point number that a key holds.",
-    ),
+    row("incr", 2, CHANGED, FLAGS, incr)
+        .docs("1.0.0", "O(1)", "Adds one to the integer that a key holds.")
+        .takes(&[KEY]),
+    row("decr", 2, CHANGED, FLAGS, decr)
+        .docs("1.0.0", "O(1)", "Subtracts one from the integer that a key holds.")
+        .takes(&[KEY]),
+    row("incrby", 3, CHANGED, FLAGS, incrby)
+        .docs("1.0.0", "O(1)", "Adds a number to the integer that a key holds.")
+        .takes(&[KEY, arg::integer("increment")]),
+    row("decrby", 3, CHANGED, FLAGS, decrby)
+        .docs("1.0.0", "O(1)", "Subtracts a number from the integer that a key holds.")
+        .takes(&[KEY, arg::integer("decrement")]),
+    row("incrbyfloat", 3, CHANGED, FLAGS, incrbyfloat)
+        .docs("2.6.0", "O(1)", "Adds a number to the floating point number that a key holds.")
+        .takes(&[KEY, arg::double("increment")]),
 ];
 
 fn incr(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -7,6 +7,7 @@ use resp::Reply;
 use store::Encoding;
 
 use super::*;
+use crate::arg::{self, KEY};
 use crate::args::Args;
 use crate::error::Error;
 use crate::families::key;
@@ -14,24 +15,27 @@ use crate::row::access::{ACCESS, INSERT, RO, RW, UPDATE};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("append", 3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], append).docs(
-        "2.0.0",
-        "O(N) where N is the length of the new string",
-        "Appends bytes to a string, which it creates if need be.",
-    ),
-    row("setrange", 4, key(&[RW, UPDATE]), &[WRITE, DENYOOM], setrange).docs(
-        "2.2.0",
-        "O(N) where N is the length of the new string",
-        "Overwrites a part of a string, with zeros in front of it where there was nothing.",
-    ),
-    row("getrange", 4, key(&[RO, ACCESS]), &[READONLY], getrange).docs(
-        "2.4.0",
-        "O(1)",
-        "Returns a part of a string, from one offset to another.",
-    ),
+    row("append", 3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], append)
+        .docs(
+            "2.0.0",
+            "O(N) where N is the length of the new string",
+            "Appends bytes to a string, which it creates if need be.",
+        )
+        .takes(&[KEY, arg::string("value")]),
+    row("setrange", 4, key(&[RW, UPDATE]), &[WRITE, DENYOOM], setrange)
+        .docs(
+            "2.2.0",
+            "O(N) where N is the length of the new string",
+            "Overwrites a part of a string, with zeros in front of it where there was nothing.",
+        )
+        .takes(&[KEY, arg::integer("offset"), arg::string("value")]),
+    row("getrange", 4, key(&[RO, ACCESS]), &[READONLY], getrange)
+        .docs("2.4.0", "O(1)", "Returns a part of a string, from one offset to another.")
+        .takes(&[KEY, arg::integer("start"), arg::integer("end")]),
     row("substr", 4, key(&[RO, ACCESS]), &[READONLY], getrange)
         .docs("1.0.0", "O(1)", "Returns a part of a string, from one offset to another.")
-        .deprecated("2.0.0", "`GETRANGE`"),
+        .deprecated("2.0.0", "`GETRANGE`")
+        .takes(&[KEY, arg::integer("start"), arg::integer("end")]),
 ];
 
 fn append(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

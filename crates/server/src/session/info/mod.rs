@@ -7,7 +7,7 @@ mod sample;
 
 use std::fmt::Write;
 
-use command::{Args, Command, flags};
+use command::{Args, Command, arg, flags};
 use store::Counts;
 
 pub use metrics::Pages;
@@ -25,7 +25,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) const COMMANDS: &[Command<SessionRun>] =
     &[rows::row("server", "info", -1, &[flags::LOADING, flags::STALE, flags::DANGEROUS], info)
         .docs("1.0.0", "O(1)", "Returns what is known of the server, by sections.")
-        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])];
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+        .takes(&[arg::string("section").optional().multiple()])];
 
 /// A section: its name, its title, and what writes its lines.
 struct Section {

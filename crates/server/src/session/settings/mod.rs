@@ -3,7 +3,7 @@
 mod table;
 
 use base::glob;
-use command::{Args, Command, Error};
+use command::{Args, Command, Error, arg};
 use resp::Reply;
 
 use super::rows::{self, ADMIN, CONTAINER, HELP, ok, reply};
@@ -27,7 +27,9 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Depends on subcommand.",
         "Holds the commands about settings.",
     ),
-    row("config|get", -3, ADMIN, get).docs("2.0.0", EACH, "Returns settings."),
+    row("config|get", -3, ADMIN, get)
+        .docs("2.0.0", EACH, "Returns settings.")
+        .takes(&[arg::string("parameter").multiple()]),
     row("config|help", 2, HELP, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
     row("config|resetstat", 2, ADMIN, reset_stat)
         .docs("2.0.0", "O(1)", "Sets statistics back to zero.")
@@ -37,7 +39,8 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     row("config|set", -4, ADMIN, set)
         .docs("2.0.0", EACH, "Changes settings while the server runs.")
-        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+        .takes(&[arg::block("data", &[arg::string("parameter"), arg::string("value")]).multiple()]),
 ];
 
 const LINES: &[&str] = &[

@@ -1,0 +1,124 @@
+//! The bytes on disk and in the log, pinned. Whoever has to change one of these strings changes a format:
+//! data directories and logs of earlier builds hold the old one. That takes a new version
+//! (`disk::FORMAT_VERSION`, `effects`' version byte), and code that reads the old one or refuses it.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::apply::Applied;
+use crate::effects::{CountDelta, Encoder};
+use crate::group::encode_count;
+use crate::keys::{self, Cid, HashSeed, Space, Unreachable};
+use crate::parts;
+use crate::record::Chunks;
+
+const CID: Cid = Cid { stamp: 0x0102_0304_0506_0708, seq: 9 };
+const SLOT: u16 = 0x1234;
+const AT_MS: u64 = 1_700_000_000_000;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![0xee; 3];
+    write(&mut out);
+    out
+}
+
+#[track_caller]
+fn check(bytes: &[u8], pinned: &str) {
+    assert_eq!(hex(bytes), pinned.replace(' ', ""));
+}
+
+#[test]
+fn record_keys_stay_as_they_are() {
+    let seed = HashSeed(1, 2);
+    let key = written(|out| keys::key_record(out, seed, Space(7), b"foo"));
+    check(&key, "4b 2f96 00000007 8856c64e8b80 666f6f");
+    check(&written(|out| keys::key_record(out, seed, Space(7), b"")), "4b 0000 00000007 6bb1f8f88056");
+    check(
+        &written(|out| keys::expiry_record(out, AT_MS, &key)),
+        "54 0000018bcfe56800 2f96 00000007 8856c64e8b80 666f6f",
+    );
+    check(
+        &written(|out| keys::chunk_record(out, SLOT, CID, 3)),
+        "45 1234 0102030405060708 00000009 00000003",
+    );
+    check(&Unreachable::Space(Space(7)).encode(), "58 00 00000007");
+    check(&Unreachable::Collection { slot: SLOT, cid: CID }.encode(), "58 01 1234 0102030405060708 00000009");
+    check(&keys::building(SLOT, CID), "42 1234 0102030405060708 00000009");
+    check(&keys::catalog_database(15), "53 64 0f");
+    check(keys::CATALOG_NEXT_SPACE, "53 6e");
+    check(keys::CATALOG_SEED, "53 68");
+    assert_eq!(
+        [keys::META_FORMAT, keys::META_APPLIED, keys::META_MEMBERSHIP],
+        [&b"Mformat"[..], b"Mapplied", b"Mmembership"]
+    );
+    check(&keys::meta_count(Space(7)), "4d 636f756e74 00000007");
+}
+
+#[test]
+fn record_values_stay_as_they_are() {
+    let record =
+        |kind, encoding, expiry_ms, payload: &[u8]| Record::encode(kind, encoding, expiry_ms, payload);
+    check(&record(Kind::String, Encoding::Plain, None, b"value"), "00 76616c7565");
+    check(&record(Kind::String, Encoding::Raw, None, b""), "10");
+    check(&record(Kind::String, Encoding::Text, None, b"1.5"), "30 312e35");
+    check(&record(Kind::String, Encoding::Plain, Some(AT_MS), b"v"), "80 0000018bcfe56800 76");
+    let chunks = Chunks { slot: SLOT, cid: CID, len: 70_000 }.encode();
+    check(&chunks, "1234 0102030405060708 00000009 f0a204");
+    check(
+        &record(Kind::String, Encoding::Chunked, None, &chunks),
+        "20 1234 0102030405060708 00000009 f0a204",
+    );
+    let kinds = [Kind::String, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash, Kind::Stream];
+    check(&kinds.map(|kind| record(kind, Encoding::Plain, None, b"")[0]), "00 01 02 03 04 05");
+    // Which chunk a byte is in is a format, too.
+    assert_eq!(base::limits::CHUNK_BYTES, 16 << 10);
+    let applied = Applied { term: 1, index: 2, last: Stamp(3) };
+    check(&applied.encode(), "0000000000000001 0000000000000002 0000000000000003");
+    check(&encode_count(Counts { keys: 5, expires: -1 }), "0000000000000005 ffffffffffffffff");
+    check(&disk::FORMAT_VERSION.to_be_bytes(), "00000001");
+}
+
+#[test]
+fn entries_and_their_parts_stay_as_they_are() {
+    let counts = [CountDelta { space: Space(300), keys: 2, expires: -1 }];
+    let mut entry = Encoder::new(Stamp(0x1122_3344_5566_7788), &counts, 0);
+    entry.effect(b"Ka", Some(b"v"));
+    entry.effect(b"Kb", None);
+    let entry = entry.finish();
+    check(&entry, "01 1122334455667788 01 ac02 04 01 01 02 4b61 01 76 00 02 4b62");
+    assert_eq!(parts::split(entry.clone(), Stamp(5)), [Bytes::from(entry)]);
+    let long = vec![0xab; base::limits::BATCH_BYTES_MAX + 2];
+    let parts = parts::split(long, Stamp(5));
+    check(&parts[0][..19], "f1 0000000000000005 00000000 00000002 abab");
+    check(&parts[1], "f1 0000000000000005 00000001 00000002 abab");
+}
+
+/// All of a small store, but for what depends on how its writes were cut into entries.
+#[test]
+fn a_store_stays_as_it_is() {
+    let fixture = Fixture::new();
+    fixture.set("a", "1");
+    let expiring = |txn: &mut Txn<'_>| txn.put(b"b", Kind::String, Encoding::Plain, Some(AT_MS), b"2");
+    fixture.inline(expiring).result.unwrap();
+    fixture.drain();
+    let records: Vec<String> = (fixture.group.disk.snapshot().range(&[], None))
+        .map(|pair| pair.unwrap())
+        .filter(|(key, _)| **key != *keys::META_APPLIED)
+        .map(|(key, value)| format!("{} {}", hex(&key), hex(&value)))
+        .collect();
+    let pinned = [
+        // The later key of the two, and its expiry: slot, space, hash, key; header, time, value.
+        "4b0ce400000000fdaea21fae1862 800000018bcfe5680032",
+        "4b3c8700000000616fe5c0d34361 0031",
+        // Space 0: two keys, one of which expires. Format 1. The hash seed. The expiry index.
+        "4d636f756e7400000000 00000000000000020000000000000001",
+        "4d666f726d6174 00000001",
+        "5368 537f0b4cbf9f00071706541dfaca0000",
+        "540000018bcfe568000ce400000000fdaea21fae1862 ",
+    ];
+    assert_eq!(records, pinned);
+}

@@ -1,12 +1,16 @@
-//! What a transaction costs in each lane, and what writing behind costs per record.
+//! What a transaction costs in each lane, what taking a batch costs, and what writing behind costs per
+//! record.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use base::SystemClock;
 use divan::Bencher;
 use store::apply::{Applier, Committed, Queue, Watch};
-use store::{Cancel, Disk, DiskError, DiskOptions, Encoding, Group, GroupOptions, Kind, Scratch, Stop, Txn};
+use store::{
+    Batch, Cancel, Disk, DiskError, DiskOptions, Encoding, Group, GroupOptions, Kind, Scratch, Stop, Txn,
+};
 
 fn main() {
     divan::main();
@@ -34,9 +38,13 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
+        Self::with_cache(256 << 20)
+    }
+
+    fn with_cache(cache_bytes: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap();
-        let options = GroupOptions { cache_bytes: 256 << 20, seed: 1 };
+        let options = GroupOptions { cache_bytes, seed: 1 };
         let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, Arc::new(SystemClock)));
         let queue = Arc::new(Queue::default());
         let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();
@@ -64,18 +72,19 @@ impl Fixture {
     /// Everything sequenced is committed and handed to the apply thread.
     fn commit(&mut self) {
         while let Some(batch) = self.group.sequencer.take_batch() {
-            self.group.sequencer.on_committed(batch.epoch, batch.last);
-            for payload in batch.entries {
-                self.index += 1;
-                self.queue.apply(Committed {
-                    term: 1,
-                    index: self.index,
-                    payload,
-                    membership: None,
-                    permit: None,
-                });
+            for entry in self.committed(batch) {
+                self.queue.apply(entry);
             }
         }
+    }
+
+    /// A batch as the log hands it out.
+    fn committed(&mut self, batch: Batch) -> Vec<Committed> {
+        self.group.sequencer.on_committed(batch.epoch, batch.last);
+        let first = self.index + 1;
+        self.index += batch.entries.len() as u64;
+        let entry = |(index, payload)| Committed { term: 1, index, payload, membership: None, permit: None };
+        (first..).zip(batch.entries).map(entry).collect()
     }
 
     fn drain(&self) {
@@ -96,6 +105,38 @@ fn read_lane_get(bencher: Bencher<'_, '_>) {
     let mut i = 0;
     bencher.bench_local(|| {
         i += 1;
+        fixture.group.run_read(0, &mut scratch, |txn| read(txn, &fixture.keys[i % KEYS])).unwrap()
+    });
+}
+
+/// A hundred keys in one transaction: divide by a hundred.
+#[divan::bench]
+fn read_lane_get_of_100(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::new();
+    let mut scratch = Scratch::default();
+    let mut i = 0;
+    bencher.bench_local(|| {
+        i += 100;
+        let keys = (i..i + 100).map(|i| &fixture.keys[i % KEYS]);
+        fixture
+            .group
+            .run_read(0, &mut scratch, |txn| {
+                keys.clone().try_fold(0, |sum, key| Ok::<_, Stop>(sum + read(txn, key)?))
+            })
+            .unwrap()
+    });
+}
+
+/// From the store: the row cache is too small for anything.
+#[divan::bench]
+fn read_lane_get_cold(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::with_cache(64 << 10);
+    fixture.drain();
+    let mut scratch = Scratch::default();
+    let mut i = 0;
+    bencher.bench_local(|| {
+        // Far from one another, so that no block is in hand from the last one.
+        i += 4_001;
         fixture.group.run_read(0, &mut scratch, |txn| read(txn, &fixture.keys[i % KEYS])).unwrap()
     });
 }
@@ -139,6 +180,48 @@ fn write_back_of_10000(bencher: Bencher<'_, '_>) {
             }
         }
         fixture.commit();
+        fixture.drain();
+    });
+}
+
+/// What a raft submission takes out of the section and encodes: a batch of 1,000 sets.
+#[divan::bench(sample_size = 1)]
+fn take_batch_of_1000(bencher: Bencher<'_, '_>) {
+    let fixture = RefCell::new(Fixture::new());
+    let mut scratch = Scratch::default();
+    let sequence = || {
+        let mut fixture = fixture.borrow_mut();
+        fixture.commit();
+        (0..1_000).for_each(|i| fixture.set(i, &mut scratch));
+    };
+    bencher.with_inputs(sequence).bench_local_values(|()| {
+        let mut fixture = fixture.borrow_mut();
+        let batch = fixture.group.sequencer.take_batch().unwrap();
+        assert_eq!(batch.effects, 1_000);
+        let entries = fixture.committed(batch);
+        entries.into_iter().for_each(|entry| fixture.queue.apply(entry));
+    });
+}
+
+/// Ten entries of a thousand effects, collected, sorted and written: divide by ten thousand.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn apply_10_entries_of_1000(bencher: Bencher<'_, '_>) {
+    let fixture = RefCell::new(Fixture::new());
+    let mut scratch = Scratch::default();
+    let entries = || {
+        let mut fixture = fixture.borrow_mut();
+        fixture.drain();
+        let mut entries = Vec::new();
+        for first in (0..KEYS).step_by(1_000) {
+            (first..first + 1_000).for_each(|i| fixture.set(i, &mut scratch));
+            let batch = fixture.group.sequencer.take_batch().unwrap();
+            entries.extend(fixture.committed(batch));
+        }
+        entries
+    };
+    bencher.with_inputs(entries).bench_local_values(|entries| {
+        let fixture = fixture.borrow();
+        entries.into_iter().for_each(|entry| fixture.queue.apply(entry));
         fixture.drain();
     });
 }

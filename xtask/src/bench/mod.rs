@@ -37,7 +37,8 @@ pub(crate) fn command(mut args: Args) -> Result {
 }
 
 fn micro(args: Args) -> Result {
-    succeed(cargo().args(["bench", "--locked", "--workspace", "--benches", "--"]).args(args.into_all()))
+    // By name, for `--benches` would mean the unit tests as well, which know none of divan's options.
+    succeed(cargo().args(["bench", "--locked", "--workspace", "--bench", "*", "--"]).args(args.into_all()))
 }
 
 fn peers_command(mut args: Args) -> Result {

@@ -44,6 +44,28 @@ fn entries_are_read_back() {
     }
 }
 
+/// The bytes in logs and stores of this version. Whoever changes one of these strings changes a format:
+/// that takes a new `VERSION`, and code that reads the old one or refuses it.
+#[test]
+fn the_formats_stay_as_they_are() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let nodes = "04 01 0b 6e6f64652d313a37303030 02 0b 6e6f64652d323a37303030 \
+                 03 0b 6e6f64652d333a37303030 04 0b 6e6f64652d343a37303030";
+    let membership_hex = format!("02 03 01 02 03 02 01 02 {nodes}");
+    let entries: Vec<_> = entries().iter().map(encode_entry).collect();
+    let stored = StoredMembership::new(Some(id(7, 300)), membership());
+    for (bytes, pinned) in [
+        (&entries[0], "01 00 0000000000000007"),
+        (&entries[1], "01 01 0000000000000007 7061796c6f6164"),
+        (&entries[3], &format!("01 02 0000000000000008 {membership_hex}")),
+        (&encode_stored_membership(&stored), &format!("01 01 07 ac02 {membership_hex}")),
+        (&encode_state(&Vote::new_committed(7, 300)), "01 07 ac02 01"),
+        (&encode_purged(&id(7, 300)), "01 07 ac02"),
+    ] {
+        assert_eq!(hex(bytes), pinned.replace(' ', ""));
+    }
+}
+
 #[test]
 fn an_outline_has_no_payload() {
     for entry in entries() {

@@ -80,3 +80,32 @@ pub fn install(
     disk.end_install().map_err(failed)?;
     applier.reload().map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{Disk, DiskOptions};
+
+    /// What a replica of the same version is sent. Another layout needs another version in front of it.
+    #[test]
+    fn the_format_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap().group(0).unwrap();
+        let applied = Applied { term: 1, index: 2, last: Stamp(3) };
+        let records: [(&[u8], Option<&[u8]>); 4] = [
+            (b"Kkey", Some(b"value")),
+            (&keys::meta_count(keys::Space(7)), Some(b"count")),
+            (keys::META_APPLIED, Some(&applied.encode())),
+            (keys::META_MEMBERSHIP, Some(b"stays at home")),
+        ];
+        disk.write(records).unwrap();
+        let chunks: Vec<Bytes> = chunks(&disk.snapshot()).collect::<Result<_, _>>().unwrap();
+        let hex = |bytes: &Bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let records = [
+            "04 4b6b6579 05 76616c7565",
+            "05 4d6c617374 08 0000000000000003",
+            "0a 4d636f756e7400000007 05 636f756e74",
+        ];
+        assert_eq!(chunks.iter().map(hex).collect::<Vec<_>>(), [records.concat().replace(' ', "")]);
+    }
+}

@@ -134,7 +134,7 @@ impl Node {
             tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
         }
         let room = Room {
-            path: path.clone(),
+            path,
             #[cfg(debug_assertions)]
             faults: faults.clone(),
         };

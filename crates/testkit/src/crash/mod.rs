@@ -163,7 +163,10 @@ impl Load<'_> {
             (acknowledged.load(Ordering::Relaxed) > 0).then_some(())
         });
         std::thread::sleep(self.time);
-        let troubled = self.trouble.map_or(Ok(()), |trouble| trouble.run(server, &acknowledged));
+        let troubled = self.trouble.map_or(Ok(()), |trouble| {
+            let outcome = trouble.run(server, &acknowledged);
+            outcome.map_err(|error| format!("{error}\nThe server said:\n{}", server.log_tail()).into())
+        });
         let ended = match self.end {
             End::Stop => server.stop().map(drop),
             End::Kill | End::KillTwice => server.kill(),

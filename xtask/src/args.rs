@@ -30,6 +30,11 @@ impl Args {
         self.words.len() != before
     }
 
+    /// Whether `--name` is there, without taking it.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.words.iter().any(|word| word == name)
+    }
+
     /// Takes `--name value` or `--name=value`.
     pub(crate) fn option<T: FromStr>(&mut self, name: &str) -> Result<Option<T>> {
         let Some(at) = self.words.iter().position(|word| {

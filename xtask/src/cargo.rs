@@ -64,6 +64,12 @@ pub(crate) fn release_server() -> Result<PathBuf> {
     Ok(target_dir().join("release/bulkhead"))
 }
 
+/// Builds the server with debug assertions, which has faults to switch on.
+pub(crate) fn debug_server() -> Result<PathBuf> {
+    succeed(cargo().args(["build", "--locked", "--package", "bulkhead"]))?;
+    Ok(target_dir().join("debug/bulkhead"))
+}
+
 pub(crate) fn run(args: Args) -> Result {
     let server = release_server()?;
     let error = Command::new(&server).arg("serve").args(args.into_all()).exec();

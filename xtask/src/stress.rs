@@ -3,17 +3,26 @@
 use crate::args::Args;
 use crate::{Result, cargo, install};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
-use testkit::{Durability, Rng, Spec, crash, diff, scan};
+use testkit::crash::{self, Trouble};
+use testkit::{Durability, Flavour, Rng, Spec, diff, scan};
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections N]
+                                [--tear] [--faults | --no-room | --full-disk [--disk-mib N]]
        cargo xtask stress diff [--minutes M] [--reference redis|valkey]
        cargo xtask stress scan [--keys N] [--restarts N]
 
 crash   loads a server from many connections, kills it at a random moment (or stops it, or kills it
         again while it recovers), restarts it, and checks that every acknowledged write is there exactly
         once and nothing is half-applied. The data stays over the rounds (default 20).
+        --tear       before the restart, damages the log behind its last record as a power cut does
+        --faults     fdatasync fails under load: no write may be acknowledged any more, reads go on.
+                     Needs a server with DEBUG FAULT, so builds the one with debug assertions
+        --no-room    the log finds no room for a while, likewise by DEBUG FAULT
+        --full-disk  a tmpfs of N MiB (default 1024) is filled under load, and freed again: writes are
+                     refused cleanly, and taken again without a restart. Mounting it needs root
 diff    sends random sequences of commands to the server and to a real Redis or Valkey, in turn, and
         compares every reply. Goes on until it is stopped, or for M minutes. A difference is shown with
         the fewest commands that make it.
@@ -39,6 +48,7 @@ pub(crate) fn command(mut args: Args) -> Result {
     let program = match program {
         Some(program) if program.is_file() => std::fs::canonicalize(program)?,
         Some(program) => testkit::tools::need(&program.to_string_lossy())?,
+        None if args.has("--faults") || args.has("--no-room") => cargo::debug_server()?,
         None => cargo::release_server()?,
     };
     println!("seed {seed}, server {}", program.display());
@@ -56,17 +66,78 @@ fn run_crash(mut args: Args, seed: u64, program: &Path) -> Result {
     let seconds: f64 = args.option("--secs-per-round")?.unwrap_or(3.0);
     let connections = args.option("--connections")?.unwrap_or(32);
     let round_time = Duration::try_from_secs_f64(seconds.max(0.1))?;
-    let plan = crash::Plan { spec: spec(program, args)?, seed, rounds, round_time, connections };
-    let summary = crash::run(&plan, &mut |_, _| Ok(()), &mut |line| println!("{line}"))?;
+    let tear = args.flag("--tear");
+    let disk_mib = args.option("--disk-mib")?.unwrap_or(1024);
+    let (fsync, no_room, full_disk) =
+        (args.flag("--faults"), args.flag("--no-room"), args.flag("--full-disk"));
+    let spec = spec(program, args)?;
+    if (tear || full_disk) && spec.flavour != Flavour::Bulkhead {
+        return Err("--tear and --full-disk know the files of this server only".into());
+    }
+    let disk = if full_disk { Some(SmallDisk::mount(disk_mib)?) } else { None };
+    let trouble = match (&disk, fsync, no_room) {
+        (None, false, false) => None,
+        (None, true, false) => Some(Trouble::Fsync),
+        (None, false, true) => Some(Trouble::NoRoom),
+        (Some(disk), false, false) => Some(Trouble::FullDisk(disk.path().to_owned())),
+        _ => return Err("--faults, --no-room and --full-disk: one of them".into()),
+    };
+    let dir = disk.as_ref().map(|disk| disk.path().join("data"));
+    let plan = crash::Plan { spec, seed, rounds, round_time, connections, trouble, dir };
+    let mut after_kill = |dir: &Path, rng: &mut Rng| {
+        if tear {
+            println!("  torn: {}", crash::tear(dir, rng)?);
+        }
+        Ok(())
+    };
+    let summary = crash::run(&plan, &mut after_kill, &mut |line| println!("{line}"))?;
     println!(
-        "{rounds} rounds: {} writes acknowledged, all there; {} of {} in flight were applied; \
+        "{rounds} rounds: {} writes acknowledged, all there; {} refused; {} of {} in flight were applied; \
          the slowest restart took {} ms",
         summary.acknowledged,
+        summary.refused,
         summary.applied,
         summary.in_flight,
         summary.restart_time_max.as_millis()
     );
     Ok(())
+}
+
+/// A small file system of its own, unmounted when it goes out of scope.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(mib: u64) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("bulkhead-disk-").tempdir()?;
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        let mount = mount.map_err(|error| format!("--full-disk needs the program mount: {error}"))?;
+        if !mount.status.success() {
+            let said = String::from_utf8_lossy(&mount.stderr);
+            return Err(format!(
+                "--full-disk needs a small file system, and mounting one is not possible here (it needs \
+                 root, and CAP_SYS_ADMIN in a container): {}",
+                said.trim()
+            )
+            .into());
+        }
+        Ok(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.path()).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} could not be unmounted", self.path().display());
+        }
+    }
 }
 
 fn run_diff(mut args: Args, seed: u64, program: &Path) -> Result {

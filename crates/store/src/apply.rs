@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base::codec::{Reader, Write as _};
 use base::{Stamp, limits};
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::MutexGuard;
 
 use crate::disk::DiskError;
 use crate::effects::{self, Effect, Entry};
@@ -20,6 +20,11 @@ use crate::keys::{self, Space};
 use crate::parts::{Assembled, Assembler};
 use crate::reclaim::Reclaimer;
 use crate::sequencer::Counts;
+
+mod queue;
+
+pub use queue::Queue;
+use queue::{Job, QUEUE_BYTES_CALLED, QueueState};
 
 /// Where the log stands that the store has followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,73 +65,6 @@ pub struct Committed {
     pub permit: Option<Box<dyn Any + Send>>,
 }
 
-type Task = Box<dyn FnOnce(&mut Applier) + Send>;
-
-enum Job {
-    Apply(Committed),
-    /// Runs once everything queued before it is in the store.
-    Barrier(Task),
-}
-
-/// The way into the apply thread. Entries are bounded by their permits.
-#[derive(Default)]
-pub struct Queue {
-    jobs: Mutex<QueueState>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct QueueState {
-    jobs: VecDeque<Job>,
-    bytes: usize,
-    /// The thread sleeps until it is called; otherwise it comes by itself before long.
-    asleep: bool,
-    stopping: bool,
-}
-
-impl Queue {
-    pub fn apply(&self, entry: Committed) {
-        self.push(Job::Apply(entry));
-    }
-
-    /// Runs `task` on the apply thread once everything queued before it is in the store.
-    pub fn barrier(&self, task: impl FnOnce(&mut Applier) + Send + 'static) {
-        self.push(Job::Barrier(Box::new(task)));
-    }
-
-    /// Ends the apply thread once the queue is empty.
-    pub fn stop(&self) {
-        self.jobs.lock().stopping = true;
-        self.arrived.notify_one();
-    }
-
-    /// Calls the thread only if there is a reason: entries are collected for a while anyway, and a
-    /// call costs the caller, a raft thread, more than everything else here.
-    fn push(&self, job: Job) {
-        let mut state = self.jobs.lock();
-        let urgent = match &job {
-            Job::Apply(entry) => {
-                let before = state.bytes;
-                state.bytes += entry.payload.len();
-                before < QUEUE_BYTES_CALLED && state.bytes >= QUEUE_BYTES_CALLED
-            }
-            Job::Barrier(_) => true,
-        };
-        state.jobs.push_back(job);
-        if urgent || std::mem::take(&mut state.asleep) {
-            self.arrived.notify_one();
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        self.jobs.lock().jobs.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 /// What the apply thread has done, for metrics.
 #[derive(Default)]
 pub struct Stats {
@@ -155,6 +93,10 @@ pub trait Watch: Send + Sync {
     fn progress(&self);
     /// The store failed: nothing more will be applied.
     fn failed(&self, error: &DiskError);
+    /// Whether the disk has room for writing so many bytes.
+    fn has_room(&self, _bytes: u64) -> bool {
+        true
+    }
 }
 
 /// The apply thread's state.
@@ -363,6 +305,11 @@ impl Applier {
         if self.failed.is_some() || self.since.is_none() {
             return;
         }
+        if !self.wait_for_room() {
+            tracing::warn!("stopped without room on the disk for the store; the log has it all");
+            self.failed = Some(DiskError::NoRoom);
+            return;
+        }
         let started = Instant::now();
         self.group.pins.set_applying(self.applied.last);
         let unreachable = match self.write() {
@@ -386,6 +333,27 @@ impl Applier {
         self.bytes = 0;
         self.since = None;
         self.watch.progress();
+    }
+
+    /// Waits until the disk has room; in vain if the queue is stopped. IMPORTANT: the engine never works
+    /// again after a write that failed, so it is not asked for one that would.
+    fn wait_for_room(&self) -> bool {
+        let bytes = self.bytes as u64;
+        if self.watch.has_room(bytes) {
+            return true;
+        }
+        tracing::warn!(bytes, "no room on the disk for the store: it waits");
+        let mut jobs = self.queue.jobs.lock();
+        while !jobs.stopping {
+            // Nobody calls when there is room, and who calls for other reasons waits as well.
+            self.queue.arrived.wait_for(&mut jobs, ROOM_POLL);
+            let has_room = MutexGuard::unlocked(&mut jobs, || self.watch.has_room(bytes));
+            if has_room {
+                tracing::info!("the store has room again");
+                return true;
+            }
+        }
+        false
     }
 
     /// Leaves the last effect on each record, in the order of their keys.
@@ -447,6 +415,9 @@ impl Applier {
         if self.failed.is_some() || self.since.is_some() || !self.reclaimer.has_work() {
             return;
         }
+        if !self.watch.has_room(RECLAIM_BYTES) {
+            return;
+        }
         match self.reclaimer.slice(&self.group, &mut self.counts) {
             Ok(records) => {
                 self.stats.reclaimed.fetch_add(records, Ordering::Relaxed);
@@ -486,11 +457,13 @@ fn malformed(why: base::codec::DecodeError) -> DiskError {
 
 /// Entries are looked for this often while there are some, unless there are many.
 const COLLECT_PAUSE: Duration = Duration::from_millis(20);
-/// From this many bytes on the thread is called.
-const QUEUE_BYTES_CALLED: usize = 4 << 20;
 const APPLY_DELAY: Duration = Duration::from_millis(limits::APPLY_DELAY_MS_MAX);
 /// Between two slices of reclaiming, so that it never takes a core.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
+/// More than a slice of reclaiming writes.
+const RECLAIM_BYTES: u64 = 4 << 20;
+/// While the disk is full, how often it is looked at.
+const ROOM_POLL: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(10);
 /// Effects collected at most before they are written: a bound on what small ones cost.
 const COLLECTED_MAX: usize = 1 << 20;

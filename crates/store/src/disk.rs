@@ -23,6 +23,8 @@ pub enum DiskError {
          remove the directory and let the node fetch its data again"
     )]
     Interrupted { path: PathBuf, group: u16 },
+    #[error("store: there was no room on the disk")]
+    NoRoom,
     #[error("store: record {key:02x?} cannot be read: {why}")]
     Corrupt { key: Vec<u8>, why: String },
 }
@@ -152,6 +154,11 @@ impl GroupDisk {
             }
         }
         Ok(batch.commit()?)
+    }
+
+    /// Size of the group's tables, which compactions rewrite.
+    pub fn table_bytes(&self) -> u64 {
+        self.keyspace.disk_space()
     }
 
     /// Makes everything written so far survive a power cut.

@@ -197,6 +197,15 @@ impl Group {
     /// Opens the group for writing as `epoch`, after [`Sequencer::reset`]. `last` is the greatest
     /// stamp handed over. Everything handed over must be in the store.
     pub fn open(&self, epoch: u64, last: Stamp) -> Result<bool, DiskError> {
+        self.open_with(epoch, last, true)
+    }
+
+    /// Like [`Self::open`], but writes nothing of its own: for a group that takes no writes any more.
+    pub fn open_for_reading(&self, epoch: u64, last: Stamp) -> Result<bool, DiskError> {
+        self.open_with(epoch, last, false)
+    }
+
+    fn open_with(&self, epoch: u64, last: Stamp, writes: bool) -> Result<bool, DiskError> {
         let snapshot = self.disk.snapshot();
         let mut counts = HashMap::new();
         let end = base::codec::prefix_end(keys::META_COUNT_PREFIX);
@@ -231,7 +240,7 @@ impl Group {
             value.extend_from_slice(&seed.1.to_be_bytes());
             first.push((keys::CATALOG_SEED.to_vec(), Some(Value::from(value))));
         }
-        if !first.is_empty() {
+        if writes && !first.is_empty() {
             self.sequence(&mut section, &first);
         }
         Ok(true)

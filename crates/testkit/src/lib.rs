@@ -2,7 +2,8 @@
 //! seeded randomness, and the long-running checks (crashes, differences, scans).
 //!
 //! It knows servers only from outside, by their programs and the protocol, and so works against any
-//! Redis-compatible one. No crate of the product depends on it except for its own tests.
+//! Redis-compatible one; only what damages a log (`crash::tear`) knows ours, through `wal::inspect`. No
+//! crate of the product depends on it except for its own tests.
 
 pub mod client;
 pub mod crash;

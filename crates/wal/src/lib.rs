@@ -12,6 +12,7 @@ mod bounds;
 mod error;
 mod files;
 mod index;
+pub mod inspect;
 mod ledger;
 mod options;
 mod prep;

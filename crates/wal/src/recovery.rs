@@ -25,6 +25,7 @@ use crate::{
     error::WalError,
     files::{File, LOCK_NAME, read_full, write_all},
     index::Index,
+    inspect::{Place, Tail},
     ledger::Ledger,
     prep::{Prep, PrepError, Start},
     record::{Header, Kind, decode_checkpoint, record_bytes},
@@ -100,6 +101,39 @@ pub(crate) fn recover(files: &dyn Files, options: &Options) -> Result<Recovery, 
         spares,
     };
     Ok(Recovery { lock, ledgers, index, segments, position, start, truncated_bytes })
+}
+
+/// The last segment that has records, read and left as it is.
+pub(crate) fn tail(files: &dyn Files, dir: &Path) -> Result<Option<Tail>, WalError> {
+    let live = list(files, dir)?.live;
+    let mut replay = Replay::new(dir, 0);
+    for segment in live.values() {
+        replay.segment(segment)?;
+    }
+    replay.check_complete()?;
+    let Some((end, segment)) = replay.end.and_then(|end| Some((end, live.get(&end.seq)?))) else {
+        return Ok(None);
+    };
+    let path = Name::Live(end.seq).path(dir);
+    let mut scan = Scan::new(segment, path.clone());
+    let (mut records, mut offset) = (Vec::new(), 0);
+    while let Some((header, _)) = scan.record(offset)? {
+        let bytes = record_bytes(header.len as usize);
+        records.push(Place { offset, bytes, is_checkpoint: header.kind == Kind::Checkpoint });
+        offset += bytes;
+    }
+    let last = replay.ledgers.iter().find_map(|(&group, ledger)| Some((group, ledger.bounds()?.1 + 1)));
+    Ok(Some(Tail {
+        path,
+        end: end.used,
+        segment_bytes: segment.len,
+        proven: replay.durable.saturating_sub(end.base).min(end.used),
+        records,
+        next: live.range(end.seq + 1..).next().map(|(&seq, _)| Name::Live(seq).path(dir)),
+        seq: end.seq,
+        base: end.base,
+        next_entry: last.unwrap_or((0, 1)),
+    }))
 }
 
 /// The files of a log's directory.

@@ -14,9 +14,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cluster", &["base", "resp", "consensus", "store", "observe"]),
     ("server", &["base", "resp", "wal", "store", "observe", "command", "consensus", "cluster"]),
     ("ateapi", &["base", "observe"]),
-    ("testkit", &["base", "resp"]),
+    ("testkit", &["base", "resp", "wal"]),
     ("bulkhead", &["base", "resp", "server", "observe", "ateapi", "cluster"]),
-    ("integration", &["base", "resp", "testkit"]),
+    ("integration", &["base", "resp", "wal", "testkit"]),
     ("xtask", &["base", "resp", "testkit"]),
 ];
 

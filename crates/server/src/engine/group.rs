@@ -34,6 +34,10 @@ pub struct Group {
     wakers: Arc<Wakers>,
     /// Why its store failed for good.
     pub failure: Arc<OnceLock<String>>,
+    /// The greatest stamp that somebody may have been told is committed.
+    acknowledged: AtomicU64,
+    /// The epoch in which a group whose log has failed is read; zero if there is none.
+    reading: AtomicU64,
 }
 
 impl Group {
@@ -55,6 +59,8 @@ impl Group {
             term: AtomicU64::new(0),
             wakers,
             failure,
+            acknowledged: AtomicU64::new(0),
+            reading: AtomicU64::new(0),
         }
     }
 
@@ -75,7 +81,43 @@ impl Group {
         let lease = self.consensus.get().and_then(consensus::Group::lease);
         let held =
             lease.is_some_and(|lease| lease.term == self.term.load(Ordering::SeqCst) && lease.until > now);
-        held && self.store.sequencer.epoch() == epoch
+        let nobody_else_can = self.reading.load(Ordering::SeqCst) == epoch;
+        (held || nobody_else_can) && self.store.sequencer.epoch() == epoch
+    }
+
+    /// Lets a group be read whose log has failed, if no other node can lead it: nothing is ever
+    /// committed to it again before this node is restarted. Called now and then until it can be, when
+    /// writes are refused already.
+    pub fn read_on(self: &Arc<Self>, node_id: u64) {
+        let sequencer = &self.store.sequencer;
+        let Some(metrics) = self.consensus.get().map(consensus::Group::metrics) else { return };
+        if metrics.failure.is_none()
+            || !metrics.voters.iter().eq([&node_id])
+            || self.failure.get().is_some()
+            || sequencer.open_epoch().is_some()
+        {
+            return;
+        }
+        let group = self.clone();
+        let epoch = sequencer.epoch();
+        self.queue.barrier(move |applier| {
+            let stored = applier.stored().last;
+            // IMPORTANT: consensus may have stopped before it handed over all that it had committed. What
+            // somebody was told must not be missing, so then nothing is read before the restart.
+            if stored.0 < group.acknowledged.load(Ordering::SeqCst)
+                || group.store.sequencer.open_epoch().is_some()
+                || group.failure.get().is_some()
+            {
+                return;
+            }
+            group.store.sequencer.reset();
+            group.reading.store(epoch, Ordering::SeqCst);
+            match group.store.open_for_reading(epoch, stored) {
+                Ok(opened) => tracing::info!(group = group.id, epoch, opened, "only read from now on"),
+                Err(error) => tracing::error!(group = group.id, %error, "the group cannot be read"),
+            }
+            group.wakers.wake_all();
+        });
     }
 
     /// Whether the group is between two epochs that this node both leads: it opens again in a moment,
@@ -209,6 +251,7 @@ impl Completion for InFlight {
     fn committed(self: Box<Self>, _at: Position) {
         let us = self.submitted.elapsed().as_micros() as u64;
         self.group.stats.commit_us.fetch_add(us, Ordering::Relaxed);
+        self.group.acknowledged.fetch_max(self.last.0, Ordering::SeqCst);
         self.group.store.sequencer.on_committed(self.epoch, self.last);
         self.group.wakers.committed();
     }

@@ -1,9 +1,84 @@
-//! Whether a node may take writes. Decided from what its log and its stores say, looked at often;
-//! reads go on as long as there is something to read.
+//! Whether a node may take writes. Decided from what its log, its stores and its disk say, looked at
+//! often; reads go on as long as there is something to read.
+//!
+//! IMPORTANT: the log and the store share a disk, and they fail differently when it is full. The log
+//! says so and goes on when there is room again. The store's engine never works again in its process
+//! once a write of its own, a flush or a compaction has failed. So writes are refused while there is
+//! still room for everything that has been accepted: the store is never the one that runs out.
 
+use std::path::PathBuf;
+#[cfg(debug_assertions)]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+
+#[cfg(debug_assertions)]
+use crate::session::faults::Faults;
+
+/// What the log takes for the next segment, whether or not writes are refused by then.
+const LOG_BYTES: u64 = 64 << 20;
+/// What is written between two looks: 100 ms of a fast disk.
+const LOOK_BYTES: u64 = 64 << 20;
+/// What one compaction of the store needs before it gives back what it replaces: it rewrites a few
+/// tables of at most 64 MiB at a time. A small store is rewritten as a whole.
+const COMPACTION_BYTES_MAX: u64 = 1 << 30;
+/// Metadata, and what is written at the same time.
+const APPLY_SLACK_BYTES: u64 = 4 << 20;
+/// Once refused for lack of room, writes are taken again when there is so much more than needed.
+const RESUME_BYTES: u64 = 16 << 20;
+
+/// The disk, and what is going to be written to it without any further write of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Free on the file system.
+    pub free: u64,
+    /// In the log and not yet in the store.
+    pub pending: u64,
+    /// In the store's memory and not yet in its tables.
+    pub buffered: u64,
+    /// Size of the store's tables.
+    pub stored: u64,
+}
+
+impl Space {
+    /// What must be free so that everything accepted finds its place.
+    pub fn reserve(&self) -> u64 {
+        // What is pending is written twice: to the store's journal, and to its tables.
+        let owed = self.pending.saturating_mul(2).saturating_add(self.buffered);
+        owed.saturating_add(self.stored.min(COMPACTION_BYTES_MAX) + LOG_BYTES + LOOK_BYTES)
+    }
+
+    /// Whether the store may be given so many bytes that are pending. Less than the reserve, of which
+    /// this is what it is kept for.
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        self.free >= bytes.saturating_mul(2).saturating_add(self.buffered).saturating_add(APPLY_SLACK_BYTES)
+    }
+
+    fn is_short(&self, was_short: bool) -> bool {
+        self.free < self.reserve().saturating_add(if was_short { RESUME_BYTES } else { 0 })
+    }
+}
+
+/// Knows how much is free where the data is.
+#[derive(Clone)]
+pub struct Room {
+    pub path: PathBuf,
+    #[cfg(debug_assertions)]
+    pub faults: Arc<Faults>,
+}
+
+impl Room {
+    /// What is free for us; nothing if the file system does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        #[cfg(debug_assertions)]
+        if let Some(bytes) = self.faults.free_bytes() {
+            return Some(bytes);
+        }
+        let found = rustix::fs::statvfs(&self.path).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+}
 
 /// What the decision is made from.
 #[derive(Debug, Default)]
@@ -14,6 +89,10 @@ pub struct Signs {
     pub has_room: bool,
     /// Why a store failed for good.
     pub store_failed: Option<String>,
+    /// Nothing if the file system does not say.
+    pub space: Option<Space>,
+    /// Writes are refused already.
+    pub refusing: bool,
 }
 
 /// Why writes are refused, as the client is told; `None` if they are taken.
@@ -24,8 +103,11 @@ pub fn refusal(signs: &Signs) -> Option<String> {
     if let Some(why) = &signs.store_failed {
         return Some(format!("MISCONF the store failed and this node has to be restarted: {why}"));
     }
-    (!signs.has_room).then(|| "MISCONF the disk is full; writes are refused until there is room".to_owned())
+    let short = signs.space.is_some_and(|space| space.is_short(signs.refusing));
+    (short || !signs.has_room).then(|| FULL.to_owned())
 }
+
+const FULL: &str = "MISCONF the disk is full; writes are refused until there is room";
 
 /// The decision in force.
 #[derive(Default)]
@@ -35,10 +117,11 @@ pub struct Health {
 }
 
 impl Health {
-    pub fn set(&self, why: Option<String>) {
+    /// Says whether this is another decision than before.
+    pub fn set(&self, why: Option<String>) -> bool {
         let mut current = self.why.lock();
         if *current == why {
-            return;
+            return false;
         }
         match &why {
             Some(why) => tracing::error!("{why}"),
@@ -46,6 +129,7 @@ impl Health {
         }
         self.refusing.store(why.is_some(), Ordering::SeqCst);
         *current = why;
+        true
     }
 
     /// Asked before every write: one atomic load while all is well.
@@ -76,11 +160,62 @@ mod tests {
     }
 
     #[test]
+    fn writes_are_refused_before_what_was_accepted_finds_no_room() {
+        const MIB: u64 = 1 << 20;
+        let refused = |space, refusing| {
+            refusal(&Signs { has_room: true, space: Some(space), refusing, ..Signs::default() }).is_some()
+        };
+        let empty = Space { free: 0, ..Space::default() };
+        assert!(refused(empty, false));
+        for (pending, buffered, stored, needed) in [
+            (0, 0, 0, 128),
+            // Once to the journal, once to the tables.
+            (100, 0, 0, 328),
+            (0, 50, 0, 178),
+            // A small store is rewritten as a whole, a large one in parts.
+            (0, 0, 300, 428),
+            (0, 0, 1 << 20, 128 + 1024),
+        ] {
+            let (pending, buffered, stored) = (pending * MIB, buffered * MIB, stored * MIB);
+            let space = |free| Space { free, pending, buffered, stored };
+            let needed = needed * MIB;
+            assert_eq!(space(0).reserve(), needed);
+            assert!(!refused(space(needed), false));
+            assert!(refused(space(needed - 1), false));
+            // Not to and fro at the edge.
+            assert!(refused(space(needed), true));
+            assert!(!refused(space(needed + RESUME_BYTES), true));
+        }
+        let most = Space { free: u64::MAX, pending: u64::MAX, buffered: u64::MAX, stored: 0 };
+        assert_eq!(most.reserve(), u64::MAX);
+    }
+
+    #[test]
+    fn a_file_system_says_what_is_free() {
+        let faults = Arc::new(Faults::default());
+        let room = |path: &str| Room { path: path.into(), faults: faults.clone() };
+        assert!(room("/").free_bytes().is_some());
+        assert_eq!(room("/no/such/place").free_bytes(), None);
+    }
+
+    #[test]
+    fn the_store_is_given_what_the_reserve_was_kept_for() {
+        for (pending, buffered, stored) in [(0, 0, 0), (200 << 20, 100 << 20, 0), (256 << 20, 0, 1 << 40)] {
+            let space = Space { free: 0, pending, buffered, stored };
+            assert!(!space.has_room_for(pending));
+            // Even if the log and a compaction have taken what was kept for them.
+            let free = space.reserve() - LOG_BYTES - stored.min(COMPACTION_BYTES_MAX);
+            assert!(Space { free, ..space }.has_room_for(pending));
+        }
+    }
+
+    #[test]
     fn a_refusal_ends_when_its_cause_does() {
         let health = Health::default();
-        health.set(Some("full".into()));
+        assert!(health.set(Some("full".into())));
+        assert!(!health.set(Some("full".into())), "nothing new");
         assert_eq!(health.refusal().as_deref(), Some("full"));
-        health.set(None);
+        assert!(health.set(None));
         assert_eq!(health.refusal(), None);
     }
 }

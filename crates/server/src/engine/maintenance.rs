@@ -37,7 +37,8 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     for group in &node.groups {
         group.store.trim();
     }
-    if !node.stats.expires_actively() {
+    // Expiry is a write like any other. An expired key is missing to readers all the same.
+    if !node.stats.expires_actively() || node.write_refusal().is_some() {
         return true;
     }
     for group in &node.groups {

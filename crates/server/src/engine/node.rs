@@ -19,7 +19,7 @@ use crate::config::{Config, Live};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::clients::{Clients, Wakers};
 use crate::engine::group::Group;
-use crate::engine::health::{self, Health, Signs};
+use crate::engine::health::{self, Health, Room, Signs, Space};
 use crate::engine::heavy::HeavyPool;
 use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
@@ -73,6 +73,7 @@ pub struct Node {
     wakers: Arc<Wakers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     health: Health,
+    room: Room,
     addresses: Mutex<Vec<SocketAddr>>,
     stop_requested: (Mutex<bool>, Condvar),
     http: Mutex<Option<HttpServer>>,
@@ -90,6 +91,8 @@ const OPEN_REPORT: Duration = Duration::from_secs(5);
 struct StoreWatch {
     wakers: Arc<Wakers>,
     failure: Arc<OnceLock<String>>,
+    room: Room,
+    disk: Disk,
 }
 
 impl Watch for StoreWatch {
@@ -100,6 +103,12 @@ impl Watch for StoreWatch {
     fn failed(&self, error: &DiskError) {
         let _ = self.failure.set(error.to_string());
         self.wakers.wake_all();
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        let Some(free) = self.room.free_bytes() else { return true };
+        let buffered = self.disk.write_buffer_bytes();
+        Space { free, buffered, ..Space::default() }.has_room_for(bytes)
     }
 }
 
@@ -124,11 +133,16 @@ impl Node {
         if recovered.truncated_bytes > 0 {
             tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
         }
+        let room = Room {
+            path,
+            #[cfg(debug_assertions)]
+            faults: faults.clone(),
+        };
         let wakers = Arc::new(Wakers::default());
         let mut threads = Vec::new();
         let mut groups = Vec::new();
         for id in 0..config.groups {
-            let (group, thread) = start_group(id, &config, &disk, &clock, &wakers)?;
+            let (group, thread) = start_group(id, &config, &disk, &room, &clock, &wakers)?;
             groups.push(group);
             threads.push(thread);
         }
@@ -152,6 +166,7 @@ impl Node {
             wakers,
             threads: Mutex::new(threads),
             health: Health::default(),
+            room,
             addresses: Mutex::default(),
             stop_requested: Default::default(),
             http: Mutex::default(),
@@ -162,6 +177,7 @@ impl Node {
         node.start_consensus(recovered)?;
         node.wait_until_open();
         node.threads.lock().extend(node.heavy.start(&node)?);
+        node.check_health();
         node.threads.lock().push(maintenance::start(&node)?);
         node.start_network()?;
         node.start_http()?;
@@ -201,7 +217,8 @@ impl Node {
             thread::sleep(OPEN_POLL);
             waited += OPEN_POLL;
             if waited.as_millis().is_multiple_of(OPEN_REPORT.as_millis()) {
-                tracing::info!(seconds = waited.as_secs(), "still reading the log");
+                let has_room = self.wal.has_room(base::limits::ENTRY_BYTES_MAX as u64);
+                tracing::info!(seconds = waited.as_secs(), has_room, "still reading the log");
             }
         }
     }
@@ -299,13 +316,35 @@ impl Node {
         self.health.refusal()
     }
 
-    /// Looks at the log and the stores, and decides anew.
+    /// Looks at the log, the stores and the disk, and decides anew.
     pub fn check_health(&self) {
-        self.health.set(health::refusal(&Signs {
-            poisoned: self.wal.stats().poisoned,
+        let poisoned = self.wal.stats().poisoned;
+        let log_failed = poisoned.is_some();
+        let decided_anew = self.health.set(health::refusal(&Signs {
+            poisoned,
             has_room: self.wal.has_room(base::limits::ENTRY_BYTES_MAX as u64),
             store_failed: self.groups.iter().find_map(|group| group.failure.get().cloned()),
+            space: self.space(),
+            refusing: self.health.refusal().is_some(),
         }));
+        if decided_anew {
+            // Writers that wait for the store are answered.
+            self.wakers.wake_all();
+        }
+        if log_failed {
+            self.groups.iter().for_each(|group| group.read_on(self.config.node_id));
+        }
+    }
+
+    /// The room on the disk and what is going to be written to it.
+    pub fn space(&self) -> Option<Space> {
+        let stores = || self.groups.iter().map(|group| &group.store);
+        Some(Space {
+            free: self.room.free_bytes()?,
+            pending: stores().map(|store| store.sequencer.dirty_bytes()).sum(),
+            buffered: self.disk.write_buffer_bytes(),
+            stored: stores().map(|store| store.disk.table_bytes()).sum(),
+        })
     }
 
     pub fn is_leading(&self) -> bool {
@@ -376,6 +415,7 @@ fn start_group(
     id: u16,
     config: &Config,
     disk: &Disk,
+    room: &Room,
     clock: &Arc<dyn Clock>,
     wakers: &Arc<Wakers>,
 ) -> Result<(Arc<Group>, JoinHandle<()>), StartError> {
@@ -386,7 +426,9 @@ fn start_group(
     let store = Arc::new(store::Group::new(disk.group(id)?, &options, clock.clone()));
     let queue = Arc::new(Queue::default());
     let failure: Arc<OnceLock<String>> = Arc::default();
-    let watch = Arc::new(StoreWatch { wakers: wakers.clone(), failure: failure.clone() });
+    let (room, watched) = (room.clone(), disk.clone());
+    let watch =
+        Arc::new(StoreWatch { wakers: wakers.clone(), failure: failure.clone(), room, disk: watched });
     let applier = Applier::new(store.clone(), queue.clone(), watch)?;
     let stats = applier.stats();
     let thread = thread::Builder::new().name(format!("apply-{id}")).spawn(move || applier.run())?;

@@ -140,12 +140,12 @@ pub fn run(
         Ok(target) => target,
         Err(failed) => return error(failed),
     };
-    let Target::One(id) = target else { return Step::Heavy(entry, target) };
-    let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
     let write = entry.row.flags.has(flags::WRITE);
     if write && let Some(why) = node.write_refusal() {
         return Step::Reply(Reply::error(why), None);
     }
+    let Target::One(id) = target else { return Step::Heavy(entry, target) };
+    let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
     let f = |txn: &mut store::Txn<'_>| handler(txn, args);
     let database = session.database;
     let ran = match entry.row.lane() {
@@ -226,6 +226,12 @@ pub fn run_heavy(
     for group in groups {
         let mut f = |txn: &mut store::Txn<'_>| handler(txn, args);
         let ran = loop {
+            // It may have waited for its turn since it was asked for the first time.
+            if entry.row.flags.has(flags::WRITE)
+                && let Some(why) = node.write_refusal()
+            {
+                return Outcome::ungated(Reply::error(why));
+            }
             let ran = match group.store.run_heavy(database, scratch, cancel, &mut f) {
                 Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => {
                     Err(Leave::Closed)

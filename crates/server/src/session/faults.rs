@@ -12,7 +12,7 @@ use command::Args;
 use wal::{DiskFiles, File, Files};
 
 /// What is broken at the moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Faults {
     /// fdatasync fails.
     fsync: AtomicBool,
@@ -22,6 +22,22 @@ pub struct Faults {
     full: AtomicBool,
     /// How much longer fdatasync takes.
     fsync_delay_ms: AtomicU64,
+    /// So much is free on the disk, whatever it says; `REAL` for what it says.
+    free_bytes: AtomicU64,
+}
+
+const REAL: u64 = u64::MAX;
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            fsync: AtomicBool::new(false),
+            write: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            fsync_delay_ms: AtomicU64::new(0),
+            free_bytes: AtomicU64::new(REAL),
+        }
+    }
 }
 
 impl Faults {
@@ -30,8 +46,13 @@ impl Faults {
         Arc::new(FaultyFiles { faults: self.clone() })
     }
 
-    /// `DEBUG FAULT fsync|write|full on|off` and `DEBUG FAULT slow-fsync MS`. Says whether it was one
-    /// of these.
+    /// What a disk that is pretended to be full has left.
+    pub fn free_bytes(&self) -> Option<u64> {
+        Some(self.free_bytes.load(SeqCst)).filter(|&bytes| bytes != REAL)
+    }
+
+    /// `DEBUG FAULT fsync|write|full on|off`, `DEBUG FAULT slow-fsync MS` and `DEBUG FAULT free
+    /// BYTES|off`. Says whether it was one of these.
     pub fn command(&self, args: &Args<'_>) -> bool {
         let switch = match args.get(2).to_ascii_lowercase().as_slice() {
             b"fsync" => &self.fsync,
@@ -41,6 +62,11 @@ impl Faults {
                 let ms = args.int(3).ok().and_then(|ms| u64::try_from(ms).ok());
                 self.fsync_delay_ms.store(ms.unwrap_or(0), SeqCst);
                 return ms.is_some();
+            }
+            b"free" => {
+                let bytes = args.int(3).ok().and_then(|bytes| u64::try_from(bytes).ok());
+                self.free_bytes.store(bytes.unwrap_or(REAL), SeqCst);
+                return bytes.is_some() || args.is(3, "off");
             }
             _ => return false,
         };

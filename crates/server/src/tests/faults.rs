@@ -2,7 +2,7 @@
 
 use super::harness::{PATIENCE, TestNode, check, config};
 use crate::Node;
-use testkit::{Client, wait};
+use testkit::{Client, Reply, wait};
 
 #[test]
 fn after_a_failed_fsync_nothing_is_written_any_more() {
@@ -21,6 +21,25 @@ fn after_a_failed_fsync_nothing_is_written_any_more() {
     assert!(metrics.contains("\nbulkhead_wal_poisoned 1\n") && metrics.contains("\nbulkhead_ready 0\n"));
     let ready = super::harness::page(&node, "/readyz");
     assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("the log has failed"), "{ready}");
+    assert!(super::harness::text(&mut client, "INFO persistence").contains("aof_last_write_status:err"));
+    wait::until("the node to know", PATIENCE, || {
+        let reply = client.line("SET after 1").unwrap();
+        assert!(reply.is_error(), "{reply:?} although an fsync has failed before");
+        format!("{reply:?}").starts_with("-MISCONF the log failed").then_some(())
+    })
+    .unwrap();
+    let read = || client.line("GET before").is_ok_and(|reply| reply == Reply::bulk("1")).then_some(());
+    wait::until("reads to go on", PATIENCE, read).unwrap();
+    for (line, expected) in [
+        ("GET before", "\"1\""),
+        ("GET during", "(null bulk)"),
+        ("DBSIZE", ":1"),
+        ("KEYS *", "[\"before\"]"),
+        ("SET after 1", "-MISCONF the log failed and this node has to be restarted: …"),
+        ("FLUSHALL", "-MISCONF the log failed and this node has to be restarted: …"),
+    ] {
+        check(&mut client, line, expected);
+    }
     node.stop();
     drop(node);
     let node =
@@ -52,6 +71,55 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
     })
     .unwrap();
     check(&mut client, "GET before", "\"1\"");
+}
+
+#[test]
+fn writes_are_refused_while_there_is_still_room_for_what_was_accepted() {
+    let node = TestNode::with(|config| {
+        config.http = Some(([127, 0, 0, 1], 0).into());
+        config.groups = 2;
+    });
+    let mut client = node.client();
+    check(&mut client, "SET before 1", "+OK");
+    check(&mut client, "SET fleeting 1 PX 1", "+OK");
+    check(&mut client, "DEBUG FAULT free 100000000", "+OK");
+    let refuses = |client: &mut Client| client.line("SET probe 1").unwrap().is_error().then_some(());
+    wait::until("writes to be refused", PATIENCE, || refuses(&mut client)).unwrap();
+    for write in ["SET during 1", "DEL before", "FLUSHALL", "FLUSHDB", "SWAPDB 0 1"] {
+        check(&mut client, write, "-MISCONF the disk is full; writes are refused until there is room");
+    }
+    check(&mut client, "GET before", "\"1\"");
+    check(&mut client, "GET fleeting", "(null bulk)");
+    let ready = node.page("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("the disk is full"), "{ready}");
+    assert!(node.page("/metrics").contains("\nbulkhead_disk_free_bytes 100000000\n"));
+    assert!(super::harness::text(&mut client, "INFO persistence").contains("aof_last_write_status:err"));
+    check(&mut client, "DEBUG FAULT free off", "+OK");
+    wait::until("writes to be taken", PATIENCE, || refuses(&mut client).is_none().then_some(())).unwrap();
+    check(&mut client, "DEL before", ":1");
+    assert!(node.page("/readyz").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_store_without_room_waits_and_the_node_can_be_stopped() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Node::start(config(&data, |_| ())).unwrap();
+    let mut client = Client::connect(node.addresses()[0]).unwrap();
+    // The write races with the switch: it may be refused, but once it is taken it must be kept.
+    check(&mut client, "SET before 1", "+OK");
+    check(&mut client, "DEBUG FAULT free 0", "+OK");
+    let taken = !client.line("SET during 1").unwrap().is_error();
+    check(&mut client, "GET before", "\"1\"");
+    node.stop();
+    assert_eq!(node.groups[0].failure.get(), None, "it has not been asked for what it cannot do");
+    drop(client);
+    drop(node);
+    let node =
+        wait::until("the files to be free", PATIENCE, || Node::start(config(&data, |_| ())).ok()).unwrap();
+    let mut client = Client::connect(node.addresses()[0]).unwrap();
+    check(&mut client, "GET before", "\"1\"");
+    check(&mut client, "GET during", if taken { "\"1\"" } else { "(null bulk)" });
+    node.stop();
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is in the store after it was closed and opened again, and what the reclaimer leaves.
 
+use std::sync::mpsc;
+
 use super::*;
 
 fn keys(fixture: &Fixture) -> Vec<String> {
@@ -99,6 +101,62 @@ fn a_swap_exchanges_what_the_numbers_mean() {
     let fixture = Fixture::open(fixture.close(), 1 << 20);
     let seen = fixture.group.run_read(3, &mut scratch, |txn| get(txn, "k")).unwrap();
     assert_eq!(seen.result.unwrap().as_deref(), Some("zero"));
+}
+
+/// A disk that has room when the test says so.
+#[derive(Default)]
+struct Room {
+    there: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Watch for Room {
+    fn progress(&self) {}
+    fn failed(&self, error: &DiskError) {
+        panic!("the store failed: {error}");
+    }
+    fn has_room(&self, _bytes: u64) -> bool {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.there.load(Ordering::SeqCst)
+    }
+}
+
+/// An apply thread that has been given one entry, and who tells what the store held after it.
+fn without_room() -> (Arc<Room>, Arc<Queue>, JoinHandle<()>, mpsc::Receiver<u64>, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap();
+    let options = GroupOptions { cache_bytes: 1 << 20, seed: 7 };
+    let clock = Arc::new(ManualClock::new(1_000_000));
+    let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, clock));
+    let (room, queue) = (Arc::new(Room::default()), Arc::new(Queue::default()));
+    let applier = Applier::new(group, queue.clone(), room.clone()).unwrap();
+    let thread = std::thread::spawn(move || applier.run());
+    let payload = bytes::Bytes::new();
+    queue.apply(Committed { term: 1, index: 1, payload, membership: None, permit: None });
+    let (tell, told) = mpsc::channel();
+    queue.barrier(move |applier| tell.send(applier.stored().index).unwrap());
+    while room.asked.load(Ordering::SeqCst) < 3 {
+        std::thread::yield_now();
+    }
+    assert!(told.try_recv().is_err(), "what comes after it waits");
+    (room, queue, thread, told, directory)
+}
+
+#[test]
+fn without_room_the_store_waits_and_goes_on_when_there_is() {
+    let (room, queue, thread, told, _directory) = without_room();
+    room.there.store(true, Ordering::SeqCst);
+    assert_eq!(told.recv().unwrap(), 1);
+    queue.stop();
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_store_that_waits_for_room_can_be_stopped() {
+    let (_room, queue, thread, told, _directory) = without_room();
+    queue.stop();
+    thread.join().unwrap();
+    assert_eq!(told.recv().unwrap(), 0, "the log has it");
 }
 
 #[test]

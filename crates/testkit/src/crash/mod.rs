@@ -7,15 +7,19 @@
 //! counters are shared by all connections, to see that those count exactly.
 
 mod model;
+mod tear;
+mod trouble;
 mod verdict;
 mod worker;
 
 pub use model::{Op, State};
+pub use tear::tear;
+pub use trouble::Trouble;
 pub use verdict::explain;
 
 use crate::server::Server;
 use crate::{Client, Result, Rng, Spec, wait};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -42,11 +46,16 @@ pub struct Plan {
     /// A round's load lasts a random time up to this.
     pub round_time: Duration,
     pub connections: usize,
+    /// What befalls the disk in each round.
+    pub trouble: Option<Trouble>,
+    /// Where the data is; a temporary folder if it does not matter.
+    pub dir: Option<PathBuf>,
 }
 
 impl Plan {
     pub fn new(spec: Spec, seed: u64) -> Self {
-        Self { spec, seed, rounds: 5, round_time: Duration::from_secs(2), connections: 24 }
+        let round_time = Duration::from_secs(2);
+        Self { spec, seed, rounds: 5, round_time, connections: 24, trouble: None, dir: None }
     }
 }
 
@@ -56,12 +65,20 @@ pub struct Summary {
     pub in_flight: u64,
     /// Commands in flight that were found applied.
     pub applied: u64,
+    /// Commands that were answered with the refusal of a failing disk.
+    pub refused: u64,
     pub restart_time_max: Duration,
 }
 
 /// Runs all rounds on one data folder; an error says what was lost and how to see it again.
 pub fn run(plan: &Plan, after_kill: AfterKill<'_>, log: &mut dyn FnMut(&str)) -> Result<Summary> {
-    let mut server = plan.spec.start()?;
+    let mut server = match &plan.dir {
+        Some(dir) => plan.spec.start_in(dir)?,
+        None => plan.spec.start()?,
+    };
+    if let Some(trouble) = &plan.trouble {
+        trouble.check_possible(&server)?;
+    }
     let mut rng = Rng::new(plan.seed);
     let mut workers: Vec<Worker> = (0..plan.connections).map(|id| Worker::new(id, &rng)).collect();
     let mut shared = Shared::default();
@@ -73,11 +90,14 @@ pub fn run(plan: &Plan, after_kill: AfterKill<'_>, log: &mut dyn FnMut(&str)) ->
             _ => End::Kill,
         };
         let millis = rng.range(30, plan.round_time.as_millis() as i64) as u64;
-        let load = Load { time: Duration::from_millis(millis), end };
+        let load = Load { time: Duration::from_millis(millis), end, trouble: plan.trouble.as_ref() };
         let loaded = load.run(&mut server, workers, &mut shared);
         let context = |error: crate::Error| -> crate::Error {
             format!("round {round} (seed {}, {end:?} after {millis} ms): {error}", plan.seed).into()
         };
+        if let Some(trouble) = &plan.trouble {
+            trouble.clean_up();
+        }
         workers = loaded.map_err(context)?;
         after_kill(server.dir(), &mut rng)?;
         let start = Instant::now();
@@ -87,15 +107,20 @@ pub fn run(plan: &Plan, after_kill: AfterKill<'_>, log: &mut dyn FnMut(&str)) ->
         }
         server.restart().map_err(context)?;
         let restart = start.elapsed();
+        if plan.trouble.is_some() {
+            trouble::remove_probe(&server).map_err(context)?;
+        }
         let round_summary = verdict::check(&server, &mut workers, &mut shared).map_err(context)?;
         total.acknowledged += round_summary.acknowledged;
         total.in_flight += round_summary.in_flight;
         total.applied += round_summary.applied;
+        total.refused += round_summary.refused;
         total.restart_time_max = total.restart_time_max.max(restart);
         log(&format!(
-            "round {round}: {end:?} after {millis} ms; {} acknowledged, {} in flight, of which {} applied; \
-             back in {} ms",
+            "round {round}: {end:?} after {millis} ms; {} acknowledged, {} refused, {} in flight, of which {} \
+             applied; back in {} ms",
             round_summary.acknowledged,
+            round_summary.refused,
             round_summary.in_flight,
             round_summary.applied,
             restart.as_millis()
@@ -104,12 +129,13 @@ pub fn run(plan: &Plan, after_kill: AfterKill<'_>, log: &mut dyn FnMut(&str)) ->
     Ok(total)
 }
 
-struct Load {
+struct Load<'a> {
     time: Duration,
     end: End,
+    trouble: Option<&'a Trouble>,
 }
 
-impl Load {
+impl Load<'_> {
     /// Loads the server until it is gone.
     fn run(&self, server: &mut Server, workers: Vec<Worker>, shared: &mut Shared) -> Result<Vec<Worker>> {
         let addr = server.addr();
@@ -119,9 +145,11 @@ impl Load {
             .into_iter()
             .map(|mut worker| {
                 let (is_over, acknowledged) = (Arc::clone(&is_over), Arc::clone(&acknowledged));
+                let trouble = self.trouble.cloned();
                 std::thread::spawn(move || {
-                    let result = Client::connect(addr)
-                        .map_or(Ok(()), |mut client| worker.load(&mut client, &is_over, &acknowledged));
+                    let result = Client::connect(addr).map_or(Ok(()), |mut client| {
+                        worker.load(&mut client, &is_over, &acknowledged, trouble.as_ref())
+                    });
                     (worker, result)
                 })
             })
@@ -135,13 +163,17 @@ impl Load {
             (acknowledged.load(Ordering::Relaxed) > 0).then_some(())
         });
         std::thread::sleep(self.time);
+        let troubled = self.trouble.map_or(Ok(()), |trouble| {
+            let outcome = trouble.run(server, &acknowledged);
+            outcome.map_err(|error| format!("{error}\nThe server said:\n{}", server.log_tail()).into())
+        });
         let ended = match self.end {
             End::Stop => server.stop().map(drop),
             End::Kill | End::KillTwice => server.kill(),
         };
         is_over.store(true, Ordering::SeqCst);
         let mut workers = Vec::new();
-        let mut failure = started.and(ended).err();
+        let mut failure = started.and(troubled).and(ended).err();
         for thread in threads {
             let (worker, result) = thread.join().map_err(|_| "a load thread panicked")?;
             workers.push(worker);

@@ -13,10 +13,12 @@ pub(super) fn check(server: &Server, workers: &mut [Worker], shared: &mut Shared
     check_shared(&mut client, workers, shared)?;
     for worker in workers.iter_mut() {
         let actual = read(&mut client, &worker.keys())?;
-        let in_flight: Vec<Op> = worker.in_flight.drain(..).collect();
+        let uncertain = worker.uncertain.drain(..);
+        let in_flight: Vec<Op> = uncertain.chain(worker.in_flight.drain(..)).collect();
         let applied = explain(&worker.sure, &in_flight, &actual)?;
         keys_expected += actual.len();
         summary.acknowledged += std::mem::take(&mut worker.acknowledged);
+        summary.refused += std::mem::take(&mut worker.refused);
         summary.in_flight += in_flight.len() as u64;
         summary.applied += applied as u64;
         worker.sure = actual;

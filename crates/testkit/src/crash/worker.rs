@@ -1,6 +1,7 @@
 //! One connection's part of the load.
 
 use super::model::{Op, State, shared_key};
+use super::trouble::{Trouble, is_uncertain};
 use crate::{Client, Reply, Result, Rng};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,7 +25,11 @@ pub(super) struct Worker {
     pub(super) sure: State,
     /// Sent and not acknowledged, in order.
     pub(super) in_flight: VecDeque<Op>,
+    /// Answered that they may or may not take effect, before all that is in flight.
+    pub(super) uncertain: VecDeque<Op>,
     pub(super) acknowledged: u64,
+    /// Answered that they have had no effect, or may have had none.
+    pub(super) refused: u64,
     /// By shared counter: how often it was sent, and the replies.
     pub(super) shared_sent: [u64; SHARED_COUNTERS],
     pub(super) shared_replies: [Vec<i64>; SHARED_COUNTERS],
@@ -38,7 +43,9 @@ impl Worker {
             sequence: 0,
             sure: State::new(),
             in_flight: VecDeque::new(),
+            uncertain: VecDeque::new(),
             acknowledged: 0,
+            refused: 0,
             shared_sent: Default::default(),
             shared_replies: Default::default(),
         }
@@ -58,8 +65,15 @@ impl Worker {
         format!("{{w{}}}:n{key}", self.id)
     }
 
-    /// Sends commands until the server is gone. An error is a wrong reply, never a lost connection.
-    pub(super) fn load(&mut self, client: &mut Client, is_over: &AtomicBool, acks: &AtomicU64) -> Result {
+    /// Sends commands until the server is gone. An error is a wrong reply, never a lost connection;
+    /// refusals are wrong unless there is trouble.
+    pub(super) fn load(
+        &mut self,
+        client: &mut Client,
+        is_over: &AtomicBool,
+        acks: &AtomicU64,
+        trouble: Option<&Trouble>,
+    ) -> Result {
         while !is_over.load(Ordering::Relaxed) {
             let depth = if self.rng.chance(50) { 1 } else { 1 + self.rng.below(PIPELINE_MAX) };
             for _ in 0..depth {
@@ -77,15 +91,48 @@ impl Worker {
             }
             for _ in 0..depth {
                 let Ok(reply) = client.receive() else { return Ok(()) };
-                self.acknowledge(&reply)?;
-                acks.fetch_add(1, Ordering::Relaxed);
+                match &reply {
+                    Reply::Error(why) if trouble.is_some_and(|trouble| trouble.explains(why)) => {
+                        self.refuse(why)?;
+                    }
+                    reply => {
+                        self.acknowledge(reply)?;
+                        acks.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
             }
         }
         Ok(())
     }
 
+    /// A failing disk: the command has had no effect, or may have had none.
+    fn refuse(&mut self, why: &str) -> Result {
+        let op = self.in_flight.pop_front().ok_or("a refusal of no command")?;
+        self.refused += 1;
+        if is_uncertain(why) {
+            self.uncertain.push_back(op);
+        } else if let Op::Shared(counter) = op
+            && let Some(sent) = self.shared_sent.get_mut(counter)
+        {
+            *sent -= 1;
+        }
+        Ok(())
+    }
+
+    /// Whether it is a write here and now: DEL of a missing key, for instance, is a read.
+    fn changes_anything(&self, op: &Op) -> bool {
+        let mut after = self.sure.clone();
+        op.apply(&mut after).is_none() || after != self.sure
+    }
+
     fn acknowledge(&mut self, reply: &Reply) -> Result {
         let op = self.in_flight.pop_front().ok_or("a reply to no command")?;
+        if let Some(uncertain) = self.uncertain.front()
+            && self.changes_anything(&op)
+        {
+            let id = self.id;
+            return Err(format!("worker {id}: {op:?} is acknowledged although {uncertain:?} is void").into());
+        }
         self.acknowledged += 1;
         match (&op, op.apply(&mut self.sure)) {
             (Op::Shared(counter), None) => {

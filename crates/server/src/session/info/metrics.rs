@@ -385,6 +385,13 @@ fn about_wal(node: &Node, page: &mut Exposition) {
 
 fn about_store(node: &Node, page: &mut Exposition) {
     use Kind::Gauge;
+    if let Some(space) = node.space() {
+        let name = "bulkhead_disk_free_bytes";
+        page.single(name, Gauge, "Free on the file system of the data.", space.free as f64);
+        let name = "bulkhead_disk_reserve_bytes";
+        let help = "Must be free for what has been accepted; below it writes are refused.";
+        page.single(name, Gauge, help, space.reserve() as f64);
+    }
     let sample = node.sampler.latest();
     page.single(
         "bulkhead_store_disk_bytes",

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use base::codec::{Reader, Write as _};
-use base::{Stamp, limits};
+use base::limits;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
+pub use crate::applied::Applied;
 use crate::disk::DiskError;
 use crate::effects::{self, Effect, Entry};
 use crate::group::{Group, decode_count, encode_count};
@@ -20,33 +20,6 @@ use crate::keys::{self, Space};
 use crate::parts::{Assembled, Assembler};
 use crate::reclaim::Reclaimer;
 use crate::sequencer::Counts;
-
-/// Where the log stands that the store has followed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Applied {
-    pub term: u64,
-    pub index: u64,
-    /// The greatest stamp up to there.
-    pub last: Stamp,
-}
-
-impl Applied {
-    pub fn encode(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(24);
-        out.put_u64(self.term);
-        out.put_u64(self.index);
-        out.put_u64(self.last.0);
-        out
-    }
-
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let applied =
-            Self { term: reader.u64().ok()?, index: reader.u64().ok()?, last: Stamp(reader.u64().ok()?) };
-        reader.finish().ok()?;
-        Some(applied)
-    }
-}
 
 /// A committed entry.
 pub struct Committed {

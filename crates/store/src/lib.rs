@@ -4,6 +4,7 @@
 //! Invariant: it knows neither sockets nor Raft. Commands come in as closures over a [`Txn`], what
 //! is to be agreed on goes out as a [`Batch`], and comes back as [`apply::Committed`] entries.
 
+mod applied;
 pub mod apply;
 mod aside;
 mod derive;

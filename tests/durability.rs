@@ -50,3 +50,15 @@ fn a_flush_and_a_swap_of_databases_survive_a_kill() {
     client.want("SELECT 1").unwrap();
     assert_eq!(client.line("KEYS *").unwrap(), Reply::Array(vec![Reply::bulk("zero")]));
 }
+
+/// Where a server logs to may be on the same disk as its data, and full.
+#[test]
+fn a_log_that_cannot_be_written_does_not_end_the_server() {
+    let spec = Spec::bulkhead().unwrap();
+    let dir = testkit::temp_dir().unwrap();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let server = spec.start_with_output(dir.path(), full(), full()).unwrap();
+    let mut client = server.client().unwrap();
+    client.want("SET a 1").unwrap();
+    assert_eq!(client.line("GET a").unwrap(), Reply::bulk("1"));
+}

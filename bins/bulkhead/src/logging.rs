@@ -9,7 +9,12 @@ use crate::cli::LogFormat;
 /// Starts logging.
 pub fn start(level: &str, format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|error| format!("--log-level: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // IMPORTANT: a line that cannot be written is dropped. By default tracing-subscriber would say so with
+    // eprintln!, which panics when stderr is what fails: on a full disk, a log file would end the server.
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => {
             builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();

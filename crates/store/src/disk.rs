@@ -156,6 +156,14 @@ impl GroupDisk {
         Ok(batch.commit()?)
     }
 
+    /// Has what is in memory only written to tables, in the background: the journals that hold it can
+    /// go then.
+    pub fn flush_soon(&self) -> Result<(), DiskError> {
+        self.keyspace.rotate_memtable()?;
+        self.node.rotate_memtable()?;
+        Ok(())
+    }
+
     /// Size of the group's tables, which compactions rewrite.
     pub fn table_bytes(&self) -> u64 {
         self.keyspace.disk_space()

@@ -19,7 +19,7 @@ pub mod wait;
 pub use client::{Client, Protocol};
 pub use reply::Reply;
 pub use rng::Rng;
-pub use server::{Durability, Flavour, Server, Spec};
+pub use server::{Durability, Flavour, Server, Spec, temp_dir};
 
 /// What went wrong, for a person.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -109,7 +109,7 @@ impl Spec {
 
     /// Starts it in a temporary folder.
     pub fn start(&self) -> Result<Server> {
-        let temp = tempfile::Builder::new().prefix("bulkhead-test-").tempdir()?;
+        let temp = temp_dir()?;
         let dir = temp.path().to_owned();
         let mut server = self.start_in(&dir)?;
         server.temp = Some(temp);
@@ -150,9 +150,20 @@ impl Spec {
         Ok(())
     }
 
+    /// Starts it on the data in a folder, with its output going elsewhere than usual.
+    pub fn start_with_output(&self, dir: &Path, stdout: File, stderr: File) -> Result<Server> {
+        let port = free_port()?;
+        let child = self.spawn_with_output(dir, port, stdout, stderr)?;
+        self.wait_for(child, dir, port)
+    }
+
     fn spawn(&self, dir: &Path, port: u16) -> Result<Child> {
         fs::create_dir_all(dir)?;
         let out = File::options().create(true).append(true).open(log_path(dir))?;
+        self.spawn_with_output(dir, port, out.try_clone()?, out)
+    }
+
+    fn spawn_with_output(&self, dir: &Path, port: u16, stdout: File, stderr: File) -> Result<Child> {
         let dir_text = dir.to_string_lossy();
         let args = self.command_line().into_iter().map(|word| {
             word.replace("{port}", &port.to_string()).replace("{dir}", &dir_text).replace("{empty}", "")
@@ -161,14 +172,18 @@ impl Spec {
             .args(args)
             .current_dir(dir)
             .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn();
         child.map_err(|error| format!("{}: {error}", self.program.display()).into())
     }
 
     fn try_start(&self, dir: &Path, port: u16) -> Result<Server> {
         let child = self.spawn(dir, port)?;
+        self.wait_for(child, dir, port)
+    }
+
+    fn wait_for(&self, child: Child, dir: &Path, port: u16) -> Result<Server> {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Server { child, addr, dir: dir.to_owned(), temp: None, spec: self.clone() };
         let what = format!("{} to answer", self.program.display());
@@ -183,6 +198,11 @@ impl Spec {
             Err(error) => Err(format!("{error}\n{}", server.log_tail()).into()),
         }
     }
+}
+
+/// A folder for a server's data, removed when it goes out of scope.
+pub fn temp_dir() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("bulkhead-test-").tempdir()?)
 }
 
 /// Where the server's output goes, over all its starts.

@@ -85,6 +85,11 @@ impl Group {
         (held || nobody_else_can) && self.store.sequencer.epoch() == epoch
     }
 
+    /// Whether the group is open, but for reading only: see [`Self::read_on`].
+    pub fn is_only_read(&self) -> bool {
+        self.store.sequencer.open_epoch() == Some(self.reading.load(Ordering::SeqCst))
+    }
+
     /// Lets a group be read whose log has failed, if no other node can lead it: nothing is ever
     /// committed to it again before this node is restarted. Called now and then until it can be, when
     /// writes are refused already.

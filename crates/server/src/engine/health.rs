@@ -10,6 +10,7 @@ use std::path::PathBuf;
 #[cfg(debug_assertions)]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -25,6 +26,8 @@ const LOOK_BYTES: u64 = 64 << 20;
 const COMPACTION_BYTES_MAX: u64 = 1 << 30;
 /// Metadata, and what is written at the same time.
 const APPLY_SLACK_BYTES: u64 = 4 << 20;
+/// Between two tries to make room: a purge and a flush take their time.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// Once refused for lack of room, writes are taken again when there is so much more than needed.
 const RESUME_BYTES: u64 = 16 << 20;
 
@@ -53,6 +56,17 @@ impl Space {
     /// this is what it is kept for.
     pub fn has_room_for(&self, bytes: u64) -> bool {
         self.free >= bytes.saturating_mul(2).saturating_add(self.buffered).saturating_add(APPLY_SLACK_BYTES)
+    }
+
+    /// Whether it is time to give back what the log and the store keep only for convenience: entries
+    /// that the store has, journals of what could be in tables.
+    fn is_tight(&self) -> bool {
+        self.free < self.reserve().saturating_add(self.reserve() / 2)
+    }
+
+    /// Whether what is in the store's memory may be written to tables now.
+    pub fn has_room_to_flush(&self) -> bool {
+        self.has_room_for(0)
     }
 
     fn is_short(&self, was_short: bool) -> bool {
@@ -114,6 +128,8 @@ const FULL: &str = "MISCONF the disk is full; writes are refused until there is 
 pub struct Health {
     refusing: AtomicBool,
     why: Mutex<Option<String>>,
+    /// When the log and the store were last asked to give back room.
+    tidied: Mutex<Option<Instant>>,
 }
 
 impl Health {
@@ -130,6 +146,17 @@ impl Health {
         self.refusing.store(why.is_some(), Ordering::SeqCst);
         *current = why;
         true
+    }
+
+    /// Whether the log and the store should be asked to give back room; true once in a while.
+    pub fn should_tidy(&self, space: &Space, now: Instant) -> bool {
+        let mut tidied = self.tidied.lock();
+        let due = tidied.is_none_or(|at| now.saturating_duration_since(at) >= TIDY_EVERY);
+        let should = due && space.is_tight();
+        if should {
+            *tidied = Some(now);
+        }
+        should
     }
 
     /// Asked before every write: one atomic load while all is well.
@@ -190,6 +217,20 @@ mod tests {
         assert_eq!(most.reserve(), u64::MAX);
     }
 
+    #[test]
+    fn room_is_given_back_before_it_is_missing_and_not_all_the_time() {
+        let health = Health::default();
+        let space = |free_mib: u64| Space { free: free_mib << 20, ..Space::default() };
+        let start = Instant::now();
+        // The reserve is 128 MiB.
+        assert!(!health.should_tidy(&space(192), start));
+        assert!(health.should_tidy(&space(191), start));
+        assert!(!health.should_tidy(&space(0), start + TIDY_EVERY / 2));
+        assert!(health.should_tidy(&space(0), start + TIDY_EVERY));
+        assert!(!space(0).has_room_to_flush() && space(191).has_room_to_flush());
+    }
+
+    #[cfg(debug_assertions)]
     #[test]
     fn a_file_system_says_what_is_free() {
         let faults = Arc::new(Faults::default());

@@ -320,11 +320,12 @@ impl Node {
     pub fn check_health(&self) {
         let poisoned = self.wal.stats().poisoned;
         let log_failed = poisoned.is_some();
+        let space = self.space();
         let decided_anew = self.health.set(health::refusal(&Signs {
             poisoned,
             has_room: self.wal.has_room(base::limits::ENTRY_BYTES_MAX as u64),
             store_failed: self.groups.iter().find_map(|group| group.failure.get().cloned()),
-            space: self.space(),
+            space,
             refusing: self.health.refusal().is_some(),
         }));
         if decided_anew {
@@ -333,6 +334,25 @@ impl Node {
         }
         if log_failed {
             self.groups.iter().for_each(|group| group.read_on(self.config.node_id));
+        } else if let Some(space) = space
+            && self.health.should_tidy(&space, Instant::now())
+        {
+            self.give_back_room(&space);
+        }
+    }
+
+    /// Purges the log and flushes the store, which takes room before it gives back more.
+    fn give_back_room(&self, space: &Space) {
+        tracing::info!(?space, "little room on the disk: purging the log and flushing the store");
+        for group in &self.groups {
+            if let Some(consensus) = group.consensus() {
+                consensus.trigger_purge();
+            }
+            if space.has_room_to_flush()
+                && let Err(error) = group.store.disk.flush_soon()
+            {
+                tracing::error!(%error, "the store cannot be flushed");
+            }
         }
     }
 

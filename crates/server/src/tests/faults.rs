@@ -28,8 +28,14 @@ fn after_a_failed_fsync_nothing_is_written_any_more() {
         format!("{reply:?}").starts_with("-MISCONF the log failed").then_some(())
     })
     .unwrap();
-    let read = || client.line("GET before").is_ok_and(|reply| reply == Reply::bulk("1")).then_some(());
-    wait::until("reads to go on", PATIENCE, read).unwrap();
+    // Consensus gives up first, and then the group is opened again, for reading.
+    let group = &node.groups[0];
+    wait::until("reads to go on", PATIENCE, || {
+        let gave_up = group.consensus().unwrap().metrics().failure.is_some();
+        let read = client.line("GET before").is_ok_and(|reply| reply == Reply::bulk("1"));
+        (gave_up && read && group.is_only_read()).then_some(())
+    })
+    .unwrap();
     for (line, expected) in [
         ("GET before", "\"1\""),
         ("GET during", "(null bulk)"),

@@ -49,17 +49,7 @@ impl Trouble {
         client.want(&format!("SET {PROBE} before"))?;
         self.begin(&mut client)?;
         wait::until("writes to be refused", PATIENCE, || refusal(&mut client).transpose())??;
-        // Reads go on, if not at once after an fsync has failed, and INFO says what is wrong.
-        wait::until("reads to go on", PATIENCE, || {
-            let read = client.line(&format!("GET {PROBE}"));
-            read.map(|read| (read == Reply::bulk("before") || !self.interrupts()).then_some(())).transpose()
-        })??;
-        for _ in 0..100 {
-            let read = client.line(&format!("GET {PROBE}"))?;
-            if read != Reply::bulk("before") {
-                return Err(format!("a read while writes are refused gives {read:?}").into());
-            }
-        }
+        self.check_reads(&mut client)?;
         // A log without room may find some for a while by using a segment again.
         wait::until("INFO to say so", PATIENCE, || {
             let info = client.line("INFO persistence").ok()?;
@@ -83,6 +73,28 @@ impl Trouble {
         wait::until("the load to go on", PATIENCE, || {
             (acknowledged.load(Ordering::SeqCst) > before).then_some(())
         })
+    }
+
+    /// Reads go on. After an fsync has failed they may be interrupted for a moment, while consensus
+    /// gives up and the node finds that nobody else can lead.
+    fn check_reads(&self, client: &mut Client) -> Result {
+        let mut read_all = || -> Result<Option<Reply>> {
+            for _ in 0..100 {
+                let read = client.line(&format!("GET {PROBE}"))?;
+                if read != Reply::bulk("before") {
+                    return Ok(Some(read));
+                }
+            }
+            Ok(None)
+        };
+        let is_interruption =
+            |read: &Reply| matches!(read, Reply::Error(why) if self.interrupts() && self.explains(why));
+        wait::until("reads to go on", PATIENCE, || match read_all() {
+            Ok(None) => Some(Ok(())),
+            Ok(Some(read)) if is_interruption(&read) => None,
+            Ok(Some(read)) => Some(Err(format!("a read while writes are refused gives {read:?}").into())),
+            Err(error) => Some(Err(error)),
+        })?
     }
 
     /// Whether reads may be told for a moment that nobody leads.
@@ -154,46 +166,48 @@ pub(super) fn is_uncertain(why: &str) -> bool {
     why.starts_with("UNCERTAIN ")
 }
 
-/// Takes room as another program would on a disk that is no faster than ours, until writes are
-/// refused; and once all that was accepted has found its place, everything down to the last block.
+/// Takes room as another program would on a disk that is no faster than ours, until writes are refused
+/// and the store has come to rest; then everything down to the last block. Not before: nothing can
+/// protect what the store does in the background from a disk that loses its last block meanwhile.
 fn fill_until_refused(client: &mut Client, dir: &Path) -> Result {
     const STEP_BYTES: usize = 8 << 20;
     /// Far above what the server keeps for itself under this load.
     const SLOW_FROM_BYTES: u64 = 600 << 20;
     const PACE: Duration = Duration::from_millis(50);
+    const REST: Duration = Duration::from_secs(1);
     let mut file = File::options().create(true).append(true).open(dir.join(FILLER))?;
     let chunk = vec![0x5a; STEP_BYTES];
-    while refusal(client)?.is_none() {
+    let mut seen = (String::new(), Instant::now());
+    let start = Instant::now();
+    loop {
         let free = free_bytes(dir)?;
-        if free < STEP_BYTES as u64 {
-            return Err("the disk is full and writes are still taken".into());
+        // The server gives back what it can when the disk is nearly full, and goes on for a while.
+        if refusal(client)?.is_none() {
+            if free < STEP_BYTES as u64 {
+                return Err("the disk is full and writes are still taken".into());
+            }
+            file.write_all(&chunk)?;
         }
-        file.write_all(&chunk)?;
+        let info = client.want("INFO store")?;
+        let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
+        if text != seen.0 {
+            seen = (text, Instant::now());
+        }
+        if seen.0.contains("pending_bytes:0\r\n") && seen.1.elapsed() >= REST {
+            break;
+        }
+        if start.elapsed() > 3 * PATIENCE {
+            return Err(format!("the disk does not fill: {free} bytes are free").into());
+        }
         if free < SLOW_FROM_BYTES {
             std::thread::sleep(PACE);
         }
     }
-    settle(client)?;
     for bytes in [1 << 20, 4 << 10, 1] {
         while file.write_all(chunk.get(..bytes).unwrap_or_default()).is_ok() {}
     }
     let left = free_bytes(dir)?;
     if left == 0 { Ok(()) } else { Err(format!("{left} bytes could not be taken").into()) }
-}
-
-/// Waits until the store has what was accepted and its background work has come to rest: nothing can
-/// protect that from a disk that loses its last block while it writes.
-fn settle(client: &mut Client) -> Result {
-    const REST: Duration = Duration::from_secs(1);
-    let mut seen = (String::new(), Instant::now());
-    wait::until("the store to come to rest", PATIENCE, || {
-        let info = client.line("INFO store").ok()?;
-        let text = String::from_utf8_lossy(info.bytes()?).into_owned();
-        if text != seen.0 {
-            seen = (text, Instant::now());
-        }
-        (seen.0.contains("pending_bytes:0\r\n") && seen.1.elapsed() >= REST).then_some(())
-    })
 }
 
 fn free_bytes(dir: &Path) -> Result<u64> {

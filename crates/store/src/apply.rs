@@ -121,6 +121,8 @@ pub struct Applier {
     since: Option<Instant>,
     failed: Option<DiskError>,
     reclaimer: Reclaimer,
+    /// Slices of reclaiming that the next turn may take.
+    slices: u32,
 }
 
 /// What the store holds when a node starts.
@@ -162,6 +164,7 @@ impl Applier {
             since: None,
             failed: None,
             reclaimer,
+            slices: 1,
         })
     }
 
@@ -327,7 +330,8 @@ impl Applier {
         self.stats.write_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         self.entries.clear();
         self.collected.clear();
-        self.collected.shrink_to(COLLECTED_MAX);
+        self.collected.shrink_to(COLLECTED_KEPT);
+        self.slices = SLICES_AFTER_BATCH;
         self.counts_changed.clear();
         self.membership_changed = false;
         self.bytes = 0;
@@ -411,18 +415,18 @@ impl Applier {
     }
 
     fn reclaim(&mut self) {
-        // Between batches only: what is collected but not written may not be passed by.
-        if self.failed.is_some() || self.since.is_some() || !self.reclaimer.has_work() {
-            return;
-        }
-        if !self.watch.has_room(RECLAIM_BYTES) {
-            return;
-        }
-        match self.reclaimer.slice(&self.group, &mut self.counts) {
-            Ok(records) => {
-                self.stats.reclaimed.fetch_add(records, Ordering::Relaxed);
+        for _ in 0..std::mem::replace(&mut self.slices, 1) {
+            // Between batches only: what is collected but not written may not be passed by.
+            let may = self.failed.is_none() && self.since.is_none() && self.reclaimer.has_work();
+            if !may || !self.watch.has_room(RECLAIM_BYTES) {
+                return;
             }
-            Err(error) => self.fail(error),
+            match self.reclaimer.slice(&self.group, &mut self.counts) {
+                Ok(records) => {
+                    self.stats.reclaimed.fetch_add(records, Ordering::Relaxed);
+                }
+                Err(error) => self.fail(error),
+            }
         }
     }
 
@@ -467,6 +471,11 @@ const ROOM_POLL: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(10);
 /// Effects collected at most before they are written: a bound on what small ones cost.
 const COLLECTED_MAX: usize = 1 << 20;
+/// What is kept of their room when they are written.
+const COLLECTED_KEPT: usize = 1 << 16;
+/// Under load there is a moment for reclaiming only after a batch: then so many slices are taken, or
+/// what is deleted would outgrow what is reclaimed.
+const SLICES_AFTER_BATCH: u32 = 32;
 /// What an entry costs in memory beside its payload.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
 

@@ -78,9 +78,13 @@ impl Row {
                     None => return 0,
                 }
             }
-            // This one is seen by the oldest view.
-            if let Some(seen) = last {
-                last = &mut seen.older;
+            // This one is seen by the oldest view, unless that finds it, or what replaced it, in its
+            // snapshot: versions that are there leave no row here, so what is below them must go too.
+            if last.as_ref().is_some_and(|older| older.seen.version > keep.everywhere) {
+                match last {
+                    Some(seen) => last = &mut seen.older,
+                    None => return 0,
+                }
             }
         }
         let mut freed = 0;
@@ -211,7 +215,7 @@ impl Table {
             return;
         }
         let newest = seen.clone();
-        shard.insert(Row {
+        let slot = shard.insert(Row {
             key: Arc::from(at.key),
             hash: at.hash,
             newest,
@@ -219,7 +223,7 @@ impl Table {
             listed: Listed::default(),
             referenced: false,
         });
-        shard.evict(self.shard_bytes_max, keep);
+        shard.evict(self.shard_bytes_max, keep, Some(slot));
     }
 
     /// Makes `value` the newest version of a record. `listed` says where the open batch will list
@@ -264,7 +268,7 @@ impl Table {
             });
             Written { key, listed: Listed::default() }
         };
-        shard.evict(self.shard_bytes_max, keep);
+        shard.evict(self.shard_bytes_max, keep, None);
         written
     }
 
@@ -277,7 +281,7 @@ impl Table {
                 if shard.bytes <= self.shard_bytes_max {
                     break;
                 }
-                shard.evict(self.shard_bytes_max, keep);
+                shard.evict(self.shard_bytes_max, keep, None);
             }
         }
     }
@@ -316,7 +320,7 @@ impl Shard {
         self.index.find(at.hash, |&slot| is_it(slot)).map(|&slot| Place(slot))
     }
 
-    fn insert(&mut self, row: Row) {
+    fn insert(&mut self, row: Row) -> u32 {
         self.bytes += row.bytes();
         let hash = row.hash;
         let slot = match self.free.pop() {
@@ -331,11 +335,13 @@ impl Shard {
         };
         let rows = &self.rows;
         self.index.insert_unique(hash, slot, |&slot| rows[slot as usize].as_ref().map_or(0, |row| row.hash));
+        slot
     }
 
     /// CLOCK: turns the hand until the bound is met, or once and a bit around if what is left may
     /// not go.
-    fn evict(&mut self, bytes_max: usize, keep: Keep) {
+    /// `spared` has just been loaded, and is about to be looked at.
+    fn evict(&mut self, bytes_max: usize, keep: Keep, spared: Option<u32>) {
         let mut steps = if self.bytes > bytes_max { 2 * self.rows.len() } else { 0 };
         // A write pays for a few steps only: rows that must stay would be looked at again and again.
         steps = steps.min(EVICT_STEPS_MAX);
@@ -343,12 +349,15 @@ impl Shard {
             steps -= 1;
             self.hand = (self.hand + 1) % self.rows.len();
             let slot = self.hand;
+            if spared == Some(slot as u32) {
+                continue;
+            }
             let Some(row) = self.rows[slot].as_mut() else { continue };
             if std::mem::take(&mut row.referenced) {
                 continue;
             }
-            // Older versions that nobody needs any more must not keep the row.
-            self.bytes -= row.prune_older(keep).min(self.bytes);
+            // IMPORTANT: older versions stay as they are. `keep` may be older than a view that needs them;
+            // only writers, who hold the section, know that there is none.
             if !keep.lets_go(row) {
                 continue;
             }
@@ -374,110 +383,4 @@ const EVICT_STEPS_MAX: usize = 64;
 const TRIM_TURNS: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FREE: Keep = Keep { views: None, everywhere: Stamp::MAX, stored: Stamp::MAX };
-
-    fn loaded(value: Option<Value>) -> Seen {
-        Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN }
-    }
-
-    fn value(text: &str) -> Option<Value> {
-        Some(Value::from(text.as_bytes()))
-    }
-
-    fn text(seen: Option<Seen>) -> Option<String> {
-        seen?.value.map(|v| String::from_utf8_lossy(&v).into_owned())
-    }
-
-    #[test]
-    fn the_newest_write_is_seen() {
-        let table = Table::new(1 << 20, 1);
-        let at = table.hash(b"k");
-        assert!(table.newest(at).is_none());
-        table.write(at, Stamp(1), value("a"), Listed::default(), FREE);
-        table.write(at, Stamp(2), value("b"), Listed::default(), FREE);
-        assert_eq!(text(table.newest(at)), Some("b".into()));
-        assert!(table.as_of(at, Stamp(1)).is_none(), "nobody had pinned the older version");
-    }
-
-    #[test]
-    fn a_pinned_view_keeps_its_versions() {
-        let table = Table::new(1 << 20, 1);
-        let at = table.hash(b"k");
-        let keep = Keep { views: Some((Stamp(1), Stamp(1))), everywhere: Stamp::ZERO, stored: Stamp::ZERO };
-        table.write(at, Stamp(1), value("a"), Listed::default(), keep);
-        table.write(at, Stamp(2), value("b"), Listed::default(), keep);
-        table.write(at, Stamp(3), None, Listed::default(), keep);
-        assert_eq!(text(table.as_of(at, Stamp(1))), Some("a".into()));
-        assert!(table.newest(at).unwrap().value.is_none());
-        table.write(at, Stamp(4), value("d"), Listed::default(), FREE);
-        assert!(table.as_of(at, Stamp(1)).is_none());
-    }
-
-    #[test]
-    fn dirty_rows_stay_and_clean_ones_go() {
-        let table = Table::new(64 * 4096, 1);
-        let keep = Keep { views: None, everywhere: Stamp(1_000), stored: Stamp(1_000) };
-        for i in 0..20_000u64 {
-            let key = i.to_be_bytes();
-            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
-        }
-        for i in 1_001..20_000u64 {
-            assert!(table.newest(table.hash(&i.to_be_bytes())).is_some(), "{i} is dirty");
-        }
-        let keep = FREE;
-        for i in 20_000..80_000u64 {
-            let key = i.to_be_bytes();
-            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
-        }
-        let (_, bytes) = table.size();
-        assert!(bytes <= 64 * 4096 + 64 * 200, "{bytes} bytes");
-    }
-
-    #[test]
-    fn a_view_that_lasts_does_not_keep_what_was_written_after_it() {
-        let table = Table::new(64 * 4096, 1);
-        let view = (Stamp(10), Stamp(10));
-        let keep = Keep { views: Some(view), everywhere: Stamp(10), stored: Stamp::MAX };
-        for i in 11..20_000u64 {
-            let key = i.to_be_bytes();
-            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
-        }
-        table.trim(keep);
-        let (_, bytes) = table.size();
-        assert!(bytes <= 64 * 4096, "{bytes} bytes");
-        // What it sees and is not in its snapshot stays, however old.
-        let table = Table::new(64 * 4096, 1);
-        let keep = Keep { everywhere: Stamp(5), ..keep };
-        table.write(table.hash(b"k"), Stamp(7), value("seen"), Listed::default(), keep);
-        table.write(table.hash(b"k"), Stamp(11), value("later"), Listed::default(), keep);
-        for i in 12..20_000u64 {
-            let key = i.to_be_bytes();
-            table.write(table.hash(&key), Stamp(i), value("0123456789"), Listed::default(), keep);
-        }
-        table.trim(keep);
-        assert_eq!(text(table.as_of(table.hash(b"k"), Stamp(10))), Some("seen".into()));
-    }
-
-    #[test]
-    fn what_was_loaded_later_is_not_taken_for_what_a_view_sees() {
-        let table = Table::new(1 << 20, 1);
-        let seen = Seen { version: Stamp(20), ..loaded(value("later")) };
-        table.fill(table.hash(b"k"), &seen, FREE, || true);
-        assert!(table.as_of(table.hash(b"k"), Stamp(10)).is_none(), "its snapshot knows");
-        assert_eq!(text(table.as_of(table.hash(b"k"), Stamp(20))), Some("later".into()));
-    }
-
-    #[test]
-    fn a_stale_fill_is_not_taken() {
-        let table = Table::new(1 << 20, 1);
-        let at = table.hash(b"k");
-        table.fill(at, &loaded(value("old")), FREE, || false);
-        assert!(table.newest(at).is_none());
-        table.write(at, Stamp(5), value("new"), Listed::default(), FREE);
-        table.fill(at, &loaded(value("old")), FREE, || true);
-        assert_eq!(text(table.newest(at)), Some("new".into()));
-    }
-}
+mod tests;

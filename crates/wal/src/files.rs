@@ -1,6 +1,18 @@
 //! The file layer below the log, object-safe so that tests can put a simulated disk in its place.
 
-use std::{fs, io, os::unix::fs::FileExt, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use rustix::fs::OFlags;
+
+use crate::blocks::BLOCK_BYTES;
 
 /// The file that is locked; it holds nothing.
 pub(crate) const LOCK_NAME: &str = "LOCK";
@@ -22,7 +34,8 @@ pub trait Files: Send + Sync + 'static {
     }
 }
 
-/// One open file. Writes are durable after `sync_data` only, and may be short.
+/// One open file. Writes are durable after `sync_data` only, and may be short. The log writes whole,
+/// aligned blocks, so a file may write them past the page cache.
 pub trait File: Send + Sync + 'static {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
@@ -64,7 +77,32 @@ pub(crate) fn write_all(file: &dyn File, mut offset: u64, mut bytes: &[u8]) -> i
 
 /// The real disk.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct DiskFiles;
+pub struct DiskFiles {
+    /// Write past the page cache where the file system can: good for who syncs after each write.
+    pub direct: bool,
+}
+
+impl DiskFiles {
+    fn open_with(self, path: &Path, options: &mut fs::OpenOptions) -> io::Result<Arc<dyn File>> {
+        let file = options.read(true).write(true).open(path)?;
+        let mut direct = None;
+        if self.direct {
+            let flags = OFlags::DIRECT.bits().cast_signed();
+            match fs::OpenOptions::new().write(true).custom_flags(flags).open(path) {
+                Ok(file) => direct = Some(file),
+                Err(error) if is_unsupported(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let is_direct = AtomicBool::new(direct.is_some());
+        Ok(Arc::new(DiskFile { file, direct, is_direct }))
+    }
+}
+
+/// Not every file system writes past the page cache, and some ask for larger blocks.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+}
 
 impl Files for DiskFiles {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
@@ -78,12 +116,11 @@ impl Files for DiskFiles {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(Arc::new(DiskFile(file)))
+        self.open_with(path, fs::OpenOptions::new().create_new(true))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(DiskFile(fs::OpenOptions::new().read(true).write(true).open(path)?)))
+        self.open_with(path, &mut fs::OpenOptions::new())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -119,22 +156,45 @@ impl Files for DiskFiles {
     }
 }
 
-struct DiskFile(fs::File);
+struct DiskFile {
+    file: fs::File,
+    direct: Option<fs::File>,
+    /// Cleared when the file system turns out not to take such writes.
+    is_direct: AtomicBool,
+}
+
+impl DiskFile {
+    /// The file that takes a write past the page cache, if it can be written like that.
+    fn direct(&self, offset: u64, bytes: &[u8]) -> Option<&fs::File> {
+        let direct = self.direct.as_ref().filter(|_| self.is_direct.load(Relaxed))?;
+        let aligned = offset.is_multiple_of(BLOCK_BYTES as u64)
+            && bytes.len().is_multiple_of(BLOCK_BYTES)
+            && bytes.as_ptr().align_offset(BLOCK_BYTES) == 0;
+        aligned.then_some(direct)
+    }
+}
 
 impl File for DiskFile {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(into, offset)
+        self.file.read_at(into, offset)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_at(bytes, offset)
+        match self.direct(offset, bytes).map(|direct| direct.write_at(bytes, offset)) {
+            Some(Err(error)) if is_unsupported(&error) => {
+                self.is_direct.store(false, Relaxed);
+                self.file.write_at(bytes, offset)
+            }
+            Some(written) => written,
+            None => self.file.write_at(bytes, offset),
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 }

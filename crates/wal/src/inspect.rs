@@ -44,7 +44,7 @@ pub struct Tail {
 
 /// Reads the log in a directory that no process has open; `None` if it has no record.
 pub fn tail(dir: &Path) -> Result<Option<Tail>, WalError> {
-    recovery::tail(&DiskFiles, dir)
+    recovery::tail(&DiskFiles::default(), dir)
 }
 
 impl Tail {
@@ -106,7 +106,7 @@ mod tests {
     fn ten_entries() -> (tempfile::TempDir, Tail) {
         let dir = tempfile::tempdir().unwrap();
         assert!(tail(dir.path()).unwrap().is_none());
-        let (wal, _) = Wal::open(Arc::new(DiskFiles), options(dir.path())).unwrap();
+        let (wal, _) = Wal::open(Arc::new(DiskFiles::default()), options(dir.path())).unwrap();
         for index in 1..=10 {
             append(&wal, index, 100);
         }
@@ -117,7 +117,7 @@ mod tests {
 
     /// The last entry and what was cut off, when the log is opened again.
     fn reopened(dir: &Path) -> (Option<u64>, u64) {
-        let (_wal, found) = Wal::open(Arc::new(DiskFiles), options(dir)).unwrap();
+        let (_wal, found) = Wal::open(Arc::new(DiskFiles::default()), options(dir)).unwrap();
         (found.groups[&3].last_index, found.truncated_bytes)
     }
 

@@ -8,6 +8,7 @@
 //! Invariant: this crate knows bytes, group numbers and indexes only. No Raft types, no store, no
 //! commands.
 
+mod blocks;
 mod bounds;
 mod error;
 mod files;

@@ -19,6 +19,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
+    blocks::{Aligned, BLOCK_BYTES},
     bounds::{
         FULL_RETRY_MS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_SHARE_MIN, SEGMENT_START_BYTES,
         ZERO_CHUNK_BYTES, ZERO_SYNC_BYTES,
@@ -91,6 +92,7 @@ impl Prep {
         start: Start,
     ) -> Self {
         let segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        let segment_bytes = segment_bytes.next_multiple_of(BLOCK_BYTES as u64);
         let state = State {
             next_seq: start.next_seq,
             target: (2 * start.active_len).max(SEGMENT_START_BYTES).min(segment_bytes),
@@ -160,7 +162,7 @@ impl Prep {
 
     /// A segment of at least `min` bytes: the ready one, or one made here and now.
     pub(crate) fn take(&self, min: u64) -> Result<Segment, PrepError> {
-        let min = min.max(self.segment_bytes / SEGMENT_SHARE_MIN);
+        let min = min.max(self.segment_bytes / SEGMENT_SHARE_MIN).next_multiple_of(BLOCK_BYTES as u64);
         let mut state = self.state.lock();
         while state.busy {
             self.idle.wait(&mut state);
@@ -332,7 +334,8 @@ impl Prep {
             Err(error) => return Err(broken(&error)),
         };
         let mut outcome = Ok(());
-        let zeros = vec![0; ZERO_CHUNK_BYTES.min(usize::try_from(len).unwrap_or(ZERO_CHUNK_BYTES))];
+        let zeros = Aligned::zeros(ZERO_CHUNK_BYTES.min(usize::try_from(len).unwrap_or(ZERO_CHUNK_BYTES)));
+        let zeros = zeros.bytes();
         let mut offset = 0;
         while outcome.is_ok() && offset < len {
             let step = usize::try_from(len - offset).map_or(zeros.len(), |left| left.min(zeros.len()));

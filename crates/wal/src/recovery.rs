@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use crate::{
     Files, GroupState, Options,
+    blocks::BLOCK_BYTES,
     bounds::{SEGMENT_START_BYTES, ZERO_CHUNK_BYTES},
     error::WalError,
     files::{File, LOCK_NAME, read_full, write_all},
@@ -63,7 +64,7 @@ pub(crate) fn first_position(prep: &Prep, options: &Options) -> Result<Position,
         PrepError::Full => WalError::Full,
         PrepError::Broken(reason) => WalError::Poisoned(reason),
     })?;
-    Ok(Position { active, base: 0, written: 0 })
+    Ok(Position { active, base: 0, written: 0, block: Vec::new() })
 }
 
 pub(crate) fn recover(files: &dyn Files, options: &Options) -> Result<Recovery, WalError> {
@@ -90,8 +91,15 @@ pub(crate) fn recover(files: &dyn Files, options: &Options) -> Result<Recovery, 
     }
     let position = end.and_then(|end| {
         let active = segments.get(&end.seq).cloned()?;
-        Some(Position { active, base: end.base, written: end.used })
+        Some((active, end))
     });
+    let position = match position {
+        Some((active, end)) => {
+            let block = begun_block(dir, &active, end.used)?;
+            Some(Position { active, base: end.base, written: end.used, block })
+        }
+        None => None,
+    };
     let spares = listing.tidy(files, dir, options.recycle_max)?;
     let all = segments.values().chain(&spares);
     let start = Start {
@@ -101,6 +109,18 @@ pub(crate) fn recover(files: &dyn Files, options: &Options) -> Result<Recovery, 
         spares,
     };
     Ok(Recovery { lock, ledgers, index, segments, position, start, truncated_bytes })
+}
+
+/// What is written of the block in which the log goes on.
+fn begun_block(dir: &Path, active: &Segment, used: u64) -> Result<Vec<u8>, WalError> {
+    let mut block = vec![0; (used % BLOCK_BYTES as u64) as usize];
+    let from = used - block.len() as u64;
+    let read = read_full(&*active.file, from, &mut block);
+    match read {
+        Ok(read) if read == block.len() => Ok(block),
+        Ok(_) => Err(WalError::corrupt(&Name::Live(active.seq).path(dir), used, "the segment has become shorter")),
+        Err(error) => Err(WalError::io("reading", &Name::Live(active.seq).path(dir), error)),
+    }
 }
 
 /// The last segment that has records, read and left as it is.

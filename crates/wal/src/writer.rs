@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    blocks::{BLOCK_BYTES, Blocks},
     bounds::{CHECKPOINT_BYTES_MAX, CONTROL_RESERVE_BYTES, WRITE_BUFFER_RETAINED_BYTES, WRITE_CHUNK_BYTES},
     error::WalError,
     files::write_all,
@@ -56,6 +57,8 @@ pub(crate) struct Position {
     /// The active segment's place in the log.
     pub(crate) base: u64,
     pub(crate) written: u64,
+    /// What is written of the block in which the log goes on.
+    pub(crate) block: Vec<u8>,
 }
 
 pub(crate) struct Writer {
@@ -68,9 +71,9 @@ pub(crate) struct Writer {
     segments: BTreeMap<u64, Segment>,
     active: Segment,
     base: u64,
-    /// Bytes of the active segment that are written, without those in `buffer`.
+    /// Bytes of the active segment that are written: without those in `tail` that are not.
     written: u64,
-    buffer: Vec<u8>,
+    tail: Blocks,
     /// The log is durable up to this position.
     synced: u64,
     /// ... and a record says so.
@@ -104,7 +107,7 @@ impl Writer {
             active: position.active,
             base: position.base,
             written: position.written,
-            buffer: Vec::new(),
+            tail: Blocks::after(&position.block),
             marked: false,
             reserved: VecDeque::new(),
             may_free: true,
@@ -314,7 +317,7 @@ impl Writer {
     }
 
     fn used(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+        self.written + self.tail.unwritten() as u64
     }
 
     /// The position behind the last record.
@@ -347,7 +350,7 @@ impl Writer {
     /// The length of the reserved segment number `at`, which holds records of `bytes` bytes.
     fn reserve_segment(&mut self, at: usize, bytes: u64) -> Outcome<u64> {
         // At most an eighth of it is kept back.
-        let min = (bytes + bytes / 7 + 1).next_multiple_of(ALIGN);
+        let min = (bytes + bytes / 7 + 1).next_multiple_of(BLOCK_BYTES as u64);
         while let Some(segment) = self.reserved.get(at) {
             if segment.len >= min {
                 return Ok(segment.len);
@@ -370,12 +373,11 @@ impl Writer {
         }
         let offset = self.used();
         let header = Header::new(kind, group, index, self.synced, payload);
-        self.buffer.extend_from_slice(&header.encode(self.active.seq, offset));
-        self.buffer.extend_from_slice(payload);
-        let padded = self.buffer.len().next_multiple_of(ALIGN as usize);
-        self.buffer.resize(padded, 0);
+        self.tail.extend(&header.encode(self.active.seq, offset));
+        self.tail.extend(payload);
+        self.tail.pad(ALIGN as usize);
         self.marked = false;
-        if self.buffer.len() >= WRITE_CHUNK_BYTES {
+        if self.tail.unwritten() >= WRITE_CHUNK_BYTES {
             self.flush()?;
         }
         // Segments are smaller than 4 GiB.
@@ -400,6 +402,7 @@ impl Writer {
         self.sync()?;
         self.base = self.end();
         self.written = 0;
+        self.tail = Blocks::after(&[]);
         self.active = next;
         self.open_active()
     }
@@ -415,14 +418,18 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Outcome {
-        if !self.buffer.is_empty() {
-            debug_assert!(self.used() <= self.active.len, "a segment never grows");
-            let written = write_all(&*self.active.file, self.written, &self.buffer);
+        let bytes = self.tail.unwritten() as u64;
+        if bytes > 0 {
+            let blocks = self.tail.whole();
+            let end = self.written + bytes;
+            // From the beginning of the block that is written in part.
+            let from = end.next_multiple_of(BLOCK_BYTES as u64) - blocks.len() as u64;
+            debug_assert!(from + blocks.len() as u64 <= self.active.len, "a segment never grows");
+            let written = write_all(&*self.active.file, from, blocks);
             written.map_err(|error| self.fatal("writing", &error))?;
-            self.written += self.buffer.len() as u64;
-            Counters::add(&self.shared.counters.bytes_written, self.buffer.len() as u64);
-            self.buffer.clear();
-            self.buffer.shrink_to(WRITE_BUFFER_RETAINED_BYTES);
+            self.written = end;
+            Counters::add(&self.shared.counters.bytes_written, bytes);
+            self.tail.wrote(WRITE_BUFFER_RETAINED_BYTES);
         }
         Ok(())
     }

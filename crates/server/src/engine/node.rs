@@ -123,12 +123,14 @@ impl Node {
         let disk = Disk::open(&disk_options)?;
         let mut wal_options = wal::Options::new(path.join("log"));
         wal_options.fsync = config.fsync;
+        // What is synced once a second only is better left to the page cache until then.
+        let files = wal::DiskFiles { direct: config.fsync == wal::Fsync::Always };
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
         #[cfg(debug_assertions)]
-        let files = faults.files();
+        let files = faults.files(files);
         #[cfg(not(debug_assertions))]
-        let files = Arc::new(wal::DiskFiles);
+        let files = Arc::new(files);
         let (wal, recovered) = Wal::open(files, wal_options)?;
         if recovered.truncated_bytes > 0 {
             tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");

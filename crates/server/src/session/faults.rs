@@ -42,8 +42,8 @@ impl Default for Faults {
 
 impl Faults {
     /// The log's files, with these faults.
-    pub fn files(self: &Arc<Self>) -> Arc<dyn Files> {
-        Arc::new(FaultyFiles { faults: self.clone() })
+    pub fn files(self: &Arc<Self>, files: DiskFiles) -> Arc<dyn Files> {
+        Arc::new(FaultyFiles { files, faults: self.clone() })
     }
 
     /// What a disk that is pretended to be full has left.
@@ -80,6 +80,7 @@ impl Faults {
 }
 
 struct FaultyFiles {
+    files: DiskFiles,
     faults: Arc<Faults>,
 }
 
@@ -91,36 +92,36 @@ impl FaultyFiles {
 
 impl Files for FaultyFiles {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        DiskFiles.create_dir_all(dir)
+        self.files.create_dir_all(dir)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         self.faults.check_room()?;
-        Ok(self.wrap(DiskFiles.create(path)?))
+        Ok(self.wrap(self.files.create(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(self.wrap(DiskFiles.open(path)?))
+        Ok(self.wrap(self.files.open(path)?))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        DiskFiles.list(dir)
+        self.files.list(dir)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        DiskFiles.rename(from, to)
+        self.files.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        DiskFiles.remove(path)
+        self.files.remove(path)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        DiskFiles.sync_dir(dir)
+        self.files.sync_dir(dir)
     }
 
     fn lock(&self, dir: &Path) -> io::Result<Option<std::fs::File>> {
-        DiskFiles.lock(dir)
+        self.files.lock(dir)
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
         assert!(tear(dir.path(), &mut rng).is_err(), "there is no log");
         for life in 0..200 {
             let options = Options { segment_bytes: 64 << 10, ..Options::new(dir.path().join("log")) };
-            let (wal, found) = Wal::open(Arc::new(DiskFiles), options).unwrap();
+            let (wal, found) = Wal::open(Arc::new(DiskFiles::default()), options).unwrap();
             let group = found.groups.get(&0);
             assert_eq!(group.and_then(|group| group.last_index).unwrap_or(0), last, "life {life}");
             for _ in 0..rng.below(8) {

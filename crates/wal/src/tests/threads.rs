@@ -88,7 +88,7 @@ fn the_real_disk_keeps_everything_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { segment_bytes: 64 << 10, ..Options::new(dir.path().join("deep/log")) };
     for life in 0..5u64 {
-        let (wal, recovered) = Wal::open(Arc::new(DiskFiles), options.clone()).unwrap();
+        let (wal, recovered) = Wal::open(Arc::new(DiskFiles::default()), options.clone()).unwrap();
         assert_eq!(recovered.truncated_bytes, 0);
         let last = recovered.groups.get(&0).and_then(|group| group.last_index).unwrap_or(0);
         assert_eq!(last, life * 200);
@@ -186,7 +186,7 @@ fn a_panic_in_a_callback_poisons_and_nobody_waits() {
 fn a_directory_belongs_to_one_log_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let open =
-        || Wal::open(Arc::new(DiskFiles), Options { segment_bytes: 64 << 10, ..Options::new(dir.path()) });
+        || Wal::open(Arc::new(DiskFiles::default()), Options { segment_bytes: 64 << 10, ..Options::new(dir.path()) });
     let (first, _) = open().unwrap();
     let error = open().unwrap_err().to_string();
     assert!(error.contains("another process has it open"), "{error}");

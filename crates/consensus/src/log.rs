@@ -23,7 +23,7 @@ use wal::{Wal, WalError};
 
 use crate::codec;
 use crate::config::{Entry, EntryBody, LogId, Payload, Types, Vote};
-use crate::role::RoleKeeper;
+use crate::role::{Accompanied, RoleKeeper};
 use crate::tail::{Backlog, Tail, size};
 
 /// How often a full disk is tried again.
@@ -62,6 +62,7 @@ pub(crate) struct LogShared {
     since_purge: AtomicU64,
     purge_after: u64,
     groups_together: u64,
+    accompanied: Accompanied,
     pub(crate) purge_wanted: Notify,
     /// The log has failed, in a way that openraft may not see by itself.
     pub(crate) failed: Notify,
@@ -78,6 +79,8 @@ pub(crate) struct LogOptions {
     pub(crate) purge_after: u64,
     /// Groups that append on the same thread.
     pub(crate) groups_together: u64,
+    /// Of these, those that have other voters.
+    pub(crate) accompanied: Accompanied,
 }
 
 pub(crate) fn io_error(error: WalError) -> io::Error {
@@ -127,6 +130,7 @@ impl LogStore {
             since_purge,
             purge_after: options.purge_after,
             groups_together: options.groups_together,
+            accompanied: options.accompanied.clone(),
             purge_wanted: Notify::new(),
             failed: Notify::new(),
             holds: Notify::new(),
@@ -215,12 +219,14 @@ impl LogStore {
         let records = append.records.iter().map(|(id, bytes)| (id.index, bytes.clone())).collect();
         let shared = self.0.clone();
         let done: wal::Done = Box::new(move |result| shared.written(append, result));
-        if self.0.groups_together == 1 {
+        let alone = self.0.accompanied.load(Ordering::Relaxed) == 0;
+        if self.0.groups_together == 1 && !alone {
             return self.0.wal.append(self.0.group, records, done);
         }
         // Other groups of this thread have something to append as well, or the thread parks in a moment
-        // and wakes the log then: one sync for all of them.
-        if self.0.wal.append_quietly(self.0.group, records, done) >= self.0.groups_together {
+        // and then writes the log, or has it written: one sync for all of them.
+        let waiting = self.0.wal.append_quietly(self.0.group, records, done);
+        if waiting >= self.0.groups_together && !alone {
             self.0.wal.wake_up();
         }
     }

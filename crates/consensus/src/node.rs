@@ -22,7 +22,7 @@ use crate::machine::Machine;
 use crate::metrics::Counters;
 use crate::network::Network;
 use crate::purge;
-use crate::role::RoleKeeper;
+use crate::role::{Accompanied, RoleKeeper};
 use crate::spool::Spool;
 use crate::state::StateMachine;
 use crate::supervisor;
@@ -111,7 +111,7 @@ pub struct Node {
     threads: Mutex<Vec<RaftThread>>,
 }
 
-fn start_thread(n: usize, wal: Wal) -> io::Result<(Handle, RaftThread)> {
+fn start_thread(n: usize, wal: Wal, accompanied: Accompanied) -> io::Result<(Handle, RaftThread)> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (tx, rx) = mpsc::sync_channel(1);
     let body = move || {
@@ -121,7 +121,7 @@ fn start_thread(n: usize, wal: Wal) -> io::Result<(Handle, RaftThread)> {
             .enable_time()
             .thread_name(name)
             .max_blocking_threads(HELPERS_MAX)
-            .on_thread_park(move || wal.wake_up())
+            .on_thread_park(move || write_or_wake(&wal, &accompanied))
             .build();
         match built {
             Ok(runtime) => {
@@ -137,6 +137,12 @@ fn start_thread(n: usize, wal: Wal) -> io::Result<(Handle, RaftThread)> {
     let thread = std::thread::Builder::new().name(format!("raft-{n}")).spawn(body)?;
     let handle = rx.recv().map_err(io::Error::other)??;
     Ok((handle, RaftThread { stop: Some(stop), thread: Some(thread) }))
+}
+
+/// A raft thread has nothing else to do. Where no other node waits for a heartbeat, it writes the log
+/// itself: that saves two hops between threads. Else a disk that hangs must not hold it up.
+fn write_or_wake(wal: &Wal, accompanied: &Accompanied) {
+    if accompanied.load(Ordering::Relaxed) == 0 { wal.write_here() } else { wal.wake_up() }
 }
 
 /// Heartbeats come in time whatever else the machine does. Not permitted without privilege, and
@@ -187,17 +193,22 @@ impl Node {
             return Err(StartError::Options("one machine a group, and at least one group and thread".into()));
         }
         let mut node = Self { groups: Vec::new(), threads: Mutex::default() };
-        let mut handles = Vec::new();
+        let mut raft_threads: Vec<(Handle, Accompanied)> = Vec::new();
         for n in 0..options.raft_threads.min(machines.len()) {
-            let (handle, thread) = start_thread(n, wal.clone()).map_err(StartError::Threads)?;
-            handles.push(handle);
+            let accompanied = Accompanied::default();
+            let started = start_thread(n, wal.clone(), accompanied.clone());
+            let (handle, thread) = started.map_err(StartError::Threads)?;
+            raft_threads.push((handle, accompanied));
             node.threads.lock().push(thread);
         }
-        for ((group, machine), runtime) in (0..).zip(machines).zip(handles.iter().cycle()) {
+        for ((group, machine), (runtime, accompanied)) in
+            (0..).zip(machines).zip(raft_threads.iter().cycle())
+        {
             let parts = GroupStart {
                 options: &options,
                 group,
                 runtime: runtime.clone(),
+                accompanied: accompanied.clone(),
                 wal: wal.clone(),
                 recovered: recovered.groups.get(&group),
                 transport: transport.clone(),
@@ -205,7 +216,7 @@ impl Node {
             let started = parts.start(machine);
             node.groups.push(started.map_err(|error| StartError::Group { group, error })?);
         }
-        node.run(&options, wal, handles.first())?;
+        node.run(&options, wal, raft_threads.first().map(|(handle, _)| handle))?;
         Ok(node)
     }
 
@@ -285,6 +296,7 @@ struct GroupStart<'a> {
     options: &'a NodeOptions,
     group: u16,
     runtime: Handle,
+    accompanied: Accompanied,
     wal: Wal,
     recovered: Option<&'a wal::GroupState>,
     transport: Arc<dyn Transport>,
@@ -296,12 +308,13 @@ impl GroupStart<'_> {
         let options = self.options;
         let config = raft_config(options, self.group).map_err(io::Error::other)?;
         let lease = options.election_timeout_max.mul_f64(LEASE_SHARE);
-        let role = Arc::new(RoleKeeper::new(options.node_id, machine.clone(), lease));
+        let role = Arc::new(RoleKeeper::new(options.node_id, machine.clone(), lease, self.accompanied.clone()));
         let log_options = LogOptions {
             group: self.group,
             tail_bytes_max: (TAIL_BYTES / u64::from(options.groups)).max(TAIL_BYTES_MIN),
             purge_after: options.purge_after_bytes,
             groups_together: u64::from(options.groups).div_ceil(options.raft_threads as u64),
+            accompanied: self.accompanied.clone(),
         };
         let log = LogStore::open(self.wal.clone(), self.recovered, role.clone(), &log_options)?;
         let spool = Arc::new(Spool::new(&options.snapshot_dir, self.group));

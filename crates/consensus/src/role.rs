@@ -49,10 +49,14 @@ pub(crate) struct Observed<'a> {
     pub(crate) acked: Option<Instant>,
 }
 
+/// How many groups of a raft thread have voters beside this node, or may have.
+pub(crate) type Accompanied = Arc<AtomicU64>;
+
 pub(crate) struct RoleKeeper {
     node_id: u64,
     machine: Arc<dyn Machine>,
     lease: Duration,
+    accompanied: Accompanied,
     inner: Mutex<Inner>,
     /// The announced term; 0 when not leading. No leader has term 0.
     leading: AtomicU64,
@@ -64,12 +68,19 @@ pub(crate) struct RoleKeeper {
 
 impl RoleKeeper {
     /// `lease`: for how long after a quorum has heard from this leader no other can be elected.
-    pub(crate) fn new(node_id: u64, machine: Arc<dyn Machine>, lease: Duration) -> Self {
+    pub(crate) fn new(
+        node_id: u64,
+        machine: Arc<dyn Machine>,
+        lease: Duration,
+        accompanied: Accompanied,
+    ) -> Self {
         origin();
+        accompanied.fetch_add(1, Ordering::Relaxed);
         Self {
             node_id,
             machine,
             lease,
+            accompanied,
             inner: Mutex::default(),
             leading: AtomicU64::new(0),
             lease_until: AtomicU64::new(0),
@@ -149,7 +160,12 @@ impl RoleKeeper {
     }
 
     fn take_membership(&self, inner: &mut Inner, membership: &Membership) {
-        inner.alone = membership.voter_ids().eq([self.node_id]);
+        let was_alone = std::mem::replace(&mut inner.alone, membership.voter_ids().eq([self.node_id]));
+        match (was_alone, inner.alone) {
+            (false, true) => self.accompanied.fetch_sub(1, Ordering::Relaxed),
+            (true, false) => self.accompanied.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
         if !membership.voter_ids().any(|id| id == self.node_id) {
             inner.no_lease = true;
         }

@@ -10,6 +10,7 @@
 
 mod blocks;
 mod bounds;
+mod desk;
 mod error;
 mod files;
 mod index;

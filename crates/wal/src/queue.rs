@@ -58,6 +58,8 @@ pub(crate) struct Batch {
     pub(crate) lazy: BTreeMap<u16, Bytes>,
     pub(crate) bytes: u64,
     pub(crate) closed: bool,
+    /// The alarm has rung.
+    pub(crate) due: bool,
 }
 
 /// Whether the log thread waits and is to be woken.
@@ -75,7 +77,9 @@ struct State {
     lazy: BTreeMap<u16, Bytes>,
     closed: bool,
     parked: Parked,
-    /// The thread that must never wait for itself.
+    /// When the log thread must look even if nobody asks it to.
+    alarm: Option<Instant>,
+    /// Who writes at the moment: it must never wait for itself.
     consumer: Option<ThreadId>,
 }
 
@@ -131,7 +135,7 @@ impl Queue {
 
     /// Wakes the log thread if something was pushed quietly.
     pub(crate) fn wake_up(&self) {
-        if self.quiet.load(Relaxed) > 0 {
+        if self.has_quiet() {
             self.quiet.store(0, Relaxed);
             self.wake(self.state.lock());
         }
@@ -160,11 +164,17 @@ impl Queue {
             return Err(WalError::Closed);
         }
         state.lazy.insert(group, blob);
-        // It has to set an alarm; else it comes by anyway.
+        self.set_alarm(state);
+        Ok(())
+    }
+
+    /// Something waits for the alarm: it rings within a second.
+    fn set_alarm(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+        state.alarm.get_or_insert_with(|| Instant::now() + Duration::from_millis(LAZY_MS_MAX));
+        // Who waits until the alarm looks when it rings; who waits for ever does not know of it.
         if state.parked == Parked::Forever {
             self.wake(state);
         }
-        Ok(())
     }
 
     fn wake(&self, mut state: parking_lot::MutexGuard<'_, State>) {
@@ -182,16 +192,11 @@ impl Queue {
         self.wake(state);
     }
 
-    /// Waits until there is something to write or the alarm rings; sets the alarm if something was
-    /// saved lazily. `batch.ops` is empty, and its memory is reused.
-    pub(crate) fn take(&self, batch: &mut Batch, alarm: &mut Option<Instant>) {
+    /// Waits until there is something to write, or the alarm rings.
+    pub(crate) fn wait(&self) {
         let mut state = self.state.lock();
-        state.consumer.get_or_insert_with(|| thread::current().id());
         while state.ops.is_empty() && !state.closed {
-            if alarm.is_none() && !state.lazy.is_empty() {
-                *alarm = Some(Instant::now() + Duration::from_millis(LAZY_MS_MAX));
-            }
-            match *alarm {
+            match state.alarm {
                 None => {
                     state.parked = Parked::Forever;
                     self.work.wait(&mut state);
@@ -205,23 +210,32 @@ impl Queue {
             }
         }
         state.parked = Parked::No;
-        self.drain(&mut state, batch);
     }
 
-    /// What is there now.
-    #[cfg(test)]
-    pub(crate) fn take_now(&self) -> Batch {
-        let mut batch = Batch::default();
-        self.drain(&mut self.state.lock(), &mut batch);
-        batch
-    }
-
-    fn drain(&self, state: &mut State, batch: &mut Batch) {
+    /// What is there now, for a thread that writes it. `batch.ops` is empty, and its memory is reused.
+    pub(crate) fn take(&self, batch: &mut Batch) {
+        let mut state = self.state.lock();
+        state.consumer = Some(thread::current().id());
         self.quiet.store(0, Relaxed);
         std::mem::swap(&mut state.ops, &mut batch.ops);
         batch.lazy = std::mem::take(&mut state.lazy);
         batch.bytes = batch.ops.iter().map(Op::bytes).sum();
         batch.closed = state.closed;
+        batch.due = state.alarm.take_if(|at| *at <= Instant::now()).is_some();
+    }
+
+    /// What was taken is dealt with. `wants_alarm`: something is left for later.
+    pub(crate) fn rest(&self, wants_alarm: bool) {
+        let mut state = self.state.lock();
+        state.consumer = None;
+        if wants_alarm {
+            self.set_alarm(state);
+        }
+    }
+
+    /// Whether something was pushed quietly.
+    pub(crate) fn has_quiet(&self) -> bool {
+        self.quiet.load(Relaxed) > 0
     }
 
     /// So much of what was taken is written, or answered otherwise.

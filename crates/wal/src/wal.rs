@@ -3,14 +3,12 @@
 use std::{
     collections::BTreeMap,
     fmt, fs,
-    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -18,11 +16,12 @@ use parking_lot::Mutex;
 
 use crate::{
     Files, Options, Stats,
-    bounds::{BLOB_BYTES_MAX, LAZY_MS_MAX, PAYLOAD_BYTES_MAX},
+    bounds::{BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX},
+    desk::Desk,
     error::WalError,
     index::Index,
     prep::Prep,
-    queue::{Batch, Op, Queue, What},
+    queue::{Op, Queue, What},
     read,
     record::HEADER_BYTES,
     recovery,
@@ -30,7 +29,7 @@ use crate::{
     writer::Writer,
 };
 
-/// Called once, on the log's thread: it must be quick and must not wait for the log.
+/// Called once, by the thread that wrote: it must be quick and must not wait for the log.
 pub type Done = Box<dyn FnOnce(Result<(), WalError>) + Send>;
 
 /// What `open` found.
@@ -97,6 +96,7 @@ struct Inner {
     prep: Arc<Prep>,
     dir: PathBuf,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    desk: OnceLock<Arc<Desk>>,
     /// Held until the log is closed.
     lock: Mutex<Option<fs::File>>,
 }
@@ -110,14 +110,15 @@ impl fmt::Debug for Wal {
 impl Wal {
     /// Opens, or creates, the log in a directory that belongs to it alone.
     pub fn open(files: Arc<dyn Files>, options: Options) -> Result<(Self, Recovered), WalError> {
-        let (wal, mut writer, recovered) = Self::open_still(files, &options)?;
+        let (wal, writer, recovered) = Self::open_still(files, &options)?;
+        let desk = Arc::clone(wal.inner.desk.get_or_init(|| Arc::new(Desk::new(writer))));
         let (shared, prep) = (Arc::clone(&wal.inner.shared), Arc::clone(&wal.inner.prep));
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
             spawned.map_err(|error| WalError::io("starting the thread", name.as_ref(), error))
         };
         let mut threads = wal.inner.threads.lock();
-        threads.push(spawn("wal-0", Box::new(move || run(&shared, &mut writer)))?);
+        threads.push(spawn("wal-0", Box::new(move || desk.run(&shared)))?);
         threads.push(spawn("wal-prep", Box::new(move || prep.run()))?);
         drop(threads);
         Ok((wal, recovered))
@@ -151,7 +152,7 @@ impl Wal {
         }
         let threads = Mutex::default();
         let lock = Mutex::new(found.lock);
-        let inner = Inner { shared, prep, dir: options.dir.clone(), threads, lock };
+        let inner = Inner { shared, prep, dir: options.dir.clone(), threads, desk: OnceLock::new(), lock };
         let recovered = Recovered { groups, truncated_bytes: found.truncated_bytes };
         Ok((Self { inner: Arc::new(inner) }, writer, recovered))
     }
@@ -175,6 +176,15 @@ impl Wal {
     /// Writes what was appended quietly. Costs nothing if there is nothing.
     pub fn wake_up(&self) {
         self.inner.shared.queue.wake_up();
+    }
+
+    /// Writes what was appended quietly, on the caller's thread, and calls back from there: for who has
+    /// nothing else to do until it is written. The log thread does it if it is at work already.
+    pub fn write_here(&self) {
+        let shared = &self.inner.shared;
+        if shared.queue.has_quiet() && !self.inner.desk.get().is_some_and(|desk| desk.try_round(shared)) {
+            shared.queue.wake_up();
+        }
     }
 
     fn push_append(
@@ -356,38 +366,5 @@ fn too_large(bytes: usize, max: usize) -> Result<(), WalError> {
 fn refuse(pushed: Result<(), Op>) {
     if let Err(op) = pushed {
         (op.done)(Err(WalError::Closed));
-    }
-}
-
-/// The log thread. Should it panic, by a callback's fault or ours, nobody must wait for it for ever.
-fn run(shared: &Shared, writer: &mut Writer) {
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| run_until_closed(shared, writer)));
-    if outcome.is_err() {
-        shared.poison.get_or_init(|| "the log's thread has panicked".into());
-        shared.queue.close();
-        let mut batch = Batch::default();
-        shared.queue.take(&mut batch, &mut None);
-        for op in batch.ops {
-            (op.done)(shared.poisoned().map_or(Ok(()), Err));
-        }
-    }
-}
-
-fn run_until_closed(shared: &Shared, writer: &mut Writer) {
-    let mut batch = Batch::default();
-    let mut alarm: Option<Instant> = None;
-    loop {
-        shared.queue.take(&mut batch, &mut alarm);
-        let due = alarm.is_some_and(|at| at <= Instant::now());
-        writer.process(&mut batch, due);
-        if batch.closed {
-            return;
-        }
-        if due {
-            alarm = None;
-        }
-        if alarm.is_none() && writer.wants_alarm() {
-            alarm = Some(Instant::now() + Duration::from_millis(LAZY_MS_MAX));
-        }
     }
 }

@@ -134,8 +134,8 @@ impl Writer {
         self.shared.poison.get().is_none() && (!self.owed.is_empty() || unsynced || !self.marked)
     }
 
-    /// Writes what the queue held, syncs, and answers. `due`: the alarm has rung.
-    pub(crate) fn process(&mut self, batch: &mut Batch, due: bool) {
+    /// Writes what the queue held, syncs, and answers.
+    pub(crate) fn process(&mut self, batch: &mut Batch) {
         let count = batch.ops.len() as u64;
         let mut poisoned = self.shared.poisoned();
         for Op { group, what, done } in batch.ops.drain(..) {
@@ -160,7 +160,7 @@ impl Writer {
             self.owed.entry(group).or_default().state = Some(blob);
         }
         if poisoned.is_none() {
-            let finished = self.finish_batch(count > 0, due || batch.closed, batch.closed);
+            let finished = self.finish_batch(count > 0, batch.due || batch.closed, batch.closed);
             if let Err(Fail::Poison(reason)) = finished {
                 poisoned = Some(self.poison(&reason));
             }

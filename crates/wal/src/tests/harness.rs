@@ -75,12 +75,10 @@ impl Still {
     }
 
     fn round(&mut self, due: bool) {
-        let mut batch = self.take();
-        self.writer.process(&mut batch, due);
-    }
-
-    fn take(&self) -> Batch {
-        self.wal.shared().queue.take_now()
+        let mut batch = Batch::default();
+        self.wal.shared().queue.take(&mut batch);
+        batch.due = due;
+        self.writer.process(&mut batch);
     }
 
     /// The helper thread's next round.

@@ -201,8 +201,7 @@ impl Node {
             raft_threads.push((handle, accompanied));
             node.threads.lock().push(thread);
         }
-        for ((group, machine), (runtime, accompanied)) in
-            (0..).zip(machines).zip(raft_threads.iter().cycle())
+        for ((group, machine), (runtime, accompanied)) in (0..).zip(machines).zip(raft_threads.iter().cycle())
         {
             let parts = GroupStart {
                 options: &options,
@@ -308,7 +307,8 @@ impl GroupStart<'_> {
         let options = self.options;
         let config = raft_config(options, self.group).map_err(io::Error::other)?;
         let lease = options.election_timeout_max.mul_f64(LEASE_SHARE);
-        let role = Arc::new(RoleKeeper::new(options.node_id, machine.clone(), lease, self.accompanied.clone()));
+        let role =
+            Arc::new(RoleKeeper::new(options.node_id, machine.clone(), lease, self.accompanied.clone()));
         let log_options = LogOptions {
             group: self.group,
             tail_bytes_max: (TAIL_BYTES / u64::from(options.groups)).max(TAIL_BYTES_MIN),

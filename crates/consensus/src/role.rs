@@ -231,3 +231,33 @@ impl RoleKeeper {
         Some((term, origin() + Duration::from_nanos(until)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use openraft::impls::BasicNode;
+
+    use super::*;
+    use crate::tests::machine::TestMachine;
+
+    #[test]
+    fn a_group_counts_as_accompanied_until_this_node_is_its_only_voter() {
+        let accompanied = Accompanied::default();
+        let machine = TestMachine::new(Arc::default());
+        let keeper = |machine| RoleKeeper::new(1, machine, Duration::from_secs(1), accompanied.clone());
+        let (role, _other) = (keeper(machine.clone()), keeper(machine));
+        let check = |index, voters: &[u64], expected| {
+            let voters: BTreeMap<u64, BasicNode> =
+                voters.iter().map(|&id| (id, BasicNode::default())).collect();
+            role.membership_appended(index, &Membership::from(voters));
+            assert_eq!(accompanied.load(Ordering::Relaxed), expected);
+        };
+        // Nothing is known of the other one, and that counts too.
+        for (index, (voters, expected)) in
+            (1..).zip([(&[1][..], 1), (&[1], 1), (&[1, 2], 2), (&[2], 2), (&[1], 1), (&[1, 2, 3], 2)])
+        {
+            check(index, voters, expected);
+        }
+    }
+}

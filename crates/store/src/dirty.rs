@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
 
 use base::Stamp;
 use parking_lot::Mutex;
 
 use crate::keys;
+use crate::record::RowKey;
 use crate::table::Keep;
 
 /// A listed write: the record's first one in its batch.
@@ -19,7 +19,7 @@ use crate::table::Keep;
 pub struct Listing {
     pub batch: u64,
     pub stamp: Stamp,
-    pub key: Arc<[u8]>,
+    pub key: RowKey,
 }
 
 /// Lists: keys, expiry index, the rest.
@@ -44,7 +44,7 @@ struct Settled {
     /// How much of the journal's front is in `ordered`.
     indexed: usize,
     /// Each key with the stamp of its last listing.
-    ordered: BTreeMap<Arc<[u8]>, Stamp>,
+    ordered: BTreeMap<RowKey, Stamp>,
     /// Listings up to this batch have been forgotten early: nobody can tell what was written since.
     forgotten: u64,
 }
@@ -107,7 +107,7 @@ impl Dirty {
     }
 
     /// Up to `limit` dirty keys in `[from, to)`, in order.
-    pub fn range(&self, from: &[u8], to: Option<&[u8]>, limit: usize) -> Vec<Arc<[u8]>> {
+    pub fn range(&self, from: &[u8], to: Option<&[u8]>, limit: usize) -> Vec<RowKey> {
         debug_assert!(self.is_within_one_tag(from, to));
         if to.is_some_and(|to| to <= from) {
             return Vec::new();
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn listing(batch: u64, stamp: u64, key: &str) -> Listing {
-        Listing { batch, stamp: Stamp(stamp), key: Arc::from(format!("K{key}").as_bytes()) }
+        Listing { batch, stamp: Stamp(stamp), key: RowKey::from(format!("K{key}").as_bytes()) }
     }
 
     fn stored(upto: u64) -> Keep {

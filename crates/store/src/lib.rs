@@ -22,6 +22,7 @@ pub mod record;
 mod reserve;
 mod scratch;
 mod sequencer;
+mod small;
 mod string;
 mod table;
 mod txn;

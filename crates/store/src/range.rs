@@ -3,12 +3,11 @@
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
-use std::sync::Arc;
 
 use crate::disk::{DiskSnapshot, Pair};
 use crate::group::Group;
 use crate::keys::{self, KeyPosition, KeyRecord, Space};
-use crate::record::{Peek, Value};
+use crate::record::{Peek, RowKey, Value};
 use crate::table::Seen;
 use crate::txn::{Stop, Txn};
 use crate::view::View;
@@ -101,12 +100,12 @@ type DiskRange = Box<dyn Iterator<Item = Result<Pair, crate::disk::DiskError>>>;
 /// Own writes over dirty rows over the store.
 struct Merged {
     own: Peekable<std::vec::IntoIter<(Vec<u8>, Option<Value>)>>,
-    dirty: Peekable<std::vec::IntoIter<Arc<[u8]>>>,
+    dirty: Peekable<std::vec::IntoIter<RowKey>>,
     disk: Peekable<DiskRange>,
 }
 
 impl Merged {
-    fn new(txn: &Txn<'_>, from: &[u8], to: Option<&[u8]>, dirty: Vec<Arc<[u8]>>) -> Self {
+    fn new(txn: &Txn<'_>, from: &[u8], to: Option<&[u8]>, dirty: Vec<RowKey>) -> Self {
         let disk: DiskRange = match &txn.view {
             View::Pinned(pinned) => Box::new(pinned.disk.range(from, to)),
             _ => {

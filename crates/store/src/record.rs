@@ -2,14 +2,17 @@
 //! the value itself or where it is.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use base::codec::{DecodeError, Reader, Write};
 
 use crate::keys::Cid;
+use crate::small::Small;
 
-/// A record's bytes, shared between the row cache, the open batch and replies.
-pub type Value = Arc<[u8]>;
+/// A record's bytes, shared between the row cache, the open batch and replies. Short ones, such as
+/// counters, are copied instead.
+pub type Value = Small<22>;
+/// A record's key, in the same places.
+pub type RowKey = Small<46>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -20,7 +20,7 @@ use crate::effects::{self, CountDelta, Encoder};
 use crate::keys::{HashSeed, Space};
 use crate::parts;
 use crate::pins::Pins;
-use crate::record::Value;
+use crate::record::{RowKey, Value};
 use crate::reserve::Reserved;
 use crate::table::{Hashed, Listed, Place, Table};
 
@@ -58,7 +58,7 @@ pub struct Write<'a> {
 #[derive(Default)]
 struct OpenBatch {
     id: u64,
-    effects: Vec<(Arc<[u8]>, Option<Value>)>,
+    effects: Vec<(RowKey, Option<Value>)>,
     counts: Vec<CountDelta>,
     bytes: usize,
     last: Stamp,

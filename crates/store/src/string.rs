@@ -78,14 +78,19 @@ impl<'g> Txn<'g> {
         record.string_len().map_err(|why| malformed(record, why))
     }
 
-    /// A part of a string, which must lie within it.
-    pub fn string_pieces(&mut self, record: &Record, range: Range<u64>) -> Result<Vec<Piece>, Stop> {
+    /// A part of a string, which must lie within it, piece by piece.
+    pub fn string_pieces(
+        &mut self,
+        record: &Record,
+        range: Range<u64>,
+        mut take: impl FnMut(Piece),
+    ) -> Result<(), Stop> {
         let Some(chunks) = record.collection().map_err(|why| malformed(record, why))? else {
             let start = record.payload_range().start;
             let range = start + range.start as usize..start + range.end as usize;
-            return Ok(vec![Piece { value: record.value().clone(), range }]);
+            take(Piece { value: record.value().clone(), range });
+            return Ok(());
         };
-        let mut pieces = Vec::with_capacity((range.end - range.start) as usize / CHUNK_BYTES + 2);
         for index in chunk_indexes(&range) {
             let start = u64::from(index) * CHUNK_BYTES as u64;
             let from = range.start.saturating_sub(start) as usize;
@@ -93,13 +98,13 @@ impl<'g> Txn<'g> {
             let value = self.chunk(chunks, index)?;
             let held = value.as_ref().map_or(0, |value| value.len());
             if let Some(value) = value.filter(|_| from < held) {
-                pieces.push(Piece { value, range: from..to.min(held) });
+                take(Piece { value, range: from..to.min(held) });
             }
             if to > held {
-                pieces.push(Piece { value: zeros(), range: from.max(held)..to });
+                take(Piece { value: zeros(), range: from.max(held)..to });
             }
         }
-        Ok(pieces)
+        Ok(())
     }
 
     /// The whole of a string in one piece.
@@ -110,9 +115,7 @@ impl<'g> Txn<'g> {
         let len = self.string_len(record)?;
         self.spend(0, len as usize)?;
         let mut bytes = Vec::with_capacity(len as usize);
-        for piece in self.string_pieces(record, 0..len)? {
-            bytes.extend_from_slice(piece.as_slice());
-        }
+        self.string_pieces(record, 0..len, |piece| bytes.extend_from_slice(piece.as_slice()))?;
         Ok(Cow::Owned(bytes))
     }
 
@@ -190,9 +193,7 @@ impl<'g> Txn<'g> {
         if let Some(record) = record
             && old.start < old.end
         {
-            for piece in self.string_pieces(record, old)? {
-                out.extend_from_slice(piece.as_slice());
-            }
+            self.string_pieces(record, old, |piece| out.extend_from_slice(piece.as_slice()))?;
         }
         if new.start < new.end
             && let Some(part) = part()

@@ -7,20 +7,24 @@
 //! while a pinned snapshot may ask for them.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use base::Stamp;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 
-use crate::record::Value;
+use crate::record::{RowKey, Value};
+use crate::small::Small;
 
 /// Shards keep threads off each other's locks; a power of two.
 const SHARDS: usize = 64;
-/// What a row costs beside its key and value: its place in a vector that has grown ahead, its index
-/// entry, two allocations with their headers and what they are rounded up by.
-const ROW_OVERHEAD_BYTES: usize = 200;
+/// What a row costs, beside what is kept elsewhere: its place in a vector that has grown ahead, and its
+/// index entry.
+const ROW_OVERHEAD_BYTES: usize = 210;
+/// What an allocation costs beside its bytes: its header, and what it is rounded up by.
+const ALLOCATION_BYTES: usize = 24;
+// Two cache lines.
+const _: () = assert!(size_of::<Option<Row>>() <= 128);
 
 /// A record key with its hash, computed once per access, and where its row was last seen.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +56,7 @@ struct Older {
 }
 
 struct Row {
-    key: Arc<[u8]>,
+    key: RowKey,
     hash: u64,
     newest: Seen,
     older: Option<Box<Older>>,
@@ -64,7 +68,7 @@ struct Row {
 
 impl Row {
     fn bytes(&self) -> usize {
-        ROW_OVERHEAD_BYTES + self.key.len() + value_bytes(&self.newest)
+        ROW_OVERHEAD_BYTES + elsewhere(&self.key) + value_bytes(&self.newest)
     }
 
     /// Drops the older versions that no view can ask for any more: all below the one that the
@@ -98,7 +102,11 @@ impl Row {
 }
 
 fn value_bytes(seen: &Seen) -> usize {
-    seen.value.as_ref().map_or(0, |value| value.len())
+    seen.value.as_ref().map_or(0, elsewhere)
+}
+
+fn elsewhere<const N: usize>(bytes: &Small<N>) -> usize {
+    bytes.shared().map_or(0, |bytes| bytes.len() + ALLOCATION_BYTES)
 }
 
 /// A row's place in a batch's list.
@@ -154,7 +162,7 @@ pub struct Table {
 /// What writing a row told.
 pub struct Written {
     /// The row's key, to be shared by whoever lists it.
-    pub key: Arc<[u8]>,
+    pub key: RowKey,
     /// Where the row stood in the batch before this write.
     pub listed: Listed,
 }
@@ -216,7 +224,7 @@ impl Table {
         }
         let newest = seen.clone();
         let slot = shard.insert(Row {
-            key: Arc::from(at.key),
+            key: RowKey::from(at.key),
             hash: at.hash,
             newest,
             older: None,
@@ -256,7 +264,7 @@ impl Table {
             shard.bytes = shard.bytes + new_bytes - freed.min(shard.bytes + new_bytes);
             Written { key, listed: before }
         } else {
-            let key: Arc<[u8]> = Arc::from(at.key);
+            let key = RowKey::from(at.key);
             shard.insert(Row {
                 key: key.clone(),
                 hash: at.hash,

@@ -118,7 +118,9 @@ fn begun_block(dir: &Path, active: &Segment, used: u64) -> Result<Vec<u8>, WalEr
     let read = read_full(&*active.file, from, &mut block);
     match read {
         Ok(read) if read == block.len() => Ok(block),
-        Ok(_) => Err(WalError::corrupt(&Name::Live(active.seq).path(dir), used, "the segment has become shorter")),
+        Ok(_) => {
+            Err(WalError::corrupt(&Name::Live(active.seq).path(dir), used, "the segment has become shorter"))
+        }
         Err(error) => Err(WalError::io("reading", &Name::Live(active.seq).path(dir), error)),
     }
 }

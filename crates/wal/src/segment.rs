@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::files::File;
+use crate::{bounds::CONTROL_RESERVE_BYTES, files::File, record::Kind};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -48,6 +48,14 @@ pub(crate) struct Segment {
     pub(crate) seq: u64,
     pub(crate) file: Arc<dyn File>,
     pub(crate) len: u64,
+}
+
+/// How far records of this kind may fill a segment.
+pub(crate) fn capacity(len: u64, kind: Kind) -> u64 {
+    match kind {
+        Kind::Entry => len - CONTROL_RESERVE_BYTES.min(len / 8),
+        _ => len,
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::{
     blocks::{BLOCK_BYTES, Blocks},
-    bounds::{CHECKPOINT_BYTES_MAX, CONTROL_RESERVE_BYTES, WRITE_BUFFER_RETAINED_BYTES, WRITE_CHUNK_BYTES},
+    bounds::{CHECKPOINT_BYTES_MAX, WRITE_BUFFER_RETAINED_BYTES, WRITE_CHUNK_BYTES},
     error::WalError,
     files::write_all,
     ledger::Ledger,
@@ -21,7 +21,7 @@ use crate::{
     prep::{Prep, PrepError},
     queue::{Batch, Op, What},
     record::{ALIGN, Header, Kind, checkpoint_bytes, encode_checkpoint, record_bytes},
-    segment::Segment,
+    segment::{Segment, capacity},
     stats::Counters,
     wal::{Done, Shared},
 };
@@ -491,13 +491,5 @@ impl Writer {
     #[cfg(test)]
     pub(crate) fn segment_count(&self) -> usize {
         self.segments.len()
-    }
-}
-
-/// How far records of this kind may fill a segment.
-fn capacity(len: u64, kind: Kind) -> u64 {
-    match kind {
-        Kind::Entry => len - CONTROL_RESERVE_BYTES.min(len / 8),
-        _ => len,
     }
 }

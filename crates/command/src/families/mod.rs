@@ -65,11 +65,20 @@ fn value(txn: &mut Txn<'_>, record: Option<&Record>) -> Result<Reply> {
 
 /// A part of a string's value as a reply.
 fn part(txn: &mut Txn<'_>, record: &Record, range: Range<u64>) -> Result<Reply> {
-    let pieces = txn.string_pieces(record, range)?;
-    let mut blobs = pieces.into_iter().map(|piece| Blob::shared(piece.value, piece.range));
-    Ok(match (blobs.next(), blobs.len()) {
-        (None, _) => Reply::Bulk(Blob::EMPTY),
-        (Some(only), 0) => Reply::Bulk(only),
-        (Some(first), _) => Reply::Pieces(std::iter::once(first).chain(blobs).collect()),
+    let (mut first, mut others) = (None, Vec::new());
+    txn.string_pieces(record, range, |piece| {
+        let blob = match piece.value.shared() {
+            Some(bytes) => Blob::shared(bytes.clone(), piece.range),
+            None => Blob::copy(piece.as_slice()),
+        };
+        if first.is_none() { first = Some(blob) } else { others.push(blob) }
+    })?;
+    Ok(match first {
+        None => Reply::Bulk(Blob::EMPTY),
+        Some(only) if others.is_empty() => Reply::Bulk(only),
+        Some(first) => {
+            others.insert(0, first);
+            Reply::Pieces(others)
+        }
     })
 }

@@ -3,6 +3,6 @@
 mod alone;
 mod chaos;
 mod cluster;
-mod machine;
+pub(crate) mod machine;
 mod net;
 mod three;

@@ -121,12 +121,10 @@ impl Node {
         let mut disk_options = DiskOptions::new(&path.join("store"));
         disk_options.cache_bytes = config.block_cache_bytes;
         let disk = Disk::open(&disk_options)?;
-        let mut wal_options = wal::Options::new(path.join("log"));
-        wal_options.fsync = config.fsync;
-        // What is synced once a second only is better left to the page cache until then.
-        let files = wal::DiskFiles { direct: config.fsync == wal::Fsync::Always };
+        let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(path.join("log")) };
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
+        let files = log_files(config.fsync);
         #[cfg(debug_assertions)]
         let files = faults.files(files);
         #[cfg(not(debug_assertions))]
@@ -430,6 +428,11 @@ impl Node {
             let _ = thread.join();
         }
     }
+}
+
+/// What is synced once a second only is better left to the page cache until then.
+fn log_files(fsync: wal::Fsync) -> wal::DiskFiles {
+    wal::DiskFiles { direct: fsync == wal::Fsync::Always }
 }
 
 /// A group's store and its apply thread.

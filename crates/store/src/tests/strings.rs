@@ -47,9 +47,7 @@ fn read(txn: &mut Txn<'_>, key: &[u8]) -> Result<Option<Vec<u8>>, Stop> {
     let third = len / 3;
     let mut bytes = Vec::new();
     for range in [0..third, third..len - third, len - third..len] {
-        for piece in txn.string_pieces(&record, range)? {
-            bytes.extend_from_slice(piece.as_slice());
-        }
+        txn.string_pieces(&record, range, |piece| bytes.extend_from_slice(piece.as_slice()))?;
     }
     assert_eq!(bytes, *txn.string_bytes(&record)?);
     Ok(Some(bytes))

@@ -21,6 +21,15 @@ fn append(wal: &Wal, group: u16, index: u64, len: usize) -> mpsc::Receiver<Resul
     receiver
 }
 
+/// As `append`, but this thread writes it, unless another does already.
+fn append_here(wal: &Wal, group: u16, index: u64, len: usize) -> mpsc::Receiver<Result<(), WalError>> {
+    let (sender, receiver) = mpsc::channel();
+    let entry = Bytes::from(payload(group, index, len));
+    wal.append_quietly(group, vec![(index, entry)], Box::new(move |outcome| drop(sender.send(outcome))));
+    wal.write_here();
+    receiver
+}
+
 fn wait(wal: &Wal, request: impl FnOnce(&Wal, crate::Done)) -> Result<(), WalError> {
     let (sender, receiver) = mpsc::channel();
     request(wal, Box::new(move |outcome| sender.send(outcome).unwrap()));
@@ -61,6 +70,8 @@ fn threads_append_purge_and_read_at_the_same_time() {
         let wal = wal.clone();
         thread::spawn(move || {
             for index in 1..=400 {
+                let append =
+                    if (index / 50 + u64::from(group)).is_multiple_of(2) { append } else { append_here };
                 let done = append(&wal, group, index, 200);
                 if index % 16 == 0 {
                     done.recv().unwrap().unwrap();
@@ -84,11 +95,44 @@ fn threads_append_purge_and_read_at_the_same_time() {
 }
 
 #[test]
+fn who_has_nothing_else_to_do_writes_and_is_called_back_there() {
+    let (wal, _) = Wal::open(Arc::new(SimDisk::new(5)), options(16 << 10)).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let done =
+        move |outcome: Result<(), WalError>| sender.send((outcome.is_ok(), thread::current().id())).unwrap();
+    wal.append_quietly(0, vec![(1, Bytes::from(payload(0, 1, 100)))], Box::new(done));
+    wal.write_here();
+    assert_eq!(receiver.recv().unwrap(), (true, thread::current().id()));
+    assert_eq!(wal.stats().fsyncs, 2);
+    // Nothing is left to do.
+    wal.write_here();
+    wal.wake_up();
+    assert_eq!(wal.stats().fsyncs, 2);
+    append(&wal, 0, 2, 100).recv().unwrap().unwrap();
+}
+
+#[test]
+fn a_callback_may_append_while_its_thread_writes() {
+    let (wal, _) = Wal::open(Arc::new(SimDisk::new(5)), options(16 << 10)).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let again = wal.clone();
+    let done = move |outcome: Result<(), WalError>| {
+        outcome.unwrap();
+        sender.send(append_here(&again, 0, 2, 100)).unwrap();
+    };
+    wal.append_quietly(0, vec![(1, Bytes::from(payload(0, 1, 100)))], Box::new(done));
+    wal.write_here();
+    receiver.recv().unwrap().recv().unwrap().unwrap();
+    assert_eq!(wal.bounds(0), Some((1, 2)));
+}
+
+#[test]
 fn the_real_disk_keeps_everything_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { segment_bytes: 64 << 10, ..Options::new(dir.path().join("deep/log")) };
     for life in 0..5u64 {
-        let (wal, recovered) = Wal::open(Arc::new(DiskFiles::default()), options.clone()).unwrap();
+        let files = DiskFiles { direct: life % 3 != 1 };
+        let (wal, recovered) = Wal::open(Arc::new(files), options.clone()).unwrap();
         assert_eq!(recovered.truncated_bytes, 0);
         let last = recovered.groups.get(&0).and_then(|group| group.last_index).unwrap_or(0);
         assert_eq!(last, life * 200);
@@ -185,8 +229,12 @@ fn a_panic_in_a_callback_poisons_and_nobody_waits() {
 #[test]
 fn a_directory_belongs_to_one_log_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
-    let open =
-        || Wal::open(Arc::new(DiskFiles::default()), Options { segment_bytes: 64 << 10, ..Options::new(dir.path()) });
+    let open = || {
+        Wal::open(
+            Arc::new(DiskFiles::default()),
+            Options { segment_bytes: 64 << 10, ..Options::new(dir.path()) },
+        )
+    };
     let (first, _) = open().unwrap();
     let error = open().unwrap_err().to_string();
     assert!(error.contains("another process has it open"), "{error}");

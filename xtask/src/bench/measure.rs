@@ -59,18 +59,22 @@ pub(super) struct Measure {
 pub(super) fn measure(server: &Server, scenario: Scenario, requests: u64) -> Result<Measure> {
     settle(server)?;
     let before = server.cpu_time()?;
-    let args = scenario.args(&server.addr().port().to_string(), &requests.to_string());
-    let output = Command::new(tools::need("redis-benchmark")?).args(&args).output()?;
+    let measure = benchmark(server, scenario, requests)?;
     // Work that was put off belongs to the requests that caused it.
     settle(server)?;
     let cpu = server.cpu_time()?.saturating_sub(before);
+    Ok(Measure { cpu_us: cpu.as_secs_f64() * 1e6 / requests as f64, ..measure })
+}
+
+/// The same without the CPU time, whatever else the server does.
+pub(super) fn benchmark(server: &Server, scenario: Scenario, requests: u64) -> Result<Measure> {
+    let args = scenario.args(&server.addr().port().to_string(), &requests.to_string());
+    let output = Command::new(tools::need("redis-benchmark")?).args(&args).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    let Some(mut measure) = parse(&text).filter(|_| output.status.success()) else {
-        return Err(format!("redis-benchmark {}: {}\n{text}{errors}", args.join(" "), output.status).into());
-    };
-    measure.cpu_us = cpu.as_secs_f64() * 1e6 / requests as f64;
-    Ok(measure)
+    parse(&text).filter(|_| output.status.success()).ok_or_else(|| {
+        format!("redis-benchmark {}: {}\n{text}{errors}", args.join(" "), output.status).into()
+    })
 }
 
 /// The last line of redis-benchmark's CSV: test, rps, then latencies avg, min, p50, p95, p99, max.

@@ -1,5 +1,6 @@
 //! `bench`: how fast it is, beside its peers and by itself.
 
+mod lanes;
 mod measure;
 mod peers;
 mod report;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench peers [OPTIONS]
+       cargo xtask bench lanes [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
 peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
@@ -25,12 +27,21 @@ peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 co
   --bulkhead PATH    this server instead of the one built from here (another name: writes no file)
   --out FILE         write there instead
 
+lanes   measures GET and SET of 50 connections with and without others that send KEYS * in a loop,
+        beside Valkey, and prints a table.
+
+  --attackers N      connections that send KEYS * (default 16)
+  --keys N           keys that there are (default 1,000,000)
+  --rounds N         how often everything is measured (default 3)
+  --bulkhead PATH    this server instead of the one built from here
+
 micro   runs the crates' own benchmarks (`cargo bench`).
 ";
 
 pub(crate) fn command(mut args: Args) -> Result {
     match args.word().as_deref() {
         Some("peers") => peers_command(args),
+        Some("lanes") => lanes_command(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
     }
@@ -49,11 +60,27 @@ fn peers_command(mut args: Args) -> Result {
     let out: Option<PathBuf> = args.option("--out")?;
     args.finish()?;
     let is_ours = program.is_none();
-    let program = match program {
-        Some(path) => std::fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?,
-        None => build::release_server()?,
-    };
+    let program = server(program)?;
     let is_whole = !quick && only.is_none() && is_ours;
     let out = out.or_else(|| is_whole.then(|| build::root().join("docs/benchmarks.md")));
     peers::run(&peers::Plan { program, rounds, seconds: if quick { 0.4 } else { 2.5 }, only, out })
+}
+
+fn lanes_command(mut args: Args) -> Result {
+    let rounds = args.option("--rounds")?.unwrap_or(3);
+    let keys = args.option("--keys")?.unwrap_or(1_000_000);
+    let attackers = args.option("--attackers")?.unwrap_or(16);
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    args.finish()?;
+    lanes::run(&lanes::Plan { program: server(program)?, rounds, seconds: 3.0, keys, attackers })
+}
+
+/// The server to measure: the given one, or the one that is built from here.
+fn server(given: Option<PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(path) => {
+            Ok(std::fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?)
+        }
+        None => build::release_server(),
+    }
 }

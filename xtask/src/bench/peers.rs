@@ -127,11 +127,12 @@ fn measure_all(plan: &Plan, subjects: &[Subject], scenarios: &[Scenario]) -> Res
     Ok(results)
 }
 
-/// Writes every key that redis-benchmark may read.
+/// Writes every key that redis-benchmark may use, so that all rounds find the same.
 fn fill(client: &mut Client) -> Result {
     let value = "x".repeat(VALUE_BYTES);
+    let set = |key: String, value: &str| vec![b"SET".to_vec(), key.into_bytes(), value.as_bytes().to_vec()];
     let commands: Vec<Vec<Vec<u8>>> = (0..KEYS)
-        .map(|key| vec![b"SET".to_vec(), format!("key:{key:012}").into_bytes(), value.clone().into_bytes()])
+        .flat_map(|key| [set(format!("key:{key:012}"), &value), set(format!("counter:{key:012}"), "0")])
         .collect();
     match client.pipeline(&commands)?.into_iter().find(testkit::Reply::is_error) {
         Some(error) => Err(format!("filling: {error:?}").into()),

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 #[cfg(debug_assertions)]
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -28,6 +28,9 @@ const COMPACTION_BYTES_MAX: u64 = 1 << 30;
 const APPLY_SLACK_BYTES: u64 = 4 << 20;
 /// Between two tries to make room: a purge and a flush take their time.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// What writes that free room may take of the reserve when others are refused: a fraction of what the
+/// log and a look are given, for they are small.
+const FREEING_BYTES: u64 = 96 << 20;
 /// Once refused for lack of room, writes are taken again when there is so much more than needed.
 const RESUME_BYTES: u64 = 16 << 20;
 
@@ -72,6 +75,12 @@ impl Space {
     fn is_short(&self, was_short: bool) -> bool {
         self.free < self.reserve().saturating_add(if was_short { RESUME_BYTES } else { 0 })
     }
+
+    /// Whether even what would free room is too much.
+    fn is_exhausted(&self, was_exhausted: bool) -> bool {
+        self.free.saturating_add(FREEING_BYTES)
+            < self.reserve().saturating_add(if was_exhausted { RESUME_BYTES } else { 0 })
+    }
 }
 
 /// Knows how much is free where the data is.
@@ -105,20 +114,36 @@ pub struct Signs {
     pub store_failed: Option<String>,
     /// Nothing if the file system does not say.
     pub space: Option<Space>,
-    /// Writes are refused already.
-    pub refusing: bool,
+    /// What is refused already.
+    pub refusing: Refusing,
 }
 
-/// Why writes are refused, as the client is told; `None` if they are taken.
-pub fn refusal(signs: &Signs) -> Option<String> {
+/// Which writes are refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+#[repr(u8)]
+pub enum Refusing {
+    #[default]
+    Nothing = 0,
+    /// Those that may need more room for good.
+    Growth = 1,
+    Everything = 2,
+}
+
+/// Which writes are refused, and why, as the client is told; `None` if all are taken.
+pub fn refusal(signs: &Signs) -> Option<(Refusing, String)> {
+    let all = |why| Some((Refusing::Everything, why));
     if let Some(why) = &signs.poisoned {
-        return Some(format!("MISCONF the log failed and this node has to be restarted: {why}"));
+        return all(format!("MISCONF the log failed and this node has to be restarted: {why}"));
     }
     if let Some(why) = &signs.store_failed {
-        return Some(format!("MISCONF the store failed and this node has to be restarted: {why}"));
+        return all(format!("MISCONF the store failed and this node has to be restarted: {why}"));
     }
-    let short = signs.space.is_some_and(|space| space.is_short(signs.refusing));
-    (short || !signs.has_room).then(|| FULL.to_owned())
+    let was = signs.refusing;
+    if !signs.has_room || signs.space.is_some_and(|space| space.is_exhausted(was >= Refusing::Everything)) {
+        return all(FULL.to_owned());
+    }
+    let short = signs.space.is_some_and(|space| space.is_short(was >= Refusing::Growth));
+    short.then(|| (Refusing::Growth, FULL.to_owned()))
 }
 
 const FULL: &str = "MISCONF the disk is full; writes are refused until there is room";
@@ -126,24 +151,27 @@ const FULL: &str = "MISCONF the disk is full; writes are refused until there is 
 /// The decision in force.
 #[derive(Default)]
 pub struct Health {
-    refusing: AtomicBool,
-    why: Mutex<Option<String>>,
+    /// A [`Refusing`].
+    refusing: AtomicU8,
+    why: Mutex<Option<(Refusing, String)>>,
     /// When the log and the store were last asked to give back room.
     tidied: Mutex<Option<Instant>>,
 }
 
 impl Health {
     /// Says whether this is another decision than before.
-    pub fn set(&self, why: Option<String>) -> bool {
+    pub fn set(&self, why: Option<(Refusing, String)>) -> bool {
         let mut current = self.why.lock();
         if *current == why {
             return false;
         }
         match &why {
-            Some(why) => tracing::error!("{why}"),
+            Some((Refusing::Growth, why)) => tracing::error!("{why}; what frees room is taken"),
+            Some((_, why)) => tracing::error!("{why}"),
             None => tracing::info!("writes are taken again"),
         }
-        self.refusing.store(why.is_some(), Ordering::SeqCst);
+        let refusing = why.as_ref().map_or(Refusing::Nothing, |(refusing, _)| *refusing);
+        self.refusing.store(refusing as u8, Ordering::SeqCst);
         *current = why;
         true
     }
@@ -159,9 +187,19 @@ impl Health {
         should
     }
 
-    /// Asked before every write: one atomic load while all is well.
-    pub fn refusal(&self) -> Option<String> {
-        if self.refusing.load(Ordering::Relaxed) { self.why.lock().clone() } else { None }
+    /// Why a write is refused, which `grows` the data for all its row says. Asked before every write:
+    /// one atomic load while all is well.
+    pub fn refusal(&self, grows: bool) -> Option<String> {
+        let refused = if grows { Refusing::Growth } else { Refusing::Everything };
+        if self.refusing.load(Ordering::Relaxed) < refused as u8 {
+            return None;
+        }
+        self.why.lock().as_ref().map(|(_, why)| why.clone())
+    }
+
+    /// What is refused.
+    pub fn refusing(&self) -> Refusing {
+        self.why.lock().as_ref().map_or(Refusing::Nothing, |(refusing, _)| *refusing)
     }
 }
 
@@ -172,7 +210,7 @@ mod tests {
     fn check(signs: Signs, expected: Option<&str>) {
         let health = Health::default();
         health.set(refusal(&signs));
-        let found = health.refusal();
+        let found = health.refusal(false);
         assert_eq!(found.is_some(), expected.is_some(), "{signs:?}");
         assert!(found.is_none_or(|why| why.contains(expected.unwrap_or_default())), "{signs:?}");
     }
@@ -189,8 +227,13 @@ mod tests {
     #[test]
     fn writes_are_refused_before_what_was_accepted_finds_no_room() {
         const MIB: u64 = 1 << 20;
+        let refuses = |space, refusing| {
+            let signs = Signs { has_room: true, space: Some(space), refusing, ..Signs::default() };
+            refusal(&signs).map_or(Refusing::Nothing, |(refusing, _)| refusing)
+        };
         let refused = |space, refusing| {
-            refusal(&Signs { has_room: true, space: Some(space), refusing, ..Signs::default() }).is_some()
+            let was = if refusing { Refusing::Growth } else { Refusing::Nothing };
+            refuses(space, was) != Refusing::Nothing
         };
         let empty = Space { free: 0, ..Space::default() };
         assert!(refused(empty, false));
@@ -212,6 +255,12 @@ mod tests {
             // Not to and fro at the edge.
             assert!(refused(space(needed), true));
             assert!(!refused(space(needed + RESUME_BYTES), true));
+            // What frees room is taken a while longer.
+            let (last, was) = (needed - FREEING_BYTES, Refusing::Everything);
+            assert_eq!(refuses(space(last), Refusing::Growth), Refusing::Growth);
+            assert_eq!(refuses(space(last - 1), Refusing::Growth), was);
+            assert_eq!(refuses(space(last + RESUME_BYTES - 1), was), was);
+            assert_eq!(refuses(space(last + RESUME_BYTES), was), Refusing::Growth);
         }
         let most = Space { free: u64::MAX, pending: u64::MAX, buffered: u64::MAX, stored: 0 };
         assert_eq!(most.reserve(), u64::MAX);
@@ -253,10 +302,14 @@ mod tests {
     #[test]
     fn a_refusal_ends_when_its_cause_does() {
         let health = Health::default();
-        assert!(health.set(Some("full".into())));
-        assert!(!health.set(Some("full".into())), "nothing new");
-        assert_eq!(health.refusal().as_deref(), Some("full"));
+        let full = |refusing| Some((refusing, "full".to_owned()));
+        assert!(health.set(full(Refusing::Growth)));
+        assert!(!health.set(full(Refusing::Growth)), "nothing new");
+        assert_eq!((health.refusal(true).as_deref(), health.refusal(false)), (Some("full"), None));
+        assert!(health.set(full(Refusing::Everything)));
+        assert_eq!(health.refusal(false).as_deref(), Some("full"));
+        assert_eq!(health.refusing(), Refusing::Everything);
         assert!(health.set(None));
-        assert_eq!(health.refusal(), None);
+        assert_eq!((health.refusal(true), health.refusing()), (None, Refusing::Nothing));
     }
 }

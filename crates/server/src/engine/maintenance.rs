@@ -38,7 +38,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
         group.store.trim();
     }
     // Expiry is a write like any other. An expired key is missing to readers all the same.
-    if !node.stats.expires_actively() || node.write_refusal().is_some() {
+    if !node.stats.expires_actively() || node.write_refusal(false).is_some() {
         return true;
     }
     for group in &node.groups {

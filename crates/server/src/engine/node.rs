@@ -311,9 +311,9 @@ impl Node {
         self.live.needs_password()
     }
 
-    /// Why writes are refused now, if they are.
-    pub fn write_refusal(&self) -> Option<String> {
-        self.health.refusal()
+    /// Why writes are refused now, if they are: all but those that free room, or those as well.
+    pub fn write_refusal(&self, grows: bool) -> Option<String> {
+        self.health.refusal(grows)
     }
 
     /// Looks at the log, the stores and the disk, and decides anew.
@@ -326,7 +326,7 @@ impl Node {
             has_room: self.wal.has_room(base::limits::ENTRY_BYTES_MAX as u64),
             store_failed: self.groups.iter().find_map(|group| group.failure.get().cloned()),
             space,
-            refusing: self.health.refusal().is_some(),
+            refusing: self.health.refusing(),
         }));
         if decided_anew {
             // Writers that wait for the store are answered.

@@ -100,6 +100,9 @@ pub fn target(node: &Node, entry: &Entry, args: &Args<'_>) -> Result<Target, Err
     if node.groups.len() == 1 {
         return Ok(Target::One(0));
     }
+    if let Some(why) = needs_databases(entry, args) {
+        return Err(Error::line(why));
+    }
     if entry.row.flags.has(flags::FANOUT) {
         return Ok(if entry.row.name == "scan" { scan_target(node, args) } else { Target::All });
     }
@@ -109,6 +112,18 @@ pub fn target(node: &Node, entry: &Entry, args: &Args<'_>) -> Result<Target, Err
         return Err(Error::line(CROSSSLOT));
     }
     Ok(Target::One(node.group_of(first)))
+}
+
+/// With several groups there is one database, as in Redis Cluster. Says so to what is about several.
+fn needs_databases(entry: &Entry, args: &Args<'_>) -> Option<&'static str> {
+    match entry.row.name {
+        "swapdb" => Some("ERR SWAPDB is not allowed in cluster mode"),
+        "move" => Some("ERR MOVE is not allowed in cluster mode"),
+        "copy" if args.from(3).any(|arg| arg.eq_ignore_ascii_case(b"db")) => {
+            Some("ERR Copying to another database is not allowed in cluster mode")
+        }
+        _ => None,
+    }
 }
 
 /// A scan goes through the groups one after the other: its cursor says where it is.
@@ -140,8 +155,7 @@ pub fn run(
         Ok(target) => target,
         Err(failed) => return error(failed),
     };
-    let write = entry.row.flags.has(flags::WRITE);
-    if write && let Some(why) = node.write_refusal() {
+    if let Some(why) = refused(node, entry) {
         return Step::Reply(Reply::error(why), None);
     }
     let Target::One(id) = target else { return Step::Heavy(entry, target) };
@@ -167,6 +181,12 @@ pub fn run(
         Ok(_) => Step::Reply(left_reply(&Leave::Closed), None),
         Err(left) => Step::Reply(left_reply(&left), None),
     }
+}
+
+/// Why a command is refused as long as this node takes no writes like it.
+fn refused(node: &Node, entry: &Entry) -> Option<String> {
+    let flags = entry.row.flags;
+    if flags.has(flags::WRITE) { node.write_refusal(flags.has(flags::DENYOOM)) } else { None }
 }
 
 fn finished(node: &Node, group: &Group, entry: &Entry, done: Done<Reply, Error>) -> Step {
@@ -227,9 +247,7 @@ pub fn run_heavy(
         let mut f = |txn: &mut store::Txn<'_>| handler(txn, args);
         let ran = loop {
             // It may have waited for its turn since it was asked for the first time.
-            if entry.row.flags.has(flags::WRITE)
-                && let Some(why) = node.write_refusal()
-            {
+            if let Some(why) = refused(node, entry) {
                 return Outcome::ungated(Reply::error(why));
             }
             let ran = match group.store.run_heavy(database, scratch, cancel, &mut f) {

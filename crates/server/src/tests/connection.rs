@@ -110,6 +110,10 @@ fn with_several_groups_there_is_one_database() {
     node.check(&[
         ("SELECT 0", "+OK"),
         ("SELECT 1", "-ERR SELECT is not allowed in cluster mode"),
+        ("SWAPDB 0 1", "-ERR SWAPDB is not allowed in cluster mode"),
+        ("MOVE a 1", "-ERR MOVE is not allowed in cluster mode"),
+        ("COPY a {a}b DB 1", "-ERR Copying to another database is not allowed in cluster mode"),
+        ("COPY a {a}b REPLACE", ":0"),
         ("READONLY", "+OK"),
         ("READWRITE", "+OK"),
         ("HELLO", "[…\"mode\", \"cluster\", …]"),

@@ -91,18 +91,29 @@ fn writes_are_refused_while_there_is_still_room_for_what_was_accepted() {
     check(&mut client, "DEBUG FAULT free 100000000", "+OK");
     let refuses = |client: &mut Client| client.line("SET probe 1").unwrap().is_error().then_some(());
     wait::until("writes to be refused", PATIENCE, || refuses(&mut client)).unwrap();
-    for write in ["SET during 1", "DEL before", "FLUSHALL", "FLUSHDB", "SWAPDB 0 1"] {
-        check(&mut client, write, "-MISCONF the disk is full; writes are refused until there is room");
+    const FULL: &str = "-MISCONF the disk is full; writes are refused until there is room";
+    for write in ["SET during 1", "APPEND before 1", "COPY before {before}2"] {
+        check(&mut client, write, FULL);
     }
-    check(&mut client, "GET before", "\"1\"");
+    // What frees room is taken until there is hardly any.
+    for (write, reply) in [("DEL nosuch", ":0"), ("FLUSHDB", "+OK")] {
+        check(&mut client, write, reply);
+    }
+    check(&mut client, "GET before", "(null bulk)");
+    check(&mut client, "DEBUG FAULT free 10000000", "+OK");
+    let refuses_all = |client: &mut Client| client.line("DEL nosuch").unwrap().is_error().then_some(());
+    wait::until("all writes to be refused", PATIENCE, || refuses_all(&mut client)).unwrap();
+    for write in ["SET during 1", "DEL before", "FLUSHALL", "FLUSHDB"] {
+        check(&mut client, write, FULL);
+    }
     check(&mut client, "GET fleeting", "(null bulk)");
     let ready = node.page("/readyz");
     assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("the disk is full"), "{ready}");
-    assert!(node.page("/metrics").contains("\nbulkhead_disk_free_bytes 100000000\n"));
+    assert!(node.page("/metrics").contains("\nbulkhead_disk_free_bytes 10000000\n"));
     assert!(super::harness::text(&mut client, "INFO persistence").contains("aof_last_write_status:err"));
     check(&mut client, "DEBUG FAULT free off", "+OK");
     wait::until("writes to be taken", PATIENCE, || refuses(&mut client).is_none().then_some(())).unwrap();
-    check(&mut client, "DEL before", ":1");
+    check(&mut client, "DEL probe", ":1");
     assert!(node.page("/readyz").starts_with("HTTP/1.1 200"));
 }
 

@@ -4,6 +4,7 @@ mod clients;
 mod connection;
 #[cfg(debug_assertions)]
 mod faults;
+mod groups;
 mod harness;
 mod info;
 mod lifecycle;

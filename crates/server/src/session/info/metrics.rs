@@ -43,7 +43,7 @@ pub fn ready(node: &Node) -> Result<(), String> {
             return Err(format!("group {} is not led by this node", group.id));
         }
     }
-    node.write_refusal().map_or(Ok(()), |why| Err(format!("writes are refused: {why}")))
+    node.write_refusal(true).map_or(Ok(()), |why| Err(format!("writes are refused: {why}")))
 }
 
 impl Source for Pages {

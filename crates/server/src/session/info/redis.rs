@@ -111,7 +111,7 @@ pub(super) fn persistence(node: &Node, lines: &mut Lines) {
     lines.add("aof_last_rewrite_time_sec", -1);
     lines.add("aof_current_rewrite_time_sec", -1);
     lines.add("aof_last_bgrewrite_status", "ok");
-    lines.add("aof_last_write_status", status(wal.poisoned.is_none() && node.write_refusal().is_none()));
+    lines.add("aof_last_write_status", status(wal.poisoned.is_none() && node.write_refusal(true).is_none()));
     lines.add("aof_last_cow_size", 0);
     lines.add("aof_current_size", node.wal.disk_bytes());
     lines.add("aof_base_size", 0);

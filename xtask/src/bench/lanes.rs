@@ -25,6 +25,8 @@ const KEY_BYTES: u64 = 16;
 const FILL_STEP: u64 = 10_000;
 /// After -BUSY an attacker asks again so soon.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
+/// A burner takes a core for so long at a time.
+const BURN: Duration = Duration::from_millis(2);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 const VICTIMS: [Scenario; 2] =
@@ -38,6 +40,8 @@ struct Rounds {
     /// The part of the machine that the attack took: the attackers themselves, and what the server did
     /// beyond what its other clients cost it.
     share: Vec<f64>,
+    /// Nobody attacks, and threads of this process burn that part of the machine.
+    burnt: Vec<Measure>,
 }
 
 pub(super) fn run(plan: &Plan) -> Result {
@@ -45,8 +49,8 @@ pub(super) fn run(plan: &Plan) -> Result {
     let subjects = [("Bulkhead", Spec::of_program(&plan.program)), ("Valkey", Spec::valkey()?)];
     println!(
         "{} connections in a loop of KEYS * over {} keys; medians of {} rounds\n\n\
-         | server | command | p99 idle | p99 attacked | ratio | requests/s idle | attacked | attack's share of the CPUs |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|",
+         | server | command | p99 idle | attacked | ratio | attack's share of the CPUs | p99 with that share burnt | \
+         requests/s idle | attacked |\n|---|---|---:|---:|---:|---:|---:|---:|---:|",
         plan.attackers, plan.keys, plan.rounds
     );
     for (name, spec) in subjects {
@@ -59,7 +63,7 @@ pub(super) fn run(plan: &Plan) -> Result {
         }
         let Attack { answered, busy, .. } = &*attack;
         println!(
-            "| {name} | KEYS * | | {} answered | | | {} refused | |",
+            "| {name} | KEYS * | | {} answered, {} refused | | | | | |",
             answered.load(Ordering::Relaxed),
             busy.load(Ordering::Relaxed)
         );
@@ -73,13 +77,14 @@ fn row(name: &str, scenario: Scenario, rounds: &Rounds) {
     let pairs = rounds.idle.iter().zip(&rounds.attacked);
     let ratio = median(pairs.map(|(idle, attacked)| attacked.p99_ms / idle.p99_ms).collect());
     println!(
-        "| {name} | {} | {:.2} ms | {:.2} ms | **{ratio:.1}** | {:.0} | {:.0} | {:.0} % |",
+        "| {name} | {} | {:.2} ms | {:.2} ms | **{ratio:.1}** | {:.0} % | {:.2} ms | {:.0} | {:.0} |",
         scenario.name(),
         of(&rounds.idle, |m| m.p99_ms),
         of(&rounds.attacked, |m| m.p99_ms),
+        100.0 * median(rounds.share.clone()),
+        of(&rounds.burnt, |m| m.p99_ms),
         of(&rounds.idle, |m| m.per_second),
         of(&rounds.attacked, |m| m.per_second),
-        100.0 * median(rounds.share.clone()),
     );
 }
 
@@ -97,14 +102,20 @@ fn rounds(plan: &Plan, server: &Server, scenario: Scenario, attack: &Arc<Attack>
         })?;
         let before = (Instant::now(), proc::cpu_time(std::process::id())?, server.cpu_time()?);
         let attacked = benchmark(server, scenario, requests);
-        let wall = before.0.elapsed().as_secs_f64() * thread::available_parallelism()?.get() as f64;
+        let cores = thread::available_parallelism()?.get();
+        let wall = before.0.elapsed().as_secs_f64() * cores as f64;
         let attackers = proc::cpu_time(std::process::id())?.saturating_sub(before.1).as_secs_f64();
         let served = server.cpu_time()?.saturating_sub(before.2).as_secs_f64();
         attack.stop(under);
         let own = idle.cpu_us * requests as f64 / 1e6;
-        rounds.share.push((attackers + (served - own).max(0.0)) / wall);
+        let share = (attackers + (served - own).max(0.0)) / wall;
+        rounds.share.push(share);
         rounds.idle.push(idle);
         rounds.attacked.push(attacked?);
+        let burning = attack.burn(share, cores);
+        let burnt = benchmark(server, scenario, requests);
+        attack.stop(burning);
+        rounds.burnt.push(burnt?);
     }
     Ok(rounds)
 }
@@ -137,6 +148,25 @@ impl Attack {
             thread::spawn(move || attack.run(addr))
         });
         attackers.collect()
+    }
+
+    /// Takes a part of the machine and does nothing with it.
+    fn burn(self: &Arc<Self>, share: f64, cores: usize) -> Vec<JoinHandle<Result>> {
+        self.stop.store(false, Ordering::SeqCst);
+        let burners = (0..cores).map(|_| {
+            let attack = self.clone();
+            thread::spawn(move || {
+                while !attack.stop.load(Ordering::SeqCst) {
+                    let start = Instant::now();
+                    while start.elapsed() < BURN {
+                        std::hint::spin_loop();
+                    }
+                    thread::sleep(BURN.mul_f64(1.0 / share.clamp(0.05, 1.0) - 1.0));
+                }
+                Ok(())
+            })
+        });
+        burners.collect()
     }
 
     fn stop(&self, attackers: Vec<JoinHandle<Result>>) {

@@ -460,7 +460,7 @@ fn malformed(why: base::codec::DecodeError) -> DiskError {
 }
 
 /// Entries are looked for this often while there are some, unless there are many.
-const COLLECT_PAUSE: Duration = Duration::from_millis(100);
+const COLLECT_PAUSE: Duration = Duration::from_millis(20);
 const APPLY_DELAY: Duration = Duration::from_millis(limits::APPLY_DELAY_MS_MAX);
 /// Between two slices of reclaiming, so that it never takes a core.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);

@@ -89,17 +89,12 @@ pub(crate) fn recover(files: &dyn Files, options: &Options) -> Result<Recovery, 
             listing.make_spare(files, dir, segment)?;
         }
     }
-    let position = end.and_then(|end| {
-        let active = segments.get(&end.seq).cloned()?;
-        Some((active, end))
+    let active = end.and_then(|end| Some((end, segments.get(&end.seq).cloned()?)));
+    let position = active.map(|(end, active)| {
+        let block = begun_block(dir, &active, end.used)?;
+        Ok(Position { active, base: end.base, written: end.used, block })
     });
-    let position = match position {
-        Some((active, end)) => {
-            let block = begun_block(dir, &active, end.used)?;
-            Some(Position { active, base: end.base, written: end.used, block })
-        }
-        None => None,
-    };
+    let position = position.transpose()?;
     let spares = listing.tidy(files, dir, options.recycle_max)?;
     let all = segments.values().chain(&spares);
     let start = Start {

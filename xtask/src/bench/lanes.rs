@@ -95,10 +95,9 @@ fn rounds(plan: &Plan, server: &Server, scenario: Scenario, attack: &Arc<Attack>
     for _ in 0..plan.rounds {
         let idle = measure(server, scenario, requests)?;
         let under = attack.start(server.addr(), plan.attackers);
-        let answered = attack.answered.load(Ordering::Relaxed) + attack.busy.load(Ordering::Relaxed);
+        let before = attack.replies();
         testkit::wait::until("the attack to begin", REPLY_TIMEOUT, || {
-            let now = attack.answered.load(Ordering::Relaxed) + attack.busy.load(Ordering::Relaxed);
-            (now > answered).then_some(())
+            (attack.replies() > before).then_some(())
         })?;
         let before = (Instant::now(), proc::cpu_time(std::process::id())?, server.cpu_time()?);
         let attacked = benchmark(server, scenario, requests);
@@ -141,6 +140,10 @@ struct Attack {
 }
 
 impl Attack {
+    fn replies(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed) + self.busy.load(Ordering::Relaxed)
+    }
+
     fn start(self: &Arc<Self>, addr: SocketAddr, connections: usize) -> Vec<JoinHandle<Result>> {
         self.stop.store(false, Ordering::SeqCst);
         let attackers = (0..connections).map(|_| {

@@ -28,9 +28,10 @@ const COMPACTION_BYTES_MAX: u64 = 1 << 30;
 const APPLY_SLACK_BYTES: u64 = 4 << 20;
 /// Between two tries to make room: a purge and a flush take their time.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// What writes that free room may take of the reserve when others are refused: a fraction of what the
-/// log and a look are given, for they are small.
-const FREEING_BYTES: u64 = 96 << 20;
+/// What writes that free room may take of the reserve when others are refused. IMPORTANT: a part of
+/// [`LOOK_BYTES`] only, for they are small. The log takes its segment whenever it likes, and what is left
+/// for a compaction and for what is owed must not become less by that.
+const FREEING_BYTES: u64 = LOOK_BYTES / 2;
 /// Once refused for lack of room, writes are taken again when there is so much more than needed.
 const RESUME_BYTES: u64 = 16 << 20;
 
@@ -296,6 +297,8 @@ mod tests {
             // Even if the log and a compaction have taken what was kept for them.
             let free = space.reserve() - LOG_BYTES - stored.min(COMPACTION_BYTES_MAX);
             assert!(Space { free, ..space }.has_room_for(pending));
+            // And writes that free room have had their part.
+            assert!(Space { free: free - FREEING_BYTES, ..space }.has_room_for(pending));
         }
     }
 

@@ -88,7 +88,7 @@ fn writes_are_refused_while_there_is_still_room_for_what_was_accepted() {
     let mut client = node.client();
     check(&mut client, "SET before 1", "+OK");
     check(&mut client, "SET fleeting 1 PX 1", "+OK");
-    check(&mut client, "DEBUG FAULT free 100000000", "+OK");
+    check(&mut client, "DEBUG FAULT free 110000000", "+OK");
     let refuses = |client: &mut Client| client.line("SET probe 1").unwrap().is_error().then_some(());
     wait::until("writes to be refused", PATIENCE, || refuses(&mut client)).unwrap();
     const FULL: &str = "-MISCONF the disk is full; writes are refused until there is room";

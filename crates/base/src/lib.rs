@@ -8,8 +8,10 @@ pub mod clock;
 pub mod codec;
 pub mod glob;
 pub mod hlc;
+mod inplace;
 pub mod limits;
 pub mod slot;
 
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock};
 pub use hlc::{Hlc, Stamp};
+pub use inplace::InPlace;

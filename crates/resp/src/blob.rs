@@ -4,18 +4,19 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
+use base::InPlace;
 use bytes::Bytes;
 
 /// Shorter payloads are kept in place: 22 bytes hold any integer and most keys, and fit beside the
 /// other variants.
-const INLINE_BYTES_MAX: usize = 22;
+const IN_PLACE_BYTES_MAX: usize = 22;
 
 #[derive(Clone)]
 pub struct Blob(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Inline { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
+    InPlace(InPlace<IN_PLACE_BYTES_MAX>),
     Static(&'static [u8]),
     Owned(Vec<u8>),
     Bytes(Bytes),
@@ -35,14 +36,7 @@ impl Blob {
 
     /// Copies: in place if short, else to the heap.
     pub fn copy(source: &[u8]) -> Self {
-        let mut bytes = [0; INLINE_BYTES_MAX];
-        match bytes.get_mut(..source.len()) {
-            Some(front) => {
-                front.copy_from_slice(source);
-                Self(Repr::Inline { len: source.len() as u8, bytes })
-            }
-            None => Self(Repr::Owned(source.to_vec())),
-        }
+        Self(InPlace::new(source).map_or_else(|| Repr::Owned(source.to_vec()), Repr::InPlace))
     }
 
     /// A part of a shared value, such as a cached record behind its header. What lies outside of it
@@ -70,7 +64,7 @@ impl Blob {
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::InPlace(bytes) => bytes,
             Repr::Static(bytes) => bytes,
             Repr::Owned(bytes) => bytes,
             Repr::Bytes(bytes) => bytes,

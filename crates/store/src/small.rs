@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use base::InPlace;
+
 /// Up to `N` bytes are kept in place, without an allocation: what reads a row then waits for one place
 /// of memory less.
 #[derive(Clone)]
@@ -14,7 +16,7 @@ pub struct Small<const N: usize>(Repr<N>);
 
 #[derive(Clone)]
 enum Repr<const N: usize> {
-    Inline { len: u8, bytes: [u8; N] },
+    InPlace(InPlace<N>),
     Shared(Arc<[u8]>),
 }
 
@@ -22,16 +24,9 @@ impl<const N: usize> Small<N> {
     /// The bytes, if they are shared rather than kept in place.
     pub fn shared(&self) -> Option<&Arc<[u8]>> {
         match &self.0 {
-            Repr::Inline { .. } => None,
+            Repr::InPlace(_) => None,
             Repr::Shared(bytes) => Some(bytes),
         }
-    }
-
-    fn inline(bytes: &[u8]) -> Option<Self> {
-        const { assert!(N <= u8::MAX as usize) };
-        let mut kept = [0; N];
-        kept.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self(Repr::Inline { len: bytes.len() as u8, bytes: kept }))
     }
 }
 
@@ -40,7 +35,7 @@ impl<const N: usize> Deref for Small<N> {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::InPlace(bytes) => bytes,
             Repr::Shared(bytes) => bytes,
         }
     }
@@ -48,13 +43,13 @@ impl<const N: usize> Deref for Small<N> {
 
 impl<const N: usize> From<&[u8]> for Small<N> {
     fn from(bytes: &[u8]) -> Self {
-        Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(bytes.into())))
+        Self(InPlace::new(bytes).map_or_else(|| Repr::Shared(bytes.into()), Repr::InPlace))
     }
 }
 
 impl<const N: usize> From<Vec<u8>> for Small<N> {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::inline(&bytes).unwrap_or_else(|| Self(Repr::Shared(bytes.into())))
+        Self(InPlace::new(&bytes).map_or_else(|| Repr::Shared(bytes.into()), Repr::InPlace))
     }
 }
 

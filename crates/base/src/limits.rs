@@ -26,6 +26,13 @@ pub const CHUNK_BYTES: usize = 16 << 10;
 /// the string is built anew aside.
 pub const STRING_IN_PLACE_BYTES_MAX: usize = 16 << 20;
 
+/// Deltas of one collection's counters that a reader adds up; where there are more, they are folded first.
+pub const DELTAS_READ_MAX: usize = 256;
+/// From so many on the deltas of a collection are folded into its base.
+pub const DELTAS_KEPT: usize = 64;
+
+const _: () = assert!(DELTAS_KEPT * 2 <= DELTAS_READ_MAX);
+
 /// Largest log entry. Bounds what one append, one replication message and one apply step hold.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;
 /// A batch is closed when it is this big, whatever its age; what is larger goes in parts.

@@ -91,6 +91,11 @@ impl Arg {
         self
     }
 
+    pub const fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
     pub const fn shown(mut self, display: &'static str) -> Self {
         self.display = display;
         self

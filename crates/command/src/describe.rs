@@ -100,7 +100,8 @@ pub fn keys_and_flags<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
     let positions: Vec<usize> = command.keys.positions(args).collect();
     let access_at = |nth: usize| match (command.keys.spec, command.keys.second) {
         (KeySpec::Counted { extra: Some(_), .. }, Some(second)) if nth > 0 => second,
-        (KeySpec::Range { .. }, Some(second)) if nth + 1 == positions.len() => second,
+        (KeySpec::Range { last: ..0, .. }, Some(second)) if nth > 0 => second,
+        (KeySpec::Range { last: 0.., .. }, Some(second)) if nth + 1 == positions.len() => second,
         _ => command.keys.access_in(args),
     };
     let entry = |(nth, &at): (usize, &usize)| {
@@ -130,10 +131,11 @@ fn key_specs(keys: &Keys) -> Vec<Reply> {
     match keys.spec {
         KeySpec::None => Vec::new(),
         KeySpec::Range { first, last, .. } if keys.second.is_some() => {
-            let last = u32::try_from(last).unwrap_or(first);
+            // A destination and all that are behind it, or one and another one.
+            let (next, count) = u32::try_from(last).map_or((first + 1, last.into()), |last| (last, 0));
             vec![
                 spec(keys.access, keys.note, first, find_range(0, 1)),
-                spec(second, "", last, find_range(0, 1)),
+                spec(second, "", next, find_range(count, 1)),
             ]
         }
         KeySpec::Range { first, last, step } => {

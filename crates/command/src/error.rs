@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use resp::{Line, Reply};
-use store::{Failure, Stop};
+use store::{Failure, Refusal, Stop};
+
+use crate::wait::Wait;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -14,6 +16,8 @@ pub enum Error {
     /// As above, with bytes from the client in it.
     Bytes(Vec<u8>),
     Stop(Stop),
+    /// There is nothing for it yet.
+    Wait(Box<Wait>),
 }
 
 impl Error {
@@ -68,6 +72,7 @@ impl Error {
             Self::Line(Cow::Owned(line)) => Reply::error(line),
             Self::Bytes(line) => Reply::Error(Line::from(line)),
             Self::Stop(stop) => Reply::error(format!("ERR {stop}")),
+            Self::Wait(wait) => wait.otherwise,
         }
     }
 }
@@ -75,6 +80,21 @@ impl Error {
 impl From<Stop> for Error {
     fn from(stop: Stop) -> Self {
         Self::Stop(stop)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::WrongType => Self::WRONG_TYPE,
+            Refusal::Stop(stop) => Self::Stop(stop),
+        }
+    }
+}
+
+impl From<Wait> for Error {
+    fn from(wait: Wait) -> Self {
+        Self::Wait(Box::new(wait))
     }
 }
 

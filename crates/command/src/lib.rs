@@ -11,11 +11,13 @@ pub mod describe;
 mod error;
 mod families;
 mod row;
+mod wait;
 
 pub use arg::Arg;
 pub use args::{Args, OwnedArgs};
 pub use error::{Error, Result};
 pub use families::FAMILIES;
+pub use wait::Wait;
 pub use row::{
     Access, Arity, Command, Deprecated, Docs, Flags, KeySpec, Keys, Lane, Positions, Run, access, flags,
 };

@@ -133,6 +133,11 @@ impl Keys {
         Self::range(at, -1, 1)
     }
 
+    /// A destination, and the keys behind it.
+    pub const fn destination() -> Self {
+        Self::range(1, -1, 1)
+    }
+
     pub const fn range(first: u32, last: i32, step: u32) -> Self {
         Self::at(KeySpec::Range { first, last, step })
     }

@@ -28,6 +28,18 @@ pub fn reply(what: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
             map_header(entries.len(), protocol, out);
             pairs(entries, protocol, out);
         }
+        Reply::Pairs(entries) if resp3 => {
+            header(b'*', entries.len(), out);
+            for (first, second) in entries {
+                header(b'*', 2, out);
+                reply(first, protocol, out);
+                reply(second, protocol, out);
+            }
+        }
+        Reply::Pairs(entries) => {
+            header(b'*', entries.len() * 2, out);
+            pairs(entries, protocol, out);
+        }
         Reply::Set(items) => sequence(if resp3 { b'~' } else { b'*' }, items, protocol, out),
         Reply::Push(items) => sequence(if resp3 { b'>' } else { b'*' }, items, protocol, out),
         Reply::Double(value) => double(*value, protocol, out),

@@ -26,6 +26,8 @@ pub enum Reply {
     NullArray,
     Array(Vec<Reply>),
     Map(Vec<(Reply, Reply)>),
+    /// Pairs: in RESP3 each is an array of its own, in RESP2 they follow each other.
+    Pairs(Vec<(Reply, Reply)>),
     Set(Vec<Reply>),
     /// Out-of-band data: pub/sub messages, invalidations.
     Push(Vec<Reply>),
@@ -96,7 +98,7 @@ impl Reply {
                 Self::Array(items) | Self::Set(items) | Self::Push(items) => {
                     items.iter().map(Self::size_hint).sum()
                 }
-                Self::Map(entries) => pairs(entries),
+                Self::Map(entries) | Self::Pairs(entries) => pairs(entries),
                 Self::Attribute { about, reply } => pairs(about) + reply.size_hint(),
                 _ => 0,
             }

@@ -1,6 +1,6 @@
 //! The apply thread: takes committed entries in log order, keeps the last effect per record, and
 //! writes them to the store in sorted batches, up to a second or 64 MiB behind. Between batches it
-//! reclaims what is unreachable. It reads no record: replicas apply blindly.
+//! folds deltas and reclaims what is unreachable. It reads no record: replicas apply blindly.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -14,15 +14,19 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use crate::disk::DiskError;
-use crate::effects::{self, Effect, Entry};
+use crate::effects::{Change, Effect, Entry};
+use crate::fold::Folder;
 use crate::group::{Group, decode_count, encode_count};
-use crate::keys::{self, Space};
+use crate::keys::{self, Home, Space};
 use crate::parts::{Assembled, Assembler};
 use crate::reclaim::Reclaimer;
+use crate::record::Value;
 use crate::sequencer::Counts;
 
+mod collected;
 mod queue;
 
+use collected::Collected;
 pub use queue::Queue;
 use queue::{Job, QUEUE_BYTES_CALLED, QueueState};
 
@@ -74,17 +78,7 @@ pub struct Stats {
     pub records: AtomicU64,
     pub write_us: AtomicU64,
     pub reclaimed: AtomicU64,
-}
-
-/// An effect, by where it lies.
-#[derive(Clone, Copy)]
-struct Collected {
-    /// The first bytes of its key as a number: sorting seldom needs more.
-    order: u128,
-    /// Which entry, counted since the last flush.
-    entry: u32,
-    /// Where in the entry's payload.
-    at: u32,
+    pub folded: AtomicU64,
 }
 
 /// Told about the progress and the failure of a group's store.
@@ -116,12 +110,13 @@ pub struct Applier {
     membership: Option<Bytes>,
     membership_changed: bool,
     entries: Vec<Committed>,
-    collected: Vec<Collected>,
+    collected: Collected,
     bytes: usize,
     since: Option<Instant>,
     failed: Option<DiskError>,
     reclaimer: Reclaimer,
-    /// Slices of reclaiming that the next turn may take.
+    folder: Folder,
+    /// Slices of folding and reclaiming that the next turn may take.
     slices: u32,
 }
 
@@ -145,6 +140,8 @@ impl Applier {
         group.pins.set_applying(applied.last);
         group.pins.set_applied(applied.last);
         let reclaimer = Reclaimer::new(&group)?;
+        // The second time it is there already: after an image was installed.
+        let _ = group.queue.set(queue.clone());
         Ok(Self {
             group,
             queue,
@@ -159,11 +156,12 @@ impl Applier {
             membership,
             membership_changed: false,
             entries: Vec::new(),
-            collected: Vec::new(),
+            collected: Collected::default(),
             bytes: 0,
             since: None,
             failed: None,
             reclaimer,
+            folder: Folder::new(),
             slices: 1,
         })
     }
@@ -207,7 +205,7 @@ impl Applier {
             if self.since.is_some_and(|since| since.elapsed() >= APPLY_DELAY) {
                 self.flush();
             }
-            self.reclaim();
+            self.upkeep();
         }
         self.flush();
     }
@@ -224,7 +222,7 @@ impl Applier {
         if !is_urgent(&state) {
             let timeout = match self.since {
                 Some(since) => APPLY_DELAY.saturating_sub(since.elapsed()).min(COLLECT_PAUSE),
-                None if self.reclaimer.has_work() => RECLAIM_PAUSE,
+                None if self.has_upkeep() => RECLAIM_PAUSE,
                 None if state.jobs.is_empty() => {
                     state.asleep = true;
                     IDLE
@@ -290,14 +288,13 @@ impl Applier {
             }
         }
         let entry = self.entries.len() as u32;
-        let before = self.collected.len();
         let mut at = decoded.position(payload);
+        let mut effects = 0;
         while let Some(effect) = decoded.next() {
-            let order = prefix(effect?.key);
-            self.collected.push(Collected { order, entry, at });
+            self.collected.push(&effect?, entry, at)?;
             at = decoded.position(payload);
+            effects += 1;
         }
-        let effects = (self.collected.len() - before) as u64;
         self.stats.effects.fetch_add(effects, Ordering::Relaxed);
         Ok(())
     }
@@ -325,12 +322,14 @@ impl Applier {
         self.group.dirty.prune(keep);
         self.group.sequencer.sub_dirty_bytes(self.entries.iter().map(|e| e.payload.len() as u64).sum());
         self.reclaimer.note(&unreachable);
-        self.stats.batches.fetch_add(1, Ordering::Relaxed);
+        let batches = self.stats.batches.fetch_add(1, Ordering::Relaxed);
+        if batches.is_multiple_of(SWEEP_BATCHES) {
+            self.folder.sweep();
+        }
         self.stats.records.fetch_add(self.collected.len() as u64, Ordering::Relaxed);
         self.stats.write_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         self.entries.clear();
         self.collected.clear();
-        self.collected.shrink_to(COLLECTED_KEPT);
         self.slices = SLICES_AFTER_BATCH;
         self.counts_changed.clear();
         self.membership_changed = false;
@@ -360,37 +359,9 @@ impl Applier {
         false
     }
 
-    /// Leaves the last effect on each record, in the order of their keys.
-    fn keep_last(&mut self) {
-        let entries = &self.entries;
-        let key = |item: &Collected| effect(entries, item).key;
-        // Payloads are looked at only where the first bytes do not tell: they are cold by now.
-        self.collected.sort_unstable_by_key(|item| (item.order, item.entry, item.at));
-        let mut kept = 0;
-        let mut start = 0;
-        while let Some(&Collected { order, .. }) = self.collected.get(start) {
-            let rest = self.collected.get_mut(start..).unwrap_or_default();
-            let len = rest.iter().take_while(|item| item.order == order).count();
-            let same = rest.get_mut(..len).unwrap_or_default();
-            if len > 1 {
-                same.sort_by(|a, b| key(a).cmp(key(b)));
-            }
-            for at in start..start + len {
-                let (Some(&item), next) = (self.collected.get(at), self.collected.get(at + 1)) else { break };
-                let replaced = at + 1 < start + len && next.is_some_and(|next| key(next) == key(&item));
-                if !replaced && let Some(place) = self.collected.get_mut(kept) {
-                    *place = item;
-                    kept += 1;
-                }
-            }
-            start += len;
-        }
-        self.collected.truncate(kept);
-    }
-
     /// Says which of the records written say that something is unreachable.
     fn write(&mut self) -> Result<Vec<Vec<u8>>, DiskError> {
-        self.keep_last();
+        self.collected.keep_last(&self.entries);
         let position = self.applied.encode();
         let counts: Vec<_> = (self.counts_changed.iter())
             .map(|space| {
@@ -399,35 +370,61 @@ impl Applier {
             .collect();
         let membership = self.membership.as_deref().filter(|_| self.membership_changed);
         let mut unreachable = Vec::new();
-        let entries = &self.entries;
-        let records = self.collected.iter().map(|item| {
-            let Effect { key, value } = effect(entries, item);
+        let records = self.collected.effects(&self.entries).map(|Effect { key, value, .. }| {
             if key.first() == Some(&keys::UNREACHABLE) && value.is_some() {
                 unreachable.push(key.to_vec());
             }
             (key, value)
         });
+        let counters: Vec<_> =
+            self.collected.counters().map(|counted| counter_record(counted, self.applied.last)).collect();
+        let counters = counters.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
         let meta = std::iter::once((keys::META_APPLIED, Some(&position[..])))
             .chain(counts.iter().map(|(key, value)| (&key[..], Some(&value[..]))))
             .chain(membership.map(|membership| (keys::META_MEMBERSHIP, Some(membership))));
-        self.group.disk.write(records.chain(meta))?;
+        self.group.disk.write(records.chain(counters).chain(meta))?;
+        for (home, change) in self.collected.counters() {
+            if matches!(change, Change::Add(_)) {
+                self.folder.note(home);
+            }
+        }
         Ok(unreachable)
     }
 
-    fn reclaim(&mut self) {
+    /// Folds and reclaims.
+    fn upkeep(&mut self) {
         for _ in 0..std::mem::replace(&mut self.slices, 1) {
             // Between batches only: what is collected but not written may not be passed by.
-            let may = self.failed.is_none() && self.since.is_none() && self.reclaimer.has_work();
+            let may = self.failed.is_none() && self.since.is_none() && self.has_upkeep();
             if !may || !self.watch.has_room(RECLAIM_BYTES) {
                 return;
             }
-            match self.reclaimer.slice(&self.group, &mut self.counts) {
+            let folded = self.folder.slice(&self.group);
+            let reclaimed = folded.and_then(|deltas| {
+                self.stats.folded.fetch_add(deltas, Ordering::Relaxed);
+                self.reclaimer.slice(&self.group, &mut self.counts)
+            });
+            match reclaimed {
                 Ok(records) => {
                     self.stats.reclaimed.fetch_add(records, Ordering::Relaxed);
                 }
                 Err(error) => self.fail(error),
             }
         }
+    }
+
+    fn has_upkeep(&self) -> bool {
+        self.reclaimer.has_work() || self.folder.has_work()
+    }
+
+    /// Folds all that a reader waits for.
+    pub fn fold(&mut self, home: Home) -> Result<(), DiskError> {
+        if let Some(why) = &self.failed {
+            return Err(why.clone());
+        }
+        let folded = self.folder.fold(&self.group, home)?;
+        self.stats.folded.fetch_add(folded, Ordering::Relaxed);
+        Ok(())
     }
 
     fn fail(&mut self, error: DiskError) {
@@ -455,6 +452,25 @@ pub fn recovered(group: &Group) -> Result<Recovered, DiskError> {
     Ok(Recovered { applied, membership: membership.map(|bytes| Bytes::copy_from_slice(&bytes)) })
 }
 
+/// What is written of counters: a delta of its own for what is added, so that nothing has to be read.
+fn counter_record((home, change): (Home, &Change), last: Stamp) -> (Vec<u8>, Option<Value>) {
+    let mut key = Vec::new();
+    match change {
+        Change::Add(delta) => {
+            keys::delta_record(&mut key, home, last.0);
+            (key, Some(delta.encode()))
+        }
+        Change::Put(base) => {
+            keys::counters_record(&mut key, home);
+            (key, Some(base.clone()))
+        }
+        Change::Delete => {
+            keys::counters_record(&mut key, home);
+            (key, None)
+        }
+    }
+}
+
 fn malformed(why: base::codec::DecodeError) -> DiskError {
     DiskError::corrupt(b"log entry", why)
 }
@@ -471,22 +487,10 @@ const ROOM_POLL: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(10);
 /// Effects collected at most before they are written: a bound on what small ones cost.
 const COLLECTED_MAX: usize = 1 << 20;
-/// What is kept of their room when they are written.
-const COLLECTED_KEPT: usize = 1 << 16;
 /// Under load there is a moment for reclaiming only after a batch: then so many slices are taken, or
 /// what is deleted would outgrow what is reclaimed.
 const SLICES_AFTER_BATCH: u32 = 32;
+/// Every so many batches, few deltas are folded as well.
+const SWEEP_BATCHES: u64 = 64;
 /// What an entry costs in memory beside its payload.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
-
-fn effect<'e>(entries: &'e [Committed], item: &Collected) -> Effect<'e> {
-    let payload = entries.get(item.entry as usize).map_or(&[][..], |entry| &entry.payload);
-    effects::at(payload, item.at)
-}
-
-fn prefix(key: &[u8]) -> u128 {
-    let mut bytes = [0; 16];
-    let len = key.len().min(16);
-    bytes[..len].copy_from_slice(&key[..len]);
-    u128::from_be_bytes(bytes)
-}

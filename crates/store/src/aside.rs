@@ -5,7 +5,7 @@
 
 use crate::disk::{DiskError, DiskSnapshot};
 use crate::group::Group;
-use crate::keys::{self, Cid, Unreachable};
+use crate::keys::{self, Home, Unreachable};
 use crate::record::Value;
 use crate::scratch::Scratch;
 use crate::txn::{Stop, Txn};
@@ -21,7 +21,7 @@ const WAITING_BYTES_MAX: u64 = 2 * TURN_BYTES as u64;
 
 /// A collection that is being built.
 pub(crate) struct Aside {
-    cid: Cid,
+    home: Home,
     records: Records,
     bytes: usize,
 }
@@ -31,12 +31,12 @@ impl Aside {
         // At once, and not when there is something to send: where nobody builds aside, nobody gives up
         // what was built.
         Self::cancel(txn)?;
-        let cid = txn.fresh_collection(slot);
+        let home = txn.fresh_collection(slot);
         if let Some(fresh) = txn.scratch.fresh.last_mut() {
             fresh.aside = true;
         }
-        let records = vec![(keys::building(slot, cid), Some(Value::from(&[][..])))];
-        Ok(Self { cid, records, bytes: 0 })
+        let records = vec![(keys::building(home), Some(Value::from(&[][..])))];
+        Ok(Self { home, records, bytes: 0 })
     }
 
     fn cancel<'t>(txn: &'t Txn<'_>) -> Result<&'t Cancel, Stop> {
@@ -57,14 +57,14 @@ impl Aside {
         Ok(())
     }
 
-    pub(crate) fn cid(&self) -> Cid {
-        self.cid
+    pub(crate) fn home(&self) -> Home {
+        self.home
     }
 
     /// Sequences the rest; from now on a record may name it.
-    pub(crate) fn finish(mut self, txn: &Txn<'_>) -> Result<Cid, Stop> {
+    pub(crate) fn finish(mut self, txn: &Txn<'_>) -> Result<Home, Stop> {
         self.send(txn)?;
-        Ok(self.cid)
+        Ok(self.home)
     }
 
     fn send(&mut self, txn: &Txn<'_>) -> Result<(), Stop> {
@@ -103,7 +103,7 @@ impl Group {
     /// opens the next one does it.
     pub(crate) fn give_up_built(&self, scratch: &mut Scratch) {
         let built = scratch.fresh.drain(..).filter(|fresh| fresh.aside);
-        let built: Vec<_> = built.map(|fresh| (fresh.slot, fresh.cid)).collect();
+        let built: Vec<_> = built.map(|fresh| fresh.home).collect();
         if let Some(epoch) = self.sequencer.open_epoch().filter(|_| !built.is_empty()) {
             // IMPORTANT: an epoch that began meanwhile has done the same: once more does no harm, ids
             // are never used again.
@@ -113,7 +113,7 @@ impl Group {
     }
 
     /// The collections that the store says are being built.
-    pub(crate) fn unfinished(&self, snapshot: &DiskSnapshot) -> Result<Vec<(u16, Cid)>, DiskError> {
+    pub(crate) fn unfinished(&self, snapshot: &DiskSnapshot) -> Result<Vec<Home>, DiskError> {
         let mut found = Vec::new();
         for pair in snapshot.range(&[keys::BUILDING], Some(&[keys::BUILDING + 1])) {
             let (key, _) = pair?;
@@ -124,11 +124,11 @@ impl Group {
 }
 
 /// What gives collections up.
-pub(crate) fn give_up(collections: &[(u16, Cid)]) -> Records {
+pub(crate) fn give_up(collections: &[Home]) -> Records {
     let mut records = Records::new();
-    for &(slot, cid) in collections {
-        records.push((Unreachable::Collection { slot, cid }.encode(), Some(Value::from(&[][..]))));
-        records.push((keys::building(slot, cid), None));
+    for &home in collections {
+        records.push((Unreachable::Collection(home).encode(), Some(Value::from(&[][..]))));
+        records.push((keys::building(home), None));
     }
     records
 }

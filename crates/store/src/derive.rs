@@ -1,10 +1,8 @@
 //! What follows from a write set. Pure: states of keys before and after go in, further effects and
 //! counts come out. No command does any of this by hand.
 
-use base::codec::DecodeError;
-
 use crate::effects::{CountDelta, merge_count};
-use crate::keys::{self, Cid, KeyRecord, Unreachable};
+use crate::keys::{self, Home, KeyRecord, Unreachable};
 use crate::record::{Record, Value};
 use crate::scratch::Fresh;
 
@@ -18,8 +16,8 @@ pub struct Derived {
     pub earliest_expiry_ms: Option<u64>,
     effects: Vec<DerivedEffect>,
     /// Collections that a key no longer names, and those that a key names newly: a rename does both.
-    dropped: Vec<(u16, Cid)>,
-    named: Vec<(u16, Cid)>,
+    dropped: Vec<Home>,
+    named: Vec<Home>,
 }
 
 impl Derived {
@@ -50,11 +48,9 @@ impl Derived {
                 self.earliest_expiry_ms = Some(self.earliest_expiry_ms.map_or(new, |at| at.min(new)));
             }
         }
-        let collection = |record: Option<&Record>| -> Result<Option<(u16, Cid)>, DecodeError> {
-            Ok(record.map(Record::collection).transpose()?.flatten().map(|c| (c.slot, c.cid)))
-        };
         // A record that cannot be decoded names nothing that could be reclaimed.
-        let (old, new) = (collection(before).ok().flatten(), collection(after).ok().flatten());
+        let home = |record: Option<&Record>| record.and_then(|record| record.home().ok()).flatten();
+        let (old, new) = (home(before), home(after));
         if old != new {
             self.dropped.extend(old);
             self.named.extend(new);
@@ -63,14 +59,14 @@ impl Derived {
 
     /// The effects that follow from everything noted, and from the collections that were made.
     pub fn take_effects(&mut self, fresh: &[Fresh]) -> Vec<DerivedEffect> {
-        self.dropped.extend(fresh.iter().map(|fresh| (fresh.slot, fresh.cid)));
-        for (slot, cid) in self.dropped.drain(..) {
-            if !self.named.contains(&(slot, cid)) {
-                self.effects.push((Unreachable::Collection { slot, cid }.encode(), Some(empty())));
+        self.dropped.extend(fresh.iter().map(|fresh| fresh.home));
+        for home in self.dropped.drain(..) {
+            if !self.named.contains(&home) {
+                self.effects.push((Unreachable::Collection(home).encode(), Some(empty())));
             }
         }
         let built = fresh.iter().filter(|fresh| fresh.aside);
-        self.effects.extend(built.map(|fresh| (keys::building(fresh.slot, fresh.cid), None)));
+        self.effects.extend(built.map(|fresh| (keys::building(fresh.home), None)));
         std::mem::take(&mut self.effects)
     }
 }
@@ -82,15 +78,19 @@ fn empty() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{HashSeed, Space};
+    use crate::keys::{Cid, HashSeed, Space};
     use crate::record::{Chunks, Encoding, Kind};
 
     fn record(expiry_ms: Option<u64>) -> Record {
         Record::decode(Record::encode(Kind::String, Encoding::Plain, expiry_ms, b"v")).unwrap()
     }
 
+    fn home(seq: u32) -> Home {
+        Home { slot: 1, cid: Cid { stamp: 9, seq } }
+    }
+
     fn chunked(seq: u32) -> Record {
-        let chunks = Chunks { slot: 1, cid: Cid { stamp: 9, seq }, len: 5 };
+        let chunks = Chunks { home: home(seq), len: 5 };
         Record::decode(Record::encode(Kind::String, Encoding::Chunked, None, &chunks.encode())).unwrap()
     }
 
@@ -129,18 +129,18 @@ mod tests {
         derived.change(&key("a"), Some(&chunked(1)), None);
         derived.change(&key("b"), Some(&chunked(2)), Some(&chunked(1)));
         let effects = derived.take_effects(&[]);
-        let gone = Unreachable::Collection { slot: 1, cid: Cid { stamp: 9, seq: 2 } };
+        let gone = Unreachable::Collection(home(2));
         assert_eq!(effects.iter().map(|e| e.0.clone()).collect::<Vec<_>>(), [gone.encode()]);
     }
 
     #[test]
     fn a_collection_that_was_made_is_named_or_given_up() {
-        let fresh = |seq, aside| Fresh { slot: 1, cid: Cid { stamp: 9, seq }, aside };
+        let fresh = |seq, aside| Fresh { home: home(seq), aside };
         let mut derived = Derived::default();
         derived.change(&key("a"), None, Some(&chunked(1)));
         let effects = derived.take_effects(&[fresh(1, true), fresh(2, true), fresh(3, false)]);
-        let gone = |seq| (Unreachable::Collection { slot: 1, cid: Cid { stamp: 9, seq } }.encode(), true);
-        let built = |seq| (keys::building(1, Cid { stamp: 9, seq }), false);
+        let gone = |seq| (Unreachable::Collection(home(seq)).encode(), true);
+        let built = |seq| (keys::building(home(seq)), false);
         let found: Vec<_> = effects.into_iter().map(|(key, value)| (key, value.is_some())).collect();
         assert_eq!(found, [gone(2), gone(3), built(1), built(2)]);
     }

@@ -22,8 +22,11 @@ pub struct Listing {
     pub key: RowKey,
 }
 
-/// Lists: keys, expiry index, the rest.
-const LISTS: usize = 3;
+/// Lists: keys, expiry index, the rest; then elements, by collection.
+const LISTS: usize = 3 + ELEMENT_LISTS;
+/// Elements are many, and ranges of them lie within one collection: who reads one does not sort what
+/// is written to the others.
+const ELEMENT_LISTS: usize = 16;
 
 #[derive(Default)]
 pub struct Dirty {
@@ -87,10 +90,14 @@ const PRUNE_SLICE: usize = 4096;
 impl Dirty {
     /// The list of a record's tag. A range lies within one tag.
     fn of(&self, key: &[u8]) -> &List {
-        let [keys, expiry, others] = &self.lists;
+        let [keys, expiry, others, elements @ ..] = &self.lists;
         match key.first() {
             Some(&keys::KEY) => keys,
             Some(&keys::EXPIRY) => expiry,
+            Some(&keys::ELEMENT) => {
+                let number = keys::home_of(key).map_or(0, |home| home.cid.seq);
+                elements.get(number as usize % ELEMENT_LISTS).unwrap_or(others)
+            }
             _ => others,
         }
     }

@@ -1,17 +1,53 @@
 //! The payload of a log entry: effects, never commands. Replicas apply it without reading anything.
 //!
 //! `version(1) last_stamp(8) counts effects…`: counts say by how much each space's number of keys
-//! changed (that is how DBSIZE stays exact without reading), effects are puts and deletes. An entry
-//! names each record at most once.
+//! changed (that is how DBSIZE stays exact without reading), effects are puts, deletes, and what is to
+//! be added to a collection's counters. An entry names each record at most once.
 
 use base::Stamp;
 use base::codec::{DecodeError, Reader, Write};
 
+use crate::counters::Counters;
 use crate::keys::Space;
+use crate::record::Value;
 
 const VERSION: u8 = 1;
 const DELETE: u8 = 0;
 const PUT: u8 = 1;
+const ADD: u8 = 2;
+
+/// What is done to a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Put(Value),
+    Delete,
+    /// The counters of a collection become more or less.
+    Add(Counters),
+}
+
+impl Change {
+    /// What two changes do, one after the other.
+    pub fn then(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Add(first), Self::Add(second)) => Self::Add(first.plus(second)),
+            (Self::Put(base), Self::Add(delta)) => match Counters::decode(&base) {
+                Ok(base) => Self::Put(base.plus(delta).encode()),
+                // Counters that cannot be read are found by whoever reads them.
+                Err(_) => Self::Put(base),
+            },
+            (_, next) => next,
+        }
+    }
+
+    /// Bytes of what it brings.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Put(value) => value.len(),
+            Self::Delete => 0,
+            Self::Add(_) => size_of::<Counters>(),
+        }
+    }
+}
 
 /// By how much the keys of a space became more or fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +88,21 @@ impl Encoder {
         Self { out }
     }
 
-    pub fn effect(&mut self, key: &[u8], value: Option<&[u8]>) {
-        match value {
-            Some(value) => {
+    pub fn effect(&mut self, key: &[u8], change: &Change) {
+        match change {
+            Change::Put(value) => {
                 self.out.push(PUT);
                 self.out.put_bytes(key);
                 self.out.put_bytes(value);
             }
-            None => {
+            Change::Delete => {
                 self.out.push(DELETE);
                 self.out.put_bytes(key);
+            }
+            Change::Add(delta) => {
+                self.out.push(ADD);
+                self.out.put_bytes(key);
+                self.out.put_bytes(&delta.encode());
             }
         }
     }
@@ -78,11 +119,13 @@ pub struct Entry<'a> {
     rest: Reader<'a>,
 }
 
-/// One put or delete.
+/// What an entry does to one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect<'a> {
     pub key: &'a [u8],
+    /// What it holds from now on, if anything; of an addition, what is added.
     pub value: Option<&'a [u8]>,
+    pub is_addition: bool,
 }
 
 impl<'a> Entry<'a> {
@@ -110,13 +153,14 @@ impl<'a> Entry<'a> {
 /// The effect at a position that [`Entry::position`] gave, which has been read before.
 pub fn at(payload: &[u8], position: u32) -> Effect<'_> {
     let rest = payload.get(position as usize..).unwrap_or_default();
-    read(&mut Reader::new(rest)).unwrap_or(Effect { key: &[], value: None })
+    read(&mut Reader::new(rest)).unwrap_or(Effect { key: &[], value: None, is_addition: false })
 }
 
 fn read<'a>(rest: &mut Reader<'a>) -> Result<Effect<'a>, DecodeError> {
     match rest.u8()? {
-        DELETE => Ok(Effect { key: rest.bytes()?, value: None }),
-        PUT => Ok(Effect { key: rest.bytes()?, value: Some(rest.bytes()?) }),
+        DELETE => Ok(Effect { key: rest.bytes()?, value: None, is_addition: false }),
+        PUT => Ok(Effect { key: rest.bytes()?, value: Some(rest.bytes()?), is_addition: false }),
+        ADD => Ok(Effect { key: rest.bytes()?, value: Some(rest.bytes()?), is_addition: true }),
         other => Err(DecodeError::Tag(other)),
     }
 }
@@ -141,27 +185,44 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Raw = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            any::<Vec<u8>>().prop_map(|value| Change::Put(value.into())),
+            Just(Change::Delete),
+            any::<(i64, i64)>().prop_map(|(len, head)| Change::Add(Counters { len, head })),
+        ]
+    }
+
+    fn decoded(effect: Effect<'_>) -> (Vec<u8>, Change) {
+        let change = match effect.value {
+            Some(delta) if effect.is_addition => Change::Add(Counters::decode(delta).unwrap()),
+            Some(value) => Change::Put(value.into()),
+            None => Change::Delete,
+        };
+        (effect.key.to_vec(), change)
+    }
 
     proptest! {
         #[test]
-        fn entries_decode(stamp: u64, deltas: Vec<(u32, i64, i64)>, effects: Raw) {
+        fn entries_decode(
+            stamp: u64,
+            deltas: Vec<(u32, i64, i64)>,
+            effects in prop::collection::vec((any::<Vec<u8>>(), change()), 0..20),
+        ) {
             let counts: Vec<_> = deltas
                 .iter()
                 .map(|&(space, keys, expires)| CountDelta { space: Space(space), keys, expires })
                 .collect();
             let mut encoder = Encoder::new(Stamp(stamp), &counts, 0);
-            for (key, value) in &effects {
-                encoder.effect(key, value.as_deref());
+            for (key, change) in &effects {
+                encoder.effect(key, change);
             }
             let payload = encoder.finish();
             let entry = Entry::decode(&payload).unwrap();
             prop_assert_eq!(entry.last, Stamp(stamp));
             prop_assert_eq!(&entry.counts, &counts);
-            let decoded: Raw = entry
-                .map(|e| e.map(|e| (e.key.to_vec(), e.value.map(<[u8]>::to_vec))).unwrap())
-                .collect();
-            prop_assert_eq!(&decoded, &effects);
+            let read: Vec<_> = entry.map(|effect| decoded(effect.unwrap())).collect();
+            prop_assert_eq!(&read, &effects);
             let mut entry = Entry::decode(&payload).unwrap();
             let mut position = entry.position(&payload);
             while let Some(effect) = entry.next() {
@@ -178,5 +239,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn changes_of_one_record_add_up() {
+        let add = |len| Change::Add(Counters::len(len));
+        let put = |len| Change::Put(Counters::len(len).encode());
+        assert_eq!(add(2).then(add(-5)), add(-3));
+        assert_eq!(put(2).then(add(3)), put(5));
+        assert_eq!(add(2).then(put(7)), put(7));
+        assert_eq!(put(2).then(Change::Delete), Change::Delete);
+        assert_eq!(Change::Delete.then(put(1)), put(1));
     }
 }

@@ -9,10 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base::{Clock, Stamp, SteadyClock, limits};
 use parking_lot::Mutex;
 
+use crate::apply::Queue;
 use crate::aside::give_up;
+use crate::collection::Shapes;
+use crate::counters;
 use crate::dirty::Dirty;
 use crate::disk::{DiskError, GroupDisk};
-use crate::keys::{self, Cid, HashSeed, Space};
+use crate::effects::Change;
+use crate::keys::{self, Cid, HashSeed, Home, Space};
+use crate::lanes::Leave;
 use crate::pins::Pins;
 use crate::record::Value;
 use crate::sequencer::{Catalog, Counts, Section, Sequencer, Write};
@@ -34,6 +39,8 @@ pub struct Group {
     pub pins: Arc<Pins>,
     pub sequencer: Sequencer,
     pub disk: GroupDisk,
+    /// Up to which size collections are packed.
+    pub shapes: Shapes,
     clock: Arc<dyn Clock>,
     steady: Mutex<SteadyClock>,
     /// The steady clock's last reading: looked at by every transaction, set by whoever turns it.
@@ -50,6 +57,8 @@ pub struct Group {
     pub(crate) expiry_head_ms: AtomicU64,
     random: AtomicU64,
     pump: OnceLock<Pump>,
+    /// The way to the apply thread, once there is one.
+    pub(crate) queue: OnceLock<Arc<Queue>>,
 }
 
 /// Submits the next batch, if none is in flight: called by whoever adds more than one batch.
@@ -68,6 +77,7 @@ impl Group {
             pins,
             sequencer,
             disk,
+            shapes: Shapes::default(),
             clock,
             steady: Mutex::new(SteadyClock::new(wall_ms, steady_ms)),
             now_ms: AtomicU64::new(wall_ms),
@@ -80,6 +90,7 @@ impl Group {
             expiry_head_ms: AtomicU64::new(0),
             random: AtomicU64::new(options.seed),
             pump: OnceLock::new(),
+            queue: OnceLock::new(),
         }
     }
 
@@ -87,6 +98,16 @@ impl Group {
     pub fn connect(&self, pump: Pump) {
         let first = self.pump.set(pump).is_ok();
         debug_assert!(first, "a store is connected once");
+    }
+
+    /// Has the deltas of a collection folded, and waits for it: one folder, whoever asks.
+    pub(crate) fn fold_now(&self, home: Home) -> Result<(), Leave> {
+        let queue = self.queue.get().ok_or(Leave::Closed)?;
+        let (done, wait) = std::sync::mpsc::sync_channel(1);
+        queue.barrier(move |applier| {
+            let _ = done.send(applier.fold(home));
+        });
+        wait.recv().map_err(|_| Leave::Closed)?.map_err(Leave::Disk)
     }
 
     pub(crate) fn pump(&self) {
@@ -146,7 +167,11 @@ impl Group {
     /// Reads a record from the store and remembers it.
     pub(crate) fn load(&self, at: Hashed<'_>) -> Result<Seen, Stop> {
         let generation = self.pins.generation();
-        let value: Option<Value> = self.disk.get(at.key)?.map(|value| (&*value).into());
+        let value: Option<Value> = if at.key.first() == Some(&keys::COUNTERS) {
+            counters::read(&self.disk.snapshot(), at.key)?
+        } else {
+            self.disk.get(at.key)?.map(|value| (&*value).into())
+        };
         // Unless the store begins to write now, what was read is no newer than this.
         let version = self.pins.applying();
         let still = || self.pins.generation() == generation;
@@ -250,7 +275,8 @@ impl Group {
     pub(crate) fn sequence(&self, section: &mut Section, records: &[(Vec<u8>, Option<Value>)]) -> Stamp {
         let writes = records.iter().map(|(key, value)| {
             let hash = self.table.hash(key).hash;
-            Write { key, hash, place: Place::UNKNOWN, value: value.clone() }
+            let change = value.clone().map_or(Change::Delete, Change::Put);
+            Write { key, hash, place: Place::UNKNOWN, change, total: None }
         });
         self.sequencer.commit(section, self.wall_ms(), writes, &[])
     }

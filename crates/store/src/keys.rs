@@ -4,6 +4,8 @@
 //! | tag | key | record |
 //! | --- | --- | --- |
 //! | `K` | slot(2) space(4) hash(6) key | a key's record |
+//! | `C` | slot(2) cid(12) | base counters of a wide collection |
+//! | `D` | slot(2) cid(12) stamp(8) | what is to be added to them |
 //! | `E` | slot(2) cid(12) element | an element of a wide collection |
 //! | `T` | expiry_ms(8) slot(2) space(4) hash(6) key | expiry index |
 //! | `X` | kind(1) id | what became unreachable, for the reclaimer |
@@ -16,6 +18,8 @@ use base::slot;
 use siphasher::sip::SipHasher13;
 
 pub const KEY: u8 = b'K';
+pub const COUNTERS: u8 = b'C';
+pub const DELTA: u8 = b'D';
 pub const ELEMENT: u8 = b'E';
 pub const EXPIRY: u8 = b'T';
 pub const UNREACHABLE: u8 = b'X';
@@ -41,6 +45,11 @@ pub struct HashSeed(pub u64, pub u64);
 impl HashSeed {
     pub fn hash48(self, key: &[u8]) -> u64 {
         SipHasher13::new_with_keys(self.0, self.1).hash(key) >> 16
+    }
+
+    /// So wide that nobody who does not know the seed finds two that are the same.
+    pub fn hash128(self, key: &[u8]) -> u128 {
+        siphasher::sip128::SipHasher13::new_with_keys(self.0, self.1).hash(key).as_u128()
     }
 }
 
@@ -143,7 +152,9 @@ pub fn decode_expiry(bytes: &[u8]) -> Result<(u64, KeyRecord<'_>), DecodeError> 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreachable {
     Space(Space),
-    Collection { slot: u16, cid: Cid },
+    Collection(Home),
+    /// Items of a list that were cut off, as far as they are outside of it: sequence numbers.
+    Items { home: Home, from: i64, to: i64 },
 }
 
 impl Unreachable {
@@ -154,10 +165,15 @@ impl Unreachable {
                 out.push(0);
                 out.put_u32(space.0);
             }
-            Self::Collection { slot, cid } => {
+            Self::Collection(home) => {
                 out.push(1);
-                out.put_u16(slot);
-                cid.write(&mut out);
+                home.write(&mut out);
+            }
+            Self::Items { home, from, to } => {
+                out.push(2);
+                home.write(&mut out);
+                out.put_i64(from);
+                out.put_i64(to);
             }
         }
         out
@@ -168,7 +184,8 @@ impl Unreachable {
         expect_tag(&mut reader, UNREACHABLE)?;
         let found = match reader.u8()? {
             0 => Self::Space(Space(reader.u32()?)),
-            1 => Self::Collection { slot: reader.u16()?, cid: Cid::read(&mut reader)? },
+            1 => Self::Collection(Home::read(&mut reader)?),
+            2 => Self::Items { home: Home::read(&mut reader)?, from: reader.i64()?, to: reader.i64()? },
             other => return Err(DecodeError::Tag(other)),
         };
         reader.finish()?;
@@ -194,33 +211,150 @@ impl Cid {
     }
 }
 
+/// Where a collection's records are: the slot is that of the key it was made for; a rename leaves them
+/// where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Home {
+    pub slot: u16,
+    pub cid: Cid,
+}
+
+impl Home {
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.put_u16(self.slot);
+        self.cid.write(out);
+    }
+
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { slot: reader.u16()?, cid: Cid::read(reader)? })
+    }
+
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HOME_HEADER);
+        self.write(&mut out);
+        out
+    }
+
+    fn under(self, tag: u8, out: &mut Vec<u8>) {
+        out.clear();
+        out.push(tag);
+        self.write(out);
+    }
+}
+
+/// Bytes of a record's key up to the end of the collection id.
+pub const HOME_HEADER: usize = 1 + 2 + 12;
+
+/// The collection that a record belongs to, by its key.
+pub fn home_of(record_key: &[u8]) -> Option<Home> {
+    Home::read(&mut Reader::new(record_key.get(1..)?)).ok()
+}
+
 /// The prefix of all elements of a collection.
-pub fn element_prefix(out: &mut Vec<u8>, slot: u16, cid: Cid) {
-    out.clear();
-    out.push(ELEMENT);
-    out.put_u16(slot);
-    cid.write(out);
+pub fn element_prefix(out: &mut Vec<u8>, home: Home) {
+    home.under(ELEMENT, out);
 }
 
 /// The key of a chunk of a string.
-pub fn chunk_record(out: &mut Vec<u8>, slot: u16, cid: Cid, index: u32) {
-    element_prefix(out, slot, cid);
+pub fn chunk_record(out: &mut Vec<u8>, home: Home, index: u32) {
+    home.under(ELEMENT, out);
     out.put_u32(index);
 }
 
+/// The key of an item of a list. Sequence numbers are ordered as they count, below zero as well.
+pub fn item_record(out: &mut Vec<u8>, home: Home, sequence: i64) {
+    home.under(ELEMENT, out);
+    out.put_u64(sequence as u64 ^ 1 << 63);
+}
+
+/// The sequence number of an item, by its key.
+pub fn item_sequence(record_key: &[u8]) -> Option<i64> {
+    let bytes = record_key.get(HOME_HEADER..)?.try_into().ok()?;
+    Some((u64::from_be_bytes(bytes) ^ 1 << 63) as i64)
+}
+
+/// Longer members are found by a hash of 128 bits; what they are stands in their record.
+pub const MEMBER_IN_KEY_BYTES_MAX: usize = 1024;
+/// What stands in front of a member in the key of its record: members by their hash, so that a position
+/// among them is a number.
+const MEMBERS: u8 = b'm';
+/// Bytes of a member record's key before the member.
+pub const MEMBER_HEADER: usize = HOME_HEADER + 1 + 6;
+
+/// The key of a set's or sorted set's member, or of a hash's field.
+pub fn member_record(out: &mut Vec<u8>, seed: HashSeed, home: Home, member: &[u8]) {
+    member_seek(out, home, seed.hash48(member));
+    if member.len() <= MEMBER_IN_KEY_BYTES_MAX {
+        out.push(0);
+        out.extend_from_slice(member);
+    } else {
+        out.push(1);
+        out.extend_from_slice(&seed.hash128(member).to_be_bytes());
+    }
+}
+
+/// The first possible member at or after a position.
+pub fn member_seek(out: &mut Vec<u8>, home: Home, hash: u64) {
+    home.under(ELEMENT, out);
+    out.push(MEMBERS);
+    out.put_u48(hash);
+}
+
+/// The prefix of all members of a collection.
+pub fn member_prefix(out: &mut Vec<u8>, home: Home) {
+    home.under(ELEMENT, out);
+    out.push(MEMBERS);
+}
+
+/// A member record's key, taken apart: where it is, and the member unless that stands in the record.
+pub fn decode_member(record_key: &[u8]) -> Result<(u64, Option<&[u8]>), DecodeError> {
+    let mut reader = Reader::new(record_key.get(HOME_HEADER..).ok_or(DecodeError::Short)?);
+    expect_tag(&mut reader, MEMBERS)?;
+    let hash = reader.u48()?;
+    match reader.u8()? {
+        0 => Ok((hash, Some(reader.rest()))),
+        1 => Ok((hash, None)),
+        other => Err(DecodeError::Tag(other)),
+    }
+}
+
+/// The key of a collection's base counters.
+pub fn counters_record(out: &mut Vec<u8>, home: Home) {
+    home.under(COUNTERS, out);
+}
+
+/// The key of a delta: what the entries up to `stamp` add, since the delta before it.
+pub fn delta_record(out: &mut Vec<u8>, home: Home, stamp: u64) {
+    home.under(DELTA, out);
+    out.put_u64(stamp);
+}
+
+/// Whose delta it is, and its stamp.
+pub fn decode_delta(record_key: &[u8]) -> Result<(Home, u64), DecodeError> {
+    let mut reader = Reader::new(record_key);
+    expect_tag(&mut reader, DELTA)?;
+    let found = (Home::read(&mut reader)?, reader.u64()?);
+    reader.finish()?;
+    Ok(found)
+}
+
+/// The prefix of a collection's deltas.
+pub fn delta_prefix(out: &mut Vec<u8>, home: Home) {
+    home.under(DELTA, out);
+}
+
 /// The record that says that a collection is being built aside.
-pub fn building(slot: u16, cid: Cid) -> Vec<u8> {
-    let mut out = vec![BUILDING];
-    out.put_u16(slot);
-    cid.write(&mut out);
+pub fn building(home: Home) -> Vec<u8> {
+    let mut out = Vec::new();
+    home.under(BUILDING, &mut out);
     out
 }
 
 /// Which collection a record says is being built.
-pub fn decode_building(bytes: &[u8]) -> Result<(u16, Cid), DecodeError> {
+pub fn decode_building(bytes: &[u8]) -> Result<Home, DecodeError> {
     let mut reader = Reader::new(bytes);
     expect_tag(&mut reader, BUILDING)?;
-    let found = (reader.u16()?, Cid::read(&mut reader)?);
+    let found = Home::read(&mut reader)?;
     reader.finish()?;
     Ok(found)
 }
@@ -300,18 +434,35 @@ mod tests {
             let _ = decode_expiry(&bytes);
             let _ = Unreachable::decode(&bytes);
             let _ = decode_building(&bytes);
+            let _ = (decode_delta(&bytes), home_of(&bytes), item_sequence(&bytes), decode_member(&bytes));
         }
 
         #[test]
         fn unreachables_decode(slot: u16, stamp: u64, seq: u32) {
+            let home = Home { slot, cid: Cid { stamp, seq } };
             for what in [
                 Unreachable::Space(Space(seq)),
-                Unreachable::Collection { slot, cid: Cid { stamp, seq } },
+                Unreachable::Collection(home),
+                Unreachable::Items { home, from: -3, to: stamp as i64 },
             ] {
                 prop_assert_eq!(Unreachable::decode(&what.encode()), Ok(what));
             }
-            let cid = Cid { stamp, seq };
-            prop_assert_eq!(decode_building(&building(slot, cid)), Ok((slot, cid)));
+            prop_assert_eq!(decode_building(&building(home)), Ok(home));
+        }
+
+        #[test]
+        fn elements_decode_and_are_in_order(slot: u16, stamp: u64, a: i64, b: i64, member: Vec<u8>) {
+            let home = Home { slot, cid: Cid { stamp, seq: 1 } };
+            let (mut key, mut other) = (Vec::new(), Vec::new());
+            item_record(&mut key, home, a);
+            item_record(&mut other, home, b);
+            prop_assert_eq!(a.cmp(&b), key.cmp(&other));
+            prop_assert_eq!(item_sequence(&key), Some(a));
+            prop_assert_eq!(home_of(&key), Some(home));
+            member_record(&mut key, SEED, home, &member);
+            prop_assert_eq!(decode_member(&key), Ok((SEED.hash48(&member), Some(&member[..]))));
+            member_seek(&mut other, home, SEED.hash48(&member));
+            prop_assert!(key > other);
         }
     }
 }

@@ -7,7 +7,8 @@ use base::Stamp;
 
 use crate::disk::DiskError;
 use crate::group::Group;
-use crate::keys;
+use crate::counters::Settled;
+use crate::keys::{self, Home};
 use crate::reserve::Token;
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
@@ -56,6 +57,8 @@ pub enum Leave {
 
 /// How often the first lanes try again before they give a transaction to the heavy lane.
 const TRIES: usize = 8;
+/// How often a transaction whose records are not in memory loads some and tries again.
+const TRIES_COLD: usize = 32;
 
 impl Group {
     /// On a network thread, without any lock.
@@ -102,7 +105,7 @@ impl Group {
         scratch: &mut Scratch,
         mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Done<R, E>, Leave> {
-        for _ in 0..TRIES {
+        for _ in 0..TRIES_COLD {
             if self.sequencer.is_stalled() {
                 return Err(Leave::Stalled);
             }
@@ -116,8 +119,7 @@ impl Group {
                 Some(Stop::Cold) => {
                     drop(txn);
                     drop(section);
-                    let at = self.table.hash(scratch.cold());
-                    self.load(at).map_err(|stop| leave(&stop))?;
+                    self.warm(scratch)?;
                     continue;
                 }
                 Some(stop) => return Err(leave(stop)),
@@ -127,15 +129,36 @@ impl Group {
                 return Ok(Done { result, gate, wrote: false });
             }
             txn.derive().map_err(|stop| leave(&stop))?;
-            let Txn { view, scratch, .. } = txn;
-            let View::Section(section) = view else { return Err(Leave::Outgrown) };
-            if scratch.is_blocked_by(section) {
+            drop(txn);
+            match self.settle_counters(scratch, false).map_err(|stop| leave(&stop))? {
+                Settled::Yes => {}
+                Settled::Cold(key) => {
+                    drop(section);
+                    scratch.cold.push(key.as_slice().into());
+                    self.warm(scratch)?;
+                    continue;
+                }
+                // In the section nothing has changed since the transaction looked.
+                Settled::Empty => return Err(Leave::Outgrown),
+            }
+            if scratch.is_blocked_by(&section) {
                 return Err(Leave::Outgrown);
             }
-            let gate = self.commit(section, begin.epoch, scratch);
+            let gate = self.commit(&mut section, begin.epoch, scratch);
             return Ok(Done { result, gate, wrote: true });
         }
         Err(Leave::Outgrown)
+    }
+
+    /// Loads what an inline transaction missed.
+    fn warm(&self, scratch: &mut Scratch) -> Result<(), Leave> {
+        for key in std::mem::take(&mut scratch.cold) {
+            self.load(self.table.hash(&key)).map_err(|stop| leave(&stop))?;
+        }
+        if let Some(home) = scratch.hints.wanted.take() {
+            self.find_hints(home, &mut scratch.hints).map_err(|stop| leave(&stop))?;
+        }
+        Ok(())
     }
 
     /// On a thread of the heavy pool: on a snapshot, validated; if it lost a race, once more with
@@ -147,41 +170,53 @@ impl Group {
         cancel: &Cancel,
         mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Done<R, E>, Leave> {
-        let first = self.run_pinned(database, scratch, cancel, &mut f);
-        self.give_up_built(scratch);
-        if let Some(done) = first? {
-            return Ok(done);
+        loop {
+            let first = self.run_pinned(database, scratch, cancel, &mut f);
+            self.give_up_built(scratch);
+            match first? {
+                Ran::Done(done) => return Ok(done),
+                Ran::Lost => break,
+                Ran::Unfolded(home) => self.fold_now(home)?,
+            }
         }
-        let second = self.run_reserving(database, scratch, cancel, &mut f);
-        self.give_up_built(scratch);
-        second
+        loop {
+            let second = self.run_reserving(database, scratch, cancel, &mut f);
+            self.give_up_built(scratch);
+            match second? {
+                Ran::Done(done) => return Ok(done),
+                Ran::Lost => return Err(Leave::Closed),
+                Ran::Unfolded(home) => self.fold_now(home)?,
+            }
+        }
     }
 
-    /// `None` if it lost a race.
     fn run_pinned<R, E: Failure>(
         &self,
         database: u8,
         scratch: &mut Scratch,
         cancel: &Cancel,
         f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
-    ) -> Result<Option<Done<R, E>>, Leave> {
+    ) -> Result<Ran<R, E>, Leave> {
         let (begin, pinned) = self.pin(cancel)?;
         let mut txn = Txn::new(self, View::Pinned(pinned), begin, Meter::unlimited(), database, scratch);
         let result = f(&mut txn);
-        if let Some(stop) = stop_of(&result) {
-            return Err(leave(stop));
+        match stop_of(&result) {
+            Some(&Stop::Unfolded(home)) => return Ok(Ran::Unfolded(home)),
+            Some(stop) => return Err(leave(stop)),
+            None => {}
         }
         if result.is_err() || !txn.has_writes() {
             if self.sequencer.epoch() != begin.epoch {
                 return Err(Leave::Closed);
             }
             let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-            return Ok(Some(Done { result, gate, wrote: false }));
+            return Ok(Ran::Done(Done { result, gate, wrote: false }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { view, scratch, .. } = txn;
         let View::Pinned(pinned) = view else { return Err(Leave::Outgrown) };
         self.wait_for_room(cancel)?;
+        self.warm_counters(scratch)?;
         // Most of the validation happens before the section is entered: inside, only what was
         // written since then has to be looked at.
         let mut reads: Reads<'_> = Reads::of(scratch, &pinned);
@@ -190,7 +225,7 @@ impl Group {
             (pinned.batch, section.batch_id())
         };
         if !self.unchanged(&mut reads, since) {
-            return Ok(None);
+            return Ok(Ran::Lost);
         }
         since = upto;
         let mut section = self.sequencer.lock();
@@ -208,11 +243,34 @@ impl Group {
         }
         let moved = section.catalog_version > pinned.pin.view;
         if moved || !self.unchanged(&mut reads, since) {
-            return Ok(None);
+            return Ok(Ran::Lost);
         }
         drop(reads);
+        if let Some(ran) = self.settle_waiting(scratch)? {
+            return Ok(ran);
+        }
         let gate = self.commit(&mut section, begin.epoch, scratch);
-        Ok(Some(Done { result, gate, wrote: true }))
+        Ok(Ran::Done(Done { result, gate, wrote: true }))
+    }
+
+    /// Finds out what the changed counters are; in the section, once [`Self::warm_counters`] has seen to
+    /// it that this does not have to wait for the store, unless something came in between. Says what the
+    /// transaction has come to if it cannot be committed.
+    fn settle_waiting<R, E>(&self, scratch: &mut Scratch) -> Result<Option<Ran<R, E>>, Leave> {
+        match self.settle_counters(scratch, true) {
+            Ok(Settled::Yes) => Ok(None),
+            Ok(Settled::Cold(_) | Settled::Empty) => Ok(Some(Ran::Lost)),
+            Err(Stop::Unfolded(home)) => Ok(Some(Ran::Unfolded(home))),
+            Err(stop) => Err(leave(&stop)),
+        }
+    }
+
+    /// Loads the counters that a transaction changes, before the section is entered.
+    fn warm_counters(&self, scratch: &mut Scratch) -> Result<(), Leave> {
+        match self.settle_counters(scratch, true) {
+            Ok(_) | Err(Stop::Unfolded(_)) => Ok(()),
+            Err(stop) => Err(leave(&stop)),
+        }
     }
 
     fn run_reserving<R, E: Failure>(
@@ -221,27 +279,33 @@ impl Group {
         scratch: &mut Scratch,
         cancel: &Cancel,
         f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
-    ) -> Result<Done<R, E>, Leave> {
+    ) -> Result<Ran<R, E>, Leave> {
         let (begin, reservation) = self.reserve(cancel)?;
         let view = View::Reserving(Reserving { token: reservation.token, cancel });
         let mut txn = Txn::new(self, view, begin, Meter::unlimited(), database, scratch);
         let result = f(&mut txn);
-        if let Some(stop) = stop_of(&result) {
-            return Err(leave(stop));
+        match stop_of(&result) {
+            Some(&Stop::Unfolded(home)) => return Ok(Ran::Unfolded(home)),
+            Some(stop) => return Err(leave(stop)),
+            None => {}
         }
         let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
         if result.is_err() || !txn.has_writes() {
-            return Ok(Done { result, gate: seen, wrote: false });
+            return Ok(Ran::Done(Done { result, gate: seen, wrote: false }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { scratch, .. } = txn;
         self.wait_for_room(cancel)?;
+        self.warm_counters(scratch)?;
         let mut section = self.sequencer.lock();
         if section.epoch() != Some(begin.epoch) || !section.reserved.is_held_by(reservation.token) {
             return Err(Leave::Closed);
         }
+        if let Some(ran) = self.settle_waiting(scratch)? {
+            return Ok(ran);
+        }
         let gate = self.commit(&mut section, begin.epoch, scratch);
-        Ok(Done { result, gate, wrote: true })
+        Ok(Ran::Done(Done { result, gate, wrote: true }))
     }
 
     fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
@@ -342,13 +406,22 @@ impl Drop for Reservation<'_> {
     }
 }
 
+/// What became of one run of a heavy transaction.
+enum Ran<R, E> {
+    Done(Done<R, E>),
+    /// What it depends on has changed meanwhile.
+    Lost,
+    /// The deltas of a collection have to be folded before it can run.
+    Unfolded(Home),
+}
+
 fn stop_of<R, E: Failure>(result: &Result<R, E>) -> Option<&Stop> {
     result.as_ref().err().and_then(Failure::stop)
 }
 
 fn leave(stop: &Stop) -> Leave {
     match stop {
-        Stop::Outgrown | Stop::Cold | Stop::Moved => Leave::Outgrown,
+        Stop::Outgrown | Stop::Cold | Stop::Moved | Stop::Unfolded(_) => Leave::Outgrown,
         Stop::Cancelled => Leave::Cancelled,
         Stop::Closed => Leave::Closed,
         Stop::KeyTooLong => Leave::KeyTooLong,

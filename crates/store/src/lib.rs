@@ -6,11 +6,14 @@
 
 pub mod apply;
 mod aside;
+mod collection;
+pub mod counters;
 mod derive;
 mod dirty;
 pub mod disk;
 pub mod effects;
 mod expire;
+mod fold;
 mod group;
 pub mod keys;
 mod lanes;
@@ -28,6 +31,7 @@ mod table;
 mod txn;
 mod view;
 
+pub use collection::{Cursor, End, Hash, List, Member, Placed, Refusal, Set, SetBuilder, Setting, Shapes};
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::Expired;
 pub use group::{Group, GroupOptions, Pump};

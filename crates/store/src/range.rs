@@ -107,7 +107,7 @@ struct Merged {
 impl Merged {
     fn new(txn: &Txn<'_>, from: &[u8], to: Option<&[u8]>, dirty: Vec<RowKey>) -> Self {
         let disk: DiskRange = match &txn.view {
-            View::Pinned(pinned) => Box::new(pinned.disk.range(from, to)),
+            View::Pinned(pinned) if !txn.is_built(from) => Box::new(pinned.disk.range(from, to)),
             _ => {
                 let snapshot: DiskSnapshot = txn.group.disk.snapshot();
                 Box::new(snapshot.range(from, to))
@@ -179,7 +179,7 @@ impl std::ops::Deref for Bytes {
 fn dirty_value(txn: &mut Txn<'_>, key: &[u8], on_disk: Option<Bytes>) -> Result<Option<Bytes>, Stop> {
     let at = txn.group.table.hash(key);
     let seen: Option<Seen> = match &txn.view {
-        View::Pinned(pinned) => txn.group.table.as_of(at, pinned.pin.view),
+        View::Pinned(pinned) if !txn.is_built(key) => txn.group.table.as_of(at, pinned.pin.view),
         View::Latest { start } => match txn.group.table.newest(at) {
             Some(seen) if seen.version > *start => return Err(Stop::Moved),
             seen => seen,

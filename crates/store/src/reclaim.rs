@@ -6,9 +6,10 @@ use std::collections::{HashMap, VecDeque};
 
 use base::slot;
 
+use crate::counters::{self, Sum};
 use crate::disk::DiskError;
 use crate::group::Group;
-use crate::keys::{self, KeyPosition, Space, Unreachable};
+use crate::keys::{self, Home, KeyPosition, Space, Unreachable};
 use crate::record::Record;
 use crate::sequencer::Counts;
 
@@ -23,11 +24,14 @@ pub struct Reclaimer {
     more: bool,
     /// Within a space: the slot that is being emptied.
     slot: u16,
+    /// Within a collection: how far it has been emptied. What lies before is tombstones by now, which
+    /// would be passed by again and again.
+    at: Vec<u8>,
 }
 
 impl Reclaimer {
     pub fn new(group: &Group) -> Result<Self, DiskError> {
-        let mut reclaimer = Self { found: VecDeque::new(), more: true, slot: 0 };
+        let mut reclaimer = Self { found: VecDeque::new(), more: true, slot: 0, at: Vec::new() };
         reclaimer.look(group)?;
         Ok(reclaimer)
     }
@@ -71,10 +75,9 @@ impl Reclaimer {
         let mut unreachable = Vec::new();
         let finished = match next {
             Unreachable::Space(space) => self.space_slice(group, space, &mut doomed, &mut unreachable)?,
-            Unreachable::Collection { slot, cid } => {
-                let mut prefix = Vec::new();
-                keys::element_prefix(&mut prefix, slot, cid);
-                collect(group, &prefix, &mut doomed)?
+            Unreachable::Collection(home) => self.collection_slice(group, home, &mut doomed)?,
+            Unreachable::Items { home, from, to } => {
+                self.items_slice(group, home, from..to, &mut doomed)?
             }
         };
         let records = doomed.len() as u64;
@@ -86,12 +89,88 @@ impl Reclaimer {
             }
             self.found.pop_front();
             self.slot = 0;
+            self.at.clear();
         }
         let named: Vec<_> = unreachable.iter().map(|what| what.encode()).collect();
         let added = named.iter().map(|key| (key.as_slice(), Some(&[][..])));
         group.disk.write(doomed.iter().map(|key| (key.as_slice(), None)).chain(added))?;
         self.note(&named);
         Ok(records)
+    }
+
+    /// The elements of a collection, then its counters.
+    fn collection_slice(
+        &mut self,
+        group: &Group,
+        home: Home,
+        doomed: &mut Vec<Vec<u8>>,
+    ) -> Result<bool, DiskError> {
+        let mut prefix = Vec::new();
+        keys::element_prefix(&mut prefix, home);
+        if !self.collect(group, &prefix, doomed)? {
+            return Ok(false);
+        }
+        // Deltas are at most as many as a reader adds up, or a few more: one slice takes them.
+        keys::delta_prefix(&mut prefix, home);
+        self.at.clear();
+        let finished = self.collect(group, &prefix, doomed)?;
+        keys::counters_record(&mut prefix, home);
+        doomed.push(prefix);
+        Ok(finished)
+    }
+
+    /// Items that were cut off a list, unless it has grown over them again.
+    fn items_slice(
+        &mut self,
+        group: &Group,
+        home: Home,
+        cut: std::ops::Range<i64>,
+        doomed: &mut Vec<Vec<u8>>,
+    ) -> Result<bool, DiskError> {
+        let mut key = Vec::new();
+        keys::counters_record(&mut key, home);
+        let list = match counters::sum(&group.disk.snapshot(), &key)? {
+            Sum::Known(counters) => counters.unwrap_or_default(),
+            // Later, when they have been folded.
+            Sum::TooMany(_) => return Ok(false),
+        };
+        let live = list.head..list.tail();
+        let end = |sequence| {
+            let mut end = Vec::new();
+            keys::item_record(&mut end, home, sequence);
+            end
+        };
+        let mut first = end(cut.start);
+        if self.at > first {
+            first.clone_from(&self.at);
+        }
+        for pair in group.disk.snapshot().range(&first, Some(&end(cut.end))) {
+            let (key, _) = pair?;
+            if doomed.len() >= SLICE {
+                self.at = key.to_vec();
+                return Ok(false);
+            }
+            if keys::item_sequence(&key).is_none_or(|sequence| !live.contains(&sequence)) {
+                doomed.push(key.to_vec());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds up to a slice of the records under a prefix, from where the last one ended; says whether
+    /// that was all.
+    fn collect(&mut self, group: &Group, prefix: &[u8], doomed: &mut Vec<Vec<u8>>) -> Result<bool, DiskError> {
+        let end = base::codec::prefix_end(prefix);
+        let from = if self.at.starts_with(prefix) { &self.at } else { prefix };
+        for pair in group.disk.snapshot().range(from, end.as_deref()) {
+            let (key, _) = pair?;
+            if doomed.len() >= SLICE {
+                self.at = key.to_vec();
+                return Ok(false);
+            }
+            doomed.push(key.to_vec());
+        }
+        Ok(true)
     }
 
     /// The keys of a space lie slot by slot. Says whether this was the last of them.
@@ -136,18 +215,6 @@ impl Reclaimer {
     }
 }
 
-/// Adds up to a slice of the records under a prefix; says whether that was all.
-fn collect(group: &Group, prefix: &[u8], doomed: &mut Vec<Vec<u8>>) -> Result<bool, DiskError> {
-    let end = base::codec::prefix_end(prefix);
-    for pair in group.disk.snapshot().range(prefix, end.as_deref()) {
-        if doomed.len() >= SLICE {
-            return Ok(false);
-        }
-        doomed.push(pair?.0.to_vec());
-    }
-    Ok(true)
-}
-
 /// Adds keys with their expiry index records, and what they name; says whether that was all.
 fn collect_keys(
     snapshot: &crate::disk::DiskSnapshot,
@@ -167,8 +234,8 @@ fn collect_keys(
                 keys::expiry_record(&mut index, at, &key);
                 doomed.push(index);
             }
-            if let Ok(Some(chunks)) = record.collection() {
-                unreachable.push(Unreachable::Collection { slot: chunks.slot, cid: chunks.cid });
+            if let Ok(Some(home)) = record.home() {
+                unreachable.push(Unreachable::Collection(home));
             }
         }
         doomed.push(key.to_vec());

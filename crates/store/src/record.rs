@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use base::codec::{DecodeError, Reader, Write};
 
-use crate::keys::Cid;
+use crate::keys::Home;
 use crate::small::Small;
 
 /// A record's bytes, shared between the row cache, the open batch and replies. Short ones, such as
@@ -64,6 +64,12 @@ pub enum Encoding {
     /// The bytes themselves, made by a command that writes text: not an integer, even where it looks
     /// like one.
     Text = 3,
+    /// A collection in the record itself, as Redis' `listpack`.
+    Packed = 4,
+    /// A set of integers in the record itself, as Redis' `intset`.
+    Integers = 5,
+    /// A collection in records of its own: `hashtable`, `skiplist`, `quicklist`.
+    Wide = 6,
 }
 
 impl Encoding {
@@ -73,6 +79,9 @@ impl Encoding {
             1 => Self::Raw,
             2 => Self::Chunked,
             3 => Self::Text,
+            4 => Self::Packed,
+            5 => Self::Integers,
+            6 => Self::Wide,
             other => return Err(DecodeError::Tag(other)),
         })
     }
@@ -146,7 +155,7 @@ impl Record {
 
     /// How many bytes a string has, wherever they are.
     pub fn string_len(&self) -> Result<u64, DecodeError> {
-        Ok(self.collection()?.map_or(self.payload().len() as u64, |chunks| chunks.len))
+        Ok(self.chunks()?.map_or(self.payload().len() as u64, |chunks| chunks.len))
     }
 
     /// The same value with another expiry.
@@ -157,12 +166,26 @@ impl Record {
     }
 
     /// Where the elements are, if they are not in the record.
-    pub fn collection(&self) -> Result<Option<Chunks>, DecodeError> {
+    pub fn home(&self) -> Result<Option<Home>, DecodeError> {
+        match self.encoding {
+            Encoding::Chunked => Ok(self.chunks()?.map(|chunks| chunks.home)),
+            Encoding::Wide => {
+                let mut reader = Reader::new(self.payload());
+                let home = Home::read(&mut reader)?;
+                reader.finish()?;
+                Ok(Some(home))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the chunks of a string are, if it has some.
+    pub fn chunks(&self) -> Result<Option<Chunks>, DecodeError> {
         if self.encoding != Encoding::Chunked {
             return Ok(None);
         }
         let mut reader = Reader::new(self.payload());
-        let chunks = Chunks { slot: reader.u16()?, cid: Cid::read(&mut reader)?, len: reader.varint()? };
+        let chunks = Chunks { home: Home::read(&mut reader)?, len: reader.varint()? };
         reader.finish()?;
         Ok(Some(chunks))
     }
@@ -183,7 +206,8 @@ impl Peek {
         let header = reader.u8().ok()?;
         let kind = Kind::from_bits(header & 0x0f).ok()?;
         let expiry_ms = if header & EXPIRES != 0 { Some(reader.u64().ok()?) } else { None };
-        let is_elsewhere = Encoding::from_bits((header >> 4) & 0x07).ok()? == Encoding::Chunked;
+        let encoding = Encoding::from_bits((header >> 4) & 0x07).ok()?;
+        let is_elsewhere = matches!(encoding, Encoding::Chunked | Encoding::Wide);
         Some(Self { kind, expiry_ms, is_elsewhere })
     }
 }
@@ -191,20 +215,17 @@ impl Peek {
 /// Scratch buffers above this are given back.
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
-/// A string kept in chunks: under which id, and how many bytes in all. The slot is that of the key
-/// it was made for; a rename leaves the chunks where they are.
+/// A string kept in chunks: where, and how many bytes in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks {
-    pub slot: u16,
-    pub cid: Cid,
+    pub home: Home,
     pub len: u64,
 }
 
 impl Chunks {
     pub fn encode(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(24);
-        out.put_u16(self.slot);
-        self.cid.write(&mut out);
+        self.home.write(&mut out);
         out.put_varint(self.len);
         out
     }
@@ -232,7 +253,7 @@ mod tests {
         fn any_bytes_are_decoded_or_refused(bytes: Vec<u8>) {
             if let Ok(record) = Record::decode(bytes.into()) {
                 let _ = record.payload();
-                let _ = record.collection();
+                let _ = (record.home(), record.chunks());
             }
         }
     }

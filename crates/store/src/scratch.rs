@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 
-use crate::effects::CountDelta;
-use crate::keys::{self, Cid};
-use crate::record::Value;
+use crate::counters::Counters;
+use crate::effects::{Change, CountDelta};
+use crate::keys::{self, Home};
+use crate::record::{RowKey, Value};
 use crate::sequencer::{Section, Write};
 use crate::table::{Place, Seen};
 
@@ -16,8 +17,25 @@ pub(crate) struct Touched {
     pub(crate) hash: u64,
     /// What the view showed; `None` for a blind write.
     pub(crate) seen: Option<Seen>,
-    /// What the transaction has written, if it has.
-    written: Option<Option<Value>>,
+    /// What of it the outcome depends on.
+    pub(crate) need: Need,
+    /// It belongs to a collection that this transaction makes: there is nothing to be seen yet.
+    pub(crate) is_fresh: bool,
+    /// What the transaction does to it, if it does something.
+    change: Option<Change>,
+    /// Of a key: elements of its value are changed.
+    pub(crate) is_marked: bool,
+    /// Of counters that are changed: what they are then.
+    pub(crate) total: Option<Value>,
+}
+
+/// What a transaction depends on of a record that it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// Of a collection's counters: that something is left when the transaction has had its effect.
+    NotEmpty,
+    /// All that is in it.
+    Value,
 }
 
 impl Touched {
@@ -28,11 +46,32 @@ impl Touched {
 
     /// What the transaction sees: its own write before the view.
     pub(crate) fn value(&self) -> Option<&Value> {
-        self.written.as_ref().map_or_else(|| self.before(), Option::as_ref)
+        match &self.change {
+            Some(Change::Put(value)) => Some(value),
+            Some(Change::Delete) => None,
+            Some(Change::Add(_)) | None => self.before(),
+        }
     }
 
     pub(crate) fn is_written(&self) -> bool {
-        self.written.is_some()
+        self.change.is_some()
+    }
+
+    pub(crate) fn change(&self) -> Option<&Change> {
+        self.change.as_ref()
+    }
+
+    /// Whether the view need not be asked any more: what the record holds is known.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_fresh || matches!(self.change, Some(Change::Put(_) | Change::Delete))
+    }
+
+    /// What the transaction adds to counters.
+    pub(crate) fn delta(&self) -> Counters {
+        match self.change {
+            Some(Change::Add(delta)) => delta,
+            _ => Counters::ZERO,
+        }
     }
 }
 
@@ -45,8 +84,9 @@ pub struct Scratch {
     pub(crate) key: Vec<u8>,
     pub(crate) counts: Vec<CountDelta>,
     pub(crate) earliest_expiry_ms: Option<u64>,
-    /// The record that an inline transaction missed.
-    pub(crate) cold: Vec<u8>,
+    /// The records that an inline transaction missed.
+    pub(crate) cold: Vec<RowKey>,
+    pub(crate) hints: Hints,
     /// Keys that the transaction looked up: how many it found, and how many not.
     pub(crate) lookups: (u32, u32),
     /// The collections that the transaction made.
@@ -56,10 +96,33 @@ pub struct Scratch {
 /// A collection that a transaction made, under an id of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fresh {
-    pub(crate) slot: u16,
-    pub(crate) cid: Cid,
+    pub(crate) home: Home,
     /// Its elements are sequenced already, in entries of their own.
     pub(crate) aside: bool,
+}
+
+/// Members of a collection that may be there, for whoever takes one by chance. What is left serves the
+/// next transaction.
+#[derive(Default)]
+pub(crate) struct Hints {
+    /// Whose are needed.
+    pub(crate) wanted: Option<Home>,
+    of: Option<Home>,
+    keys: Vec<RowKey>,
+}
+
+impl Hints {
+    pub(crate) fn fill(&mut self, home: Home, keys: Vec<RowKey>) {
+        *self = Self { wanted: None, of: Some(home), keys };
+    }
+
+    pub(crate) fn take(&mut self, home: Home) -> Option<RowKey> {
+        if self.of == Some(home) { self.keys.pop() } else { None }
+    }
+
+    pub(crate) fn give_back(&mut self, key: RowKey) {
+        self.keys.push(key);
+    }
 }
 
 /// Above this many rows they are found by hash.
@@ -86,7 +149,10 @@ impl Scratch {
         let start = self.keys.len();
         self.keys.extend_from_slice(record_key);
         let key = start..self.keys.len();
-        self.rows.push(Touched { key, hash, seen, written: None });
+        let home = keys::home_of(record_key).filter(|_| record_key.first() == Some(&keys::COUNTERS));
+        let is_fresh = home.is_some_and(|home| self.fresh.iter().any(|fresh| fresh.home == home && !fresh.aside));
+        let need = Need::Value;
+        self.rows.push(Touched { key, hash, seen, need, is_fresh, change: None, is_marked: false, total: None });
         let rows = &self.rows;
         let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
         match rows.len() - 1 {
@@ -110,7 +176,39 @@ impl Scratch {
 
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn set(&mut self, row: RowId, value: Option<Value>) {
-        self.rows[row.0].written = Some(value);
+        self.rows[row.0].change = Some(value.map_or(Change::Delete, Change::Put));
+    }
+
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn add(&mut self, row: RowId, delta: Counters) {
+        let row = &mut self.rows[row.0];
+        let change = Change::Add(delta);
+        row.change = Some(match row.change.take() {
+            Some(before) => before.then(change),
+            None => change,
+        });
+    }
+
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn mark(&mut self, row: RowId) {
+        self.rows[row.0].is_marked = true;
+    }
+
+    /// What the view shows of a record that was written before it was read.
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn see(&mut self, row: RowId, seen: Seen) {
+        self.rows[row.0].seen = Some(seen);
+    }
+
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn need(&mut self, row: RowId, need: Need) {
+        self.rows[row.0].need = need;
+    }
+
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn depend(&mut self, row: RowId, need: Need) {
+        let row = &mut self.rows[row.0];
+        row.need = row.need.max(need);
     }
 
     /// Keys that the last transaction found, and keys that it looked for in vain.
@@ -125,20 +223,23 @@ impl Scratch {
     /// The effects of the write set.
     pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
         self.rows.iter().filter_map(|row| {
-            let value = row.written.clone()?;
+            let change = row.change.clone()?;
             // A record that was not there and is not there now needs no effect.
-            if value.is_none() && row.seen.as_ref().is_some_and(|seen| seen.value.is_none()) {
+            let was_missing = row.seen.as_ref().is_some_and(|seen| seen.value.is_none());
+            if change == Change::Add(Counters::ZERO) || (change == Change::Delete && was_missing) {
                 return None;
             }
             let key = self.keys.get(row.key.clone())?;
             let place = row.seen.as_ref().map_or(Place::UNKNOWN, |seen| seen.place);
-            Some(Write { key, hash: row.hash, place, value })
+            Some(Write { key, hash: row.hash, place, change, total: row.total.clone() })
         })
     }
 
     /// The keys of everything read through the view, for validation.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &[u8]> {
-        (self.rows.iter()).filter(|row| row.seen.is_some()).filter_map(|row| self.keys.get(row.key.clone()))
+        (self.rows.iter())
+            .filter(|row| row.seen.is_some() && row.need == Need::Value)
+            .filter_map(|row| self.keys.get(row.key.clone()))
     }
 
     /// Whether what was written is reserved by another transaction.
@@ -158,18 +259,18 @@ impl Scratch {
     pub(crate) fn catalog_changes(&self) -> Vec<(Vec<u8>, Value)> {
         (self.writes())
             .filter(|write| write.key.first() == Some(&keys::CATALOG))
-            .filter_map(|write| Some((write.key.to_vec(), write.value?)))
+            .filter_map(|write| match write.change {
+                Change::Put(value) => Some((write.key.to_vec(), value)),
+                _ => None,
+            })
             .collect()
-    }
-
-    pub(crate) fn cold(&self) -> &[u8] {
-        &self.cold
     }
 
     pub(crate) fn reset(&mut self) {
         debug_assert!(self.fresh.iter().all(|fresh| !fresh.aside), "what was built aside is given up first");
         self.lookups = (0, 0);
         self.fresh.clear();
+        self.cold.clear();
         if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {
             *self = Self::default();
             return;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::dirty::{Dirty, Listing};
-use crate::effects::{self, CountDelta, Encoder};
+use crate::effects::{self, Change, CountDelta, Encoder};
 use crate::keys::{HashSeed, Space};
 use crate::parts;
 use crate::pins::Pins;
@@ -51,14 +51,30 @@ pub struct Write<'a> {
     pub key: &'a [u8],
     pub hash: u64,
     pub place: Place,
-    pub value: Option<Value>,
+    pub change: Change,
+    /// Of counters that are added to: the sum.
+    pub total: Option<Value>,
+}
+
+impl Write<'_> {
+    /// What the record holds then.
+    fn value(&self) -> Option<Value> {
+        match &self.change {
+            Change::Put(value) => Some(value.clone()),
+            Change::Delete => None,
+            Change::Add(_) => {
+                debug_assert!(self.total.is_some(), "counters are settled before they are written");
+                self.total.clone()
+            }
+        }
+    }
 }
 
 /// The open batch: the last effect of every record written since the previous one was closed.
 #[derive(Default)]
 struct OpenBatch {
     id: u64,
-    effects: Vec<(RowKey, Option<Value>)>,
+    effects: Vec<(RowKey, Change)>,
     counts: Vec<CountDelta>,
     bytes: usize,
     last: Stamp,
@@ -251,16 +267,17 @@ impl Sequencer {
         for write in writes {
             let at = Hashed { key: write.key, hash: write.hash, place: write.place };
             let listed = Listed { batch: batch.id, at: batch.effects.len() as u32 };
-            let written = self.table.write(at, stamp, write.value.clone(), listed, keep);
-            batch.bytes += write.key.len() + write.value.as_ref().map_or(0, |value| value.len());
+            let written = self.table.write(at, stamp, write.value(), listed, keep);
             if written.listed.batch == batch.id {
-                if let Some(effect) = batch.effects.get_mut(written.listed.at as usize) {
-                    batch.bytes -= effect.0.len() + effect.1.as_ref().map_or(0, |value| value.len());
-                    effect.1 = write.value;
+                if let Some((_, change)) = batch.effects.get_mut(written.listed.at as usize) {
+                    batch.bytes -= change.len();
+                    *change = std::mem::replace(change, Change::Delete).then(write.change);
+                    batch.bytes += change.len();
                 }
             } else {
+                batch.bytes += write.key.len() + write.change.len();
                 self.dirty.list(Listing { batch: batch.id, stamp, key: written.key.clone() });
-                batch.effects.push((written.key, write.value));
+                batch.effects.push((written.key, write.change));
             }
         }
         for &delta in counts {
@@ -336,8 +353,8 @@ impl Sequencer {
     fn encode(&self, epoch: u64, batch: &OpenBatch) -> Batch {
         let size = batch.bytes + batch.effects.len() * 8 + 64;
         let mut encoder = Encoder::new(batch.last, &batch.counts, size);
-        for (key, value) in &batch.effects {
-            encoder.effect(key, value.as_deref());
+        for (key, change) in &batch.effects {
+            encoder.effect(key, change);
         }
         let payload = encoder.finish();
         self.add_dirty_bytes(payload.len() as u64);

@@ -85,7 +85,7 @@ impl<'g> Txn<'g> {
         range: Range<u64>,
         mut take: impl FnMut(Piece),
     ) -> Result<(), Stop> {
-        let Some(chunks) = record.collection().map_err(|why| malformed(record, why))? else {
+        let Some(chunks) = record.chunks().map_err(|why| malformed(record, why))? else {
             let start = record.payload_range().start;
             let range = start + range.start as usize..start + range.end as usize;
             take(Piece { value: record.value().clone(), range });
@@ -144,14 +144,14 @@ impl<'g> Txn<'g> {
             return Ok(len);
         }
         self.spend(0, part.len())?;
-        let chunks = record.map_or(Ok(None), Record::collection);
+        let chunks = record.map_or(Ok(None), Record::chunks);
         let made = match (record, chunks) {
             (Some(record), Err(why)) => return Err(malformed(record, why)),
             (Some(_), Ok(Some(chunks))) if part.len() <= STRING_IN_PLACE_BYTES_MAX => {
                 for index in chunk_indexes(&(offset..over.end())) {
                     let value = self.overlaid(record, index, len, over)?;
                     let mut key = Vec::new();
-                    keys::chunk_record(&mut key, chunks.slot, chunks.cid, index);
+                    keys::chunk_record(&mut key, chunks.home, index);
                     self.write_blind(&key, value);
                 }
                 Chunks { len, ..chunks }
@@ -164,7 +164,12 @@ impl<'g> Txn<'g> {
 
     /// A record that holds the same as this one, for another key.
     pub fn copy_record(&mut self, to: &[u8], record: &Record) -> Result<Record, Stop> {
-        let Some(chunks) = record.collection().map_err(|why| malformed(record, why))? else {
+        if record.encoding == Encoding::Wide
+            && let Some(home) = record.home().map_err(|why| malformed(record, why))?
+        {
+            return self.copy_wide(to, record, home);
+        }
+        let Some(chunks) = record.chunks().map_err(|why| malformed(record, why))? else {
             return Ok(record.clone());
         };
         let made = self.make_string(to, chunks.len, &mut |txn, index| txn.chunk(chunks, index))?;
@@ -219,44 +224,43 @@ impl<'g> Txn<'g> {
             for index in chunk_indexes(&(0..len)) {
                 if let Some(value) = chunk(self, index)? {
                     let mut key = Vec::new();
-                    keys::chunk_record(&mut key, slot, aside.cid(), index);
+                    keys::chunk_record(&mut key, aside.home(), index);
                     aside.push(self, key, value)?;
                 }
             }
-            let cid = aside.finish(self)?;
-            return Ok(Chunks { slot, cid, len });
+            let home = aside.finish(self)?;
+            return Ok(Chunks { home, len });
         }
-        let cid = self.fresh_collection(slot);
+        let home = self.fresh_collection(slot);
         for index in chunk_indexes(&(0..len)) {
             if let Some(value) = chunk(self, index)? {
                 let mut key = Vec::new();
-                keys::chunk_record(&mut key, slot, cid, index);
+                keys::chunk_record(&mut key, home, index);
                 self.write_blind(&key, Some(value));
             }
         }
-        Ok(Chunks { slot, cid, len })
+        Ok(Chunks { home, len })
     }
 
     /// A chunk of a string whose key's record this transaction has read.
     fn chunk(&mut self, chunks: Chunks, index: u32) -> Result<Option<Value>, Stop> {
         let mut key = std::mem::take(&mut self.scratch.key);
-        keys::chunk_record(&mut key, chunks.slot, chunks.cid, index);
-        let found = self.element(chunks, &key);
+        keys::chunk_record(&mut key, chunks.home, index);
+        let found = self.element(&key);
         self.scratch.key = key;
         let found = found?;
         self.spend(1, found.as_ref().map_or(0, |value| value.len()))?;
         Ok(found)
     }
 
-    fn element(&mut self, chunks: Chunks, key: &[u8]) -> Result<Option<Value>, Stop> {
+    fn element(&mut self, key: &[u8]) -> Result<Option<Value>, Stop> {
         let at = self.group.table.hash(key);
         if let Some(row) = self.find(key, at.hash) {
             return Ok(self.row(row).value().cloned());
         }
-        let built = self.scratch.fresh.iter().any(|fresh| fresh.aside && fresh.cid == chunks.cid);
         match &self.view {
             // IMPORTANT: what this transaction has built is newer than its view.
-            _ if built => self.newest_element(at),
+            _ if self.is_built(key) => self.newest_element(at),
             View::Pinned(pinned) => match self.group.table.as_of(at, pinned.pin.view) {
                 Some(seen) => Ok(seen.value),
                 None => Ok(pinned.disk.get(key)?.map(|value| (&*value).into())),

@@ -12,12 +12,13 @@ use std::ops::Range;
 use base::{Stamp, limits};
 use thiserror::Error;
 
+use crate::collection::Shapes;
 use crate::derive::Derived;
 use crate::disk::DiskError;
 use crate::group::Group;
-use crate::keys::{self, Cid, HashSeed, Space};
+use crate::keys::{self, HashSeed, Home, Space};
 use crate::record::{Encoding, Kind, Peek, Record, Value};
-use crate::scratch::{Fresh, RowId, Scratch, Touched};
+use crate::scratch::{Fresh, Need, RowId, Scratch, Touched};
 use crate::table::Seen;
 use crate::view::View;
 
@@ -32,6 +33,9 @@ pub enum Stop {
     /// What was read does not belong to one moment.
     #[error("the view moved")]
     Moved,
+    /// A collection has so many deltas that they have to be folded first.
+    #[error("counters have to be folded first")]
+    Unfolded(Home),
     #[error("cancelled")]
     Cancelled,
     #[error("a key has at most {} bytes", limits::KEY_BYTES_MAX)]
@@ -136,11 +140,16 @@ impl<'g> Txn<'g> {
 
     /// What a key holds, if it exists and has not expired.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Record>, Stop> {
+        Ok(self.get_row(key)?.1)
+    }
+
+    /// Like [`Self::get`], with the key's row.
+    pub(crate) fn get_row(&mut self, key: &[u8]) -> Result<(RowId, Option<Record>), Stop> {
         let row = self.key_row(key)?;
         let found = self.live_record(row)?;
         let lookups = &mut self.scratch.lookups;
         *(if found.is_some() { &mut lookups.0 } else { &mut lookups.1 }) += 1;
-        Ok(found)
+        Ok((row, found))
     }
 
     /// Sets what a key holds.
@@ -190,10 +199,11 @@ impl<'g> Txn<'g> {
     }
 
     /// An id for a collection, never given out before.
-    pub(crate) fn fresh_collection(&mut self, slot: u16) -> Cid {
+    pub(crate) fn fresh_collection(&mut self, slot: u16) -> Home {
         let cid = self.group.new_cid();
-        self.scratch.fresh.push(Fresh { slot, cid, aside: false });
-        cid
+        let home = Home { slot, cid };
+        self.scratch.fresh.push(Fresh { home, aside: false });
+        home
     }
 
     /// A number that differs from call to call. Nothing that must not be guessed depends on it.
@@ -209,17 +219,19 @@ impl<'g> Txn<'g> {
 
     /// Writes a raw record without having read it.
     pub fn write_blind(&mut self, record_key: &[u8], value: Option<Value>) {
-        let at = self.group.table.hash(record_key);
-        let row = match self.find(record_key, at.hash) {
-            Some(row) => row,
-            None => self.touch(record_key, at.hash, None),
-        };
+        let row = self.row_blind(record_key);
         self.set(row, value);
     }
 
     pub(crate) fn note_cold(&mut self, record_key: &[u8]) {
-        self.scratch.cold.clear();
-        self.scratch.cold.extend_from_slice(record_key);
+        self.scratch.cold.push(record_key.into());
+    }
+
+    /// Whether a record belongs to a collection that this transaction has built aside.
+    pub(crate) fn is_built(&self, record_key: &[u8]) -> bool {
+        let is_it = |home| self.scratch.fresh.iter().any(|fresh| fresh.aside && Some(fresh.home) == home);
+        let may_be = matches!(record_key.first(), Some(&(keys::ELEMENT | keys::COUNTERS)));
+        may_be && !self.scratch.fresh.is_empty() && is_it(keys::home_of(record_key))
     }
 
     pub(crate) fn key_record(&mut self, key: &[u8]) -> Vec<u8> {
@@ -238,18 +250,59 @@ impl<'g> Txn<'g> {
         row
     }
 
+    /// Notes that a record is going to be read in the section, if it is not in memory.
+    pub(crate) fn expect(&mut self, record_key: &[u8]) {
+        let at = self.group.table.hash(record_key);
+        if self.find(record_key, at.hash).is_none() && self.group.table.newest(at).is_none() {
+            self.note_cold(record_key);
+        }
+    }
+
+    /// Stops if some of the records that are going to be read have to be loaded first.
+    pub(crate) fn stop_if_cold(&self) -> Result<(), Stop> {
+        if self.scratch.cold.is_empty() { Ok(()) } else { Err(Stop::Cold) }
+    }
+
+    /// Up to which size collections are packed.
+    pub fn shapes(&self) -> &'g Shapes {
+        &self.group.shapes
+    }
+
     /// The row of a record, loaded through the view at its first access.
-    fn load(&mut self, record_key: &[u8]) -> Result<RowId, Stop> {
+    pub(crate) fn load(&mut self, record_key: &[u8]) -> Result<RowId, Stop> {
+        self.load_for(record_key, Need::Value)
+    }
+
+    /// The row of a record of which so much is needed.
+    pub(crate) fn load_for(&mut self, record_key: &[u8], need: Need) -> Result<RowId, Stop> {
         let hash = self.group.table.hash(record_key).hash;
-        if let Some(row) = self.find(record_key, hash) {
+        let found = self.find(record_key, hash);
+        if let Some(row) = found.filter(|row| self.row(*row).seen.is_some() || self.row(*row).is_settled()) {
+            self.scratch.depend(row, need);
             return Ok(row);
         }
         let seen = crate::view::load(self, record_key, hash)?;
         self.newest_seen = self.newest_seen.max(seen.version);
         let bytes = seen.value.as_ref().map_or(0, |value| value.len());
-        let row = self.touch(record_key, hash, Some(seen));
+        let row = match found {
+            Some(row) => {
+                self.scratch.see(row, seen);
+                row
+            }
+            None => self.touch(record_key, hash, Some(seen)),
+        };
+        self.scratch.need(row, need);
         self.spend(1, bytes)?;
         Ok(row)
+    }
+
+    /// The row of a record that is written without having been read.
+    pub(crate) fn row_blind(&mut self, record_key: &[u8]) -> RowId {
+        let at = self.group.table.hash(record_key);
+        match self.find(record_key, at.hash) {
+            Some(row) => row,
+            None => self.touch(record_key, at.hash, None),
+        }
     }
 
     pub(crate) fn find(&self, record_key: &[u8], hash: u64) -> Option<RowId> {
@@ -264,8 +317,17 @@ impl<'g> Txn<'g> {
         self.scratch.row(row)
     }
 
-    fn set(&mut self, row: RowId, value: Option<Value>) {
+    pub(crate) fn set(&mut self, row: RowId, value: Option<Value>) {
         self.scratch.set(row, value);
+    }
+
+    pub(crate) fn row_key(&self, row: RowId) -> &[u8] {
+        self.scratch.keys.get(self.row(row).key.clone()).unwrap_or_default()
+    }
+
+    /// Notes that a key's value changes, wherever it is kept.
+    pub(crate) fn mark(&mut self, row: RowId) {
+        self.scratch.mark(row);
     }
 
     fn live_record(&self, row: RowId) -> Result<Option<Record>, Stop> {

@@ -76,6 +76,10 @@ impl View<'_> {
 pub(crate) fn load(txn: &mut Txn<'_>, key: &[u8], hash: u64) -> Result<Seen, Stop> {
     let group = txn.group;
     let at = Hashed { key, hash, place: Place::UNKNOWN };
+    // IMPORTANT: what a transaction has built aside is newer than its view, and nobody else's.
+    if txn.is_built(key) {
+        return group.table.newest(at).map_or_else(|| group.load(at), Ok);
+    }
     match &mut txn.view {
         View::Latest { start } => {
             let start = *start;
@@ -102,7 +106,7 @@ pub(crate) fn load(txn: &mut Txn<'_>, key: &[u8], hash: u64) -> Result<Seen, Sto
         View::Pinned(pinned) => match group.table.as_of(at, pinned.pin.view) {
             Some(seen) => Ok(seen),
             None => {
-                let value = pinned.disk.get(key)?.map(|value| (&*value).into());
+                let value = crate::counters::read(&pinned.disk, key)?;
                 Ok(Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN })
             }
         },

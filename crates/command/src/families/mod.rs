@@ -2,14 +2,20 @@
 //! order.
 
 mod database;
+mod elements;
 mod generic;
+mod hash;
+mod list;
+mod set;
 mod string;
 mod time;
 
 use std::ops::Range;
 
 use resp::{Blob, Reply};
-use store::{Kind, Record, Txn};
+use store::{Kind, Piece, Record, Txn};
+
+use crate::args::Args;
 
 use crate::error::{Error, Result};
 use crate::row::{Access, Arity, Command, Docs, Flags, Keys, Run};
@@ -21,6 +27,13 @@ pub const FAMILIES: &[&[Command]] = &[
     string::range::COMMANDS,
     string::number::COMMANDS,
     string::lcs::COMMANDS,
+    list::ends::COMMANDS,
+    list::items::COMMANDS,
+    list::blocking::COMMANDS,
+    hash::fields::COMMANDS,
+    hash::whole::COMMANDS,
+    set::members::COMMANDS,
+    set::algebra::COMMANDS,
     generic::keys::COMMANDS,
     generic::rename::COMMANDS,
     generic::expiry::COMMANDS,
@@ -63,14 +76,54 @@ fn value(txn: &mut Txn<'_>, record: Option<&Record>) -> Result<Reply> {
     part(txn, record, 0..len)
 }
 
+/// A part of a value for a reply, shared where it is.
+fn blob(piece: Piece) -> Blob {
+    match piece.value.shared() {
+        Some(bytes) => Blob::shared(bytes.clone(), piece.range),
+        None => Blob::copy(piece.as_slice()),
+    }
+}
+
+/// A number that is not negative; anything else is answered with `error`.
+fn positive(args: &Args<'_>, at: usize, error: &'static str) -> Result<u64> {
+    let count = args.int(at).ok().and_then(|count| u64::try_from(count).ok());
+    count.ok_or(Error::line(error))
+}
+
+/// Where the keys are whose number stands at `at`. There may be fewer arguments.
+fn counted_keys(args: &Args<'_>, at: usize) -> Result<Range<usize>> {
+    let count = args.int(at).ok().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    let count = count.ok_or(Error::line("ERR numkeys should be greater than 0"))?;
+    Ok(at + 1..count.saturating_add(at + 1))
+}
+
+/// `COUNT n` as the only option, from `at` on; 1 if it is not given.
+fn count_option(args: &Args<'_>, at: usize) -> Result<u64> {
+    if at >= args.len() {
+        return Ok(1);
+    }
+    if !args.is(at, "count") || at + 2 != args.len() {
+        return Err(Error::SYNTAX);
+    }
+    let count = args.int(at + 1).ok().and_then(|count| u64::try_from(count).ok());
+    count.filter(|count| *count > 0).ok_or(Error::line("ERR count should be greater than 0"))
+}
+
+/// The indexes from `start` to `stop`, of which negative ones count from the end, as far as there are
+/// so many elements.
+fn index_range(len: u64, start: i64, stop: i64) -> Range<u64> {
+    let len = len as i64;
+    let from_end = |index: i64| if index < 0 { index.saturating_add(len).max(0) } else { index };
+    let stop = if stop < 0 { stop.saturating_add(len) } else { stop.min(len - 1) };
+    let start = from_end(start);
+    if start > stop { 0..0 } else { start as u64..stop as u64 + 1 }
+}
+
 /// A part of a string's value as a reply.
 fn part(txn: &mut Txn<'_>, record: &Record, range: Range<u64>) -> Result<Reply> {
     let (mut first, mut others) = (None, Vec::new());
     txn.string_pieces(record, range, |piece| {
-        let blob = match piece.value.shared() {
-            Some(bytes) => Blob::shared(bytes.clone(), piece.range),
-            None => Blob::copy(piece.as_slice()),
-        };
+        let blob = blob(piece);
         if first.is_none() { first = Some(blob) } else { others.push(blob) }
     })?;
     Ok(match first {

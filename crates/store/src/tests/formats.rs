@@ -6,14 +6,16 @@ use bytes::Bytes;
 
 use super::*;
 use crate::apply::Applied;
-use crate::effects::{CountDelta, Encoder};
+use crate::effects::{Change, CountDelta, Encoder};
 use crate::group::encode_count;
-use crate::keys::{self, Cid, HashSeed, Space, Unreachable};
+use crate::keys::{self, Cid, HashSeed, Home, Space, Unreachable};
 use crate::parts;
 use crate::record::Chunks;
 
+
 const CID: Cid = Cid { stamp: 0x0102_0304_0506_0708, seq: 9 };
 const SLOT: u16 = 0x1234;
+const HOME: Home = Home { slot: SLOT, cid: CID };
 const AT_MS: u64 = 1_700_000_000_000;
 
 fn hex(bytes: &[u8]) -> String {
@@ -42,12 +44,12 @@ fn record_keys_stay_as_they_are() {
         "54 0000018bcfe56800 2f96 00000007 8856c64e8b80 666f6f",
     );
     check(
-        &written(|out| keys::chunk_record(out, SLOT, CID, 3)),
+        &written(|out| keys::chunk_record(out, HOME, 3)),
         "45 1234 0102030405060708 00000009 00000003",
     );
     check(&Unreachable::Space(Space(7)).encode(), "58 00 00000007");
-    check(&Unreachable::Collection { slot: SLOT, cid: CID }.encode(), "58 01 1234 0102030405060708 00000009");
-    check(&keys::building(SLOT, CID), "42 1234 0102030405060708 00000009");
+    check(&Unreachable::Collection(HOME).encode(), "58 01 1234 0102030405060708 00000009");
+    check(&keys::building(HOME), "42 1234 0102030405060708 00000009");
     check(&keys::catalog_database(15), "53 64 0f");
     check(keys::CATALOG_NEXT_SPACE, "53 6e");
     check(keys::CATALOG_SEED, "53 68");
@@ -66,7 +68,7 @@ fn record_values_stay_as_they_are() {
     check(&record(Kind::String, Encoding::Raw, None, b""), "10");
     check(&record(Kind::String, Encoding::Text, None, b"1.5"), "30 312e35");
     check(&record(Kind::String, Encoding::Plain, Some(AT_MS), b"v"), "80 0000018bcfe56800 76");
-    let chunks = Chunks { slot: SLOT, cid: CID, len: 70_000 }.encode();
+    let chunks = Chunks { home: HOME, len: 70_000 }.encode();
     check(&chunks, "1234 0102030405060708 00000009 f0a204");
     check(
         &record(Kind::String, Encoding::Chunked, None, &chunks),
@@ -86,8 +88,8 @@ fn record_values_stay_as_they_are() {
 fn entries_and_their_parts_stay_as_they_are() {
     let counts = [CountDelta { space: Space(300), keys: 2, expires: -1 }];
     let mut entry = Encoder::new(Stamp(0x1122_3344_5566_7788), &counts, 0);
-    entry.effect(b"Ka", Some(b"v"));
-    entry.effect(b"Kb", None);
+    entry.effect(b"Ka", &Change::Put(b"v"[..].into()));
+    entry.effect(b"Kb", &Change::Delete);
     let entry = entry.finish();
     check(&entry, "01 1122334455667788 01 ac02 04 01 01 02 4b61 01 76 00 02 4b62");
     assert_eq!(parts::split(entry.clone(), Stamp(5)), [Bytes::from(entry)]);

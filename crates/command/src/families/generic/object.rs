@@ -83,7 +83,12 @@ fn encoding_of(record: &Record) -> &'static str {
         (Kind::String, Encoding::Plain) if parse_i64(text).is_some() => "int",
         (Kind::String, Encoding::Plain | Encoding::Text) if text.len() <= EMBSTR_BYTES_MAX => "embstr",
         (Kind::String, _) => "raw",
-        (kind, _) => kind.name(),
+        (_, Encoding::Packed) => "listpack",
+        (_, Encoding::Integers) => "intset",
+        (Kind::List, _) => "quicklist",
+        (Kind::SortedSet, _) => "skiplist",
+        (Kind::Hash | Kind::Set, _) => "hashtable",
+        (Kind::Stream, _) => "stream",
     }
 }
 

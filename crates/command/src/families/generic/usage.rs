@@ -1,6 +1,7 @@
 //! MEMORY USAGE: how much room a key takes.
 
 use resp::Reply;
+use store::Encoding;
 
 use super::*;
 use crate::arg::{self, KEY};
@@ -11,6 +12,9 @@ use crate::row::flags::READONLY;
 
 /// What a key costs beside its name and value: its row in memory and in the indexes.
 const OVERHEAD_BYTES: usize = 64;
+
+/// What an element of a large collection costs, about.
+const ELEMENT_BYTES: u64 = 64;
 
 pub(crate) const COMMANDS: &[Command] =
     &[row_of("server", "memory|usage", -3, Keys::one(2).with(&[RO]), &[READONLY], usage)
@@ -28,7 +32,9 @@ fn usage(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     }
     let key = args.get(2);
     let Some(record) = txn.get(key)? else { return Ok(Reply::Null) };
-    let elements = record.collection().ok().flatten().map_or(0, |chunks| chunks.len);
+    let chunks = record.chunks().ok().flatten().map_or(0, |chunks| chunks.len);
+    let elements = if record.encoding == Encoding::Wide { txn.collection_len(&record)? } else { 0 };
+    let elsewhere = chunks.saturating_add(elements.saturating_mul(ELEMENT_BYTES));
     let bytes = OVERHEAD_BYTES + key.len() + record.value().len();
-    Ok(Reply::Integer(bytes as i64 + i64::try_from(elements).unwrap_or(i64::MAX - bytes as i64)))
+    Ok(Reply::Integer(bytes as i64 + i64::try_from(elsewhere).unwrap_or(i64::MAX - bytes as i64)))
 }

@@ -1,0 +1,153 @@
+//! Building a collection from members that come one by one: packed while it is small, then wide; aside
+//! once it is large, so that no entry and no transaction holds all of it.
+
+use crate::aside::Aside;
+use crate::collection::members;
+use crate::collection::packed::Packed;
+use crate::counters::Counters;
+use crate::disk::DiskError;
+use crate::keys::{self, Home};
+use crate::range::{Flow, visit};
+use crate::record::{Encoding, Kind, Record, Value};
+use crate::txn::{Stop, Txn};
+
+/// Records read at a time when a collection is copied.
+const COPIED_BYTES: usize = 256 << 10;
+
+/// A wide collection that is being built aside.
+pub(super) struct Builder {
+    aside: Aside,
+    count: i64,
+}
+
+impl Builder {
+    pub(super) fn begin(txn: &mut Txn<'_>, slot: u16) -> Result<Self, Stop> {
+        Ok(Self { aside: Aside::begin(txn, slot)?, count: 0 })
+    }
+
+    /// Adds a member that it does not have.
+    pub(super) fn add(&mut self, txn: &mut Txn<'_>, member: &[u8], payload: &[u8]) -> Result<(), Stop> {
+        let mut key = Vec::new();
+        keys::member_record(&mut key, txn.begin.seed, self.aside.home(), member);
+        self.count += 1;
+        self.aside.push(txn, key, members::encode(member, payload))
+    }
+
+    pub(super) fn finish(mut self, txn: &Txn<'_>) -> Result<Home, Stop> {
+        finish(&mut self.aside, txn, Counters::len(self.count))?;
+        self.aside.finish(txn)
+    }
+}
+
+fn finish(aside: &mut Aside, txn: &Txn<'_>, counters: Counters) -> Result<(), Stop> {
+    let mut key = Vec::new();
+    keys::counters_record(&mut key, aside.home());
+    aside.push(txn, key, counters.encode())
+}
+
+/// A set that is being built.
+pub struct SetBuilder {
+    slot: u16,
+    /// The first members, as long as it may be packed.
+    first: Vec<Vec<u8>>,
+    bytes: usize,
+    builder: Option<Builder>,
+}
+
+impl SetBuilder {
+    pub fn new(key: &[u8]) -> Self {
+        Self { slot: base::slot::of(key), first: Vec::new(), bytes: 0, builder: None }
+    }
+
+    /// Adds a member that it does not have.
+    pub fn add(&mut self, txn: &mut Txn<'_>, member: Vec<u8>) -> Result<(), Stop> {
+        if let Some(builder) = &mut self.builder {
+            return builder.add(txn, &member, &[]);
+        }
+        self.bytes += member.len();
+        self.first.push(member);
+        txn.spend(1, self.first.last().map_or(0, Vec::len))?;
+        if self.first.len() <= KEPT_MAX && self.bytes <= KEPT_BYTES_MAX {
+            return Ok(());
+        }
+        let mut builder = Builder::begin(txn, self.slot)?;
+        for member in self.first.drain(..) {
+            builder.add(txn, &member, &[])?;
+        }
+        self.builder = Some(builder);
+        Ok(())
+    }
+
+    /// Sets a key to it, or removes the key if it is empty; says how many members it has.
+    pub fn store(self, txn: &mut Txn<'_>, key: &[u8]) -> Result<u64, Stop> {
+        if let Some(builder) = self.builder {
+            let count = builder.count.unsigned_abs();
+            let home = builder.finish(txn)?;
+            txn.put(key, Kind::Set, Encoding::Wide, None, &home.encode())?;
+            return Ok(count);
+        }
+        txn.remove(key)?;
+        let count = self.first.len();
+        if let Some(first) = self.first.first() {
+            let set = txn.set_or_new(key, first, 1);
+            let mut set = set.map_err(|why| match why {
+                super::Refusal::Stop(stop) => stop,
+                super::Refusal::WrongType => Stop::Moved,
+            })?;
+            for member in &self.first {
+                set.add(member)?;
+            }
+        }
+        Ok(count as u64)
+    }
+}
+
+/// Members kept at hand before a set is built aside.
+const KEPT_MAX: usize = 1024;
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+impl Txn<'_> {
+    /// Copies the records of a wide collection to one for another key.
+    pub(crate) fn copy_wide(&mut self, to: &[u8], record: &Record, home: Home) -> Result<Record, Stop> {
+        let mut aside = Aside::begin(self, base::slot::of(to))?;
+        let counters = self.counters(home)?;
+        let (mut prefix, mut copied) = (Vec::new(), Vec::new());
+        keys::element_prefix(&mut prefix, home);
+        keys::element_prefix(&mut copied, aside.home());
+        let end = base::codec::prefix_end(&prefix);
+        let mut from = Some(prefix.clone());
+        while let Some(start) = from.take() {
+            let (mut page, mut bytes): (Vec<(Vec<u8>, Value)>, usize) = (Vec::new(), 0);
+            visit::<Stop>(self, &start, end.as_deref(), &mut |key, value, _| {
+                if bytes >= COPIED_BYTES {
+                    from = Some(key.to_vec());
+                    return Ok(Flow::Stop);
+                }
+                bytes += key.len() + value.len();
+                let element = key.get(prefix.len()..).unwrap_or_default();
+                page.push(([&copied, element].concat(), Value::from(value)));
+                Ok(Flow::More)
+            })?;
+            for (key, value) in page {
+                aside.push(self, key, value)?;
+            }
+        }
+        finish(&mut aside, self, counters)?;
+        let home = aside.finish(self)?;
+        let value = Record::encode(record.kind, Encoding::Wide, record.expiry_ms, &home.encode());
+        Record::decode(value).map_err(|why| Stop::Disk(DiskError::corrupt(record.value(), why)))
+    }
+
+    /// How many elements a collection has.
+    pub fn collection_len(&mut self, record: &Record) -> Result<u64, Stop> {
+        let corrupt = |why| Stop::Disk(DiskError::corrupt(record.value(), why));
+        match (record.encoding, record.home().map_err(corrupt)?) {
+            (Encoding::Wide, Some(home)) => Ok(u64::try_from(self.counters(home)?.len).unwrap_or(0)),
+            (Encoding::Packed | Encoding::Integers, _) => {
+                let entries = Packed::decode(record).map_err(corrupt)?.count() as u64;
+                Ok(if record.kind == Kind::Hash { entries / 2 } else { entries })
+            }
+            _ => Ok(0),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Going through the members of several collections at once, in the order of their hashes, a page at a
+//! time: what is common to them, or what any of them has, is found without holding any of them.
+
+use std::collections::VecDeque;
+
+use crate::collection::members::Found;
+use crate::collection::Set;
+use crate::keys::{self, Home};
+use crate::range::{Flow, visit};
+use crate::txn::{Stop, Txn};
+
+/// Members looked up at a time: few at first.
+const PAGE_MIN: usize = 32;
+const PAGE_MAX: usize = 1024;
+
+/// A member with its position. The order of these is the one that cursors go by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Placed {
+    pub at: u64,
+    pub member: Vec<u8>,
+    pub payload: Vec<u8>,
+}
+
+/// Where a walk through a collection is.
+pub struct Cursor {
+    page: VecDeque<Placed>,
+    /// Of a wide one: where, behind which record it goes on, and how many records it takes next.
+    rest: Option<(Home, Vec<u8>, usize)>,
+}
+
+impl Cursor {
+    fn packed(mut members: Vec<Placed>) -> Self {
+        members.sort_unstable();
+        Self { page: members.into(), rest: None }
+    }
+
+    pub(super) fn wide(home: Home) -> Self {
+        let mut from = Vec::new();
+        keys::member_prefix(&mut from, home);
+        Self { page: VecDeque::new(), rest: Some((home, from, PAGE_MIN)) }
+    }
+
+    /// The member that it has come to.
+    pub fn peek(&mut self, txn: &mut Txn<'_>) -> Result<Option<&Placed>, Stop> {
+        if self.page.is_empty() {
+            self.turn(txn)?;
+        }
+        Ok(self.page.front())
+    }
+
+    /// Takes the member that it has come to.
+    pub fn next(&mut self, txn: &mut Txn<'_>) -> Result<Option<Placed>, Stop> {
+        if self.page.is_empty() {
+            self.turn(txn)?;
+        }
+        Ok(self.page.pop_front())
+    }
+
+    fn turn(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
+        let Some((home, from, limit)) = self.rest.take() else { return Ok(()) };
+        let mut prefix = Vec::new();
+        keys::member_prefix(&mut prefix, home);
+        let end = base::codec::prefix_end(&prefix);
+        let mut next = Vec::new();
+        let page = &mut self.page;
+        visit::<Stop>(txn, &from, end.as_deref(), &mut |key, value, _| {
+            if page.len() == limit {
+                next = key.to_vec();
+                return Ok(Flow::Stop);
+            }
+            let Found { at, member, payload } = super::members::decode_checked(key, value)?;
+            page.push_back(Placed { at, member: member.to_vec(), payload: payload.to_vec() });
+            Ok(Flow::More)
+        })?;
+        if !next.is_empty() {
+            self.rest = Some((home, next, (limit * 4).min(PAGE_MAX)));
+        }
+        Ok(())
+    }
+}
+
+impl Txn<'_> {
+    fn placed(&self, found: &Found<'_>) -> Placed {
+        let at = self.begin.seed.hash48(found.member);
+        Placed { at, member: found.member.to_vec(), payload: found.payload.to_vec() }
+    }
+}
+
+impl Set<'_, '_> {
+    pub fn cursor(&mut self) -> Result<Cursor, Stop> {
+        if let Some(home) = self.0.home() {
+            return Ok(Cursor::wide(home));
+        }
+        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        self.walk::<Stop>(0, &mut |member| {
+            found.push((member.member.to_vec(), member.payload.to_vec()));
+            Ok(Flow::More)
+        })?;
+        let txn = &self.0.txn;
+        let placed = found
+            .iter()
+            .map(|(member, payload)| txn.placed(&Found { at: 0, member, payload }))
+            .collect();
+        Ok(Cursor::packed(placed))
+    }
+}

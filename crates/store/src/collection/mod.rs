@@ -1,0 +1,199 @@
+//! Lists, hashes, sets and sorted sets: one handle each, with what commands do to them. Small ones are
+//! *packed* into the key's record, larger ones are *wide*: an element a record under a collection id.
+//!
+//! A handle writes its key's record back when it is dropped; one that has been emptied removes it.
+
+mod build;
+mod cursor;
+mod hash;
+mod list;
+mod members;
+mod packed;
+mod set;
+mod shapes;
+
+pub use build::SetBuilder;
+pub use cursor::{Cursor, Placed};
+pub use hash::Hash;
+pub use list::{End, List};
+pub use members::Found as Member;
+pub use set::Set;
+pub use shapes::{Setting, Shapes};
+
+use thiserror::Error;
+
+use crate::counters::Counters;
+use crate::disk::DiskError;
+use crate::keys::Home;
+use crate::record::{Encoding, Kind, Record};
+use crate::scratch::RowId;
+use crate::txn::{Stop, Txn};
+use packed::Packed;
+
+/// Why a collection cannot be opened.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    #[error("the key holds another kind of value")]
+    WrongType,
+    #[error(transparent)]
+    Stop(#[from] Stop),
+}
+
+/// A key's collection, opened.
+pub(crate) struct Handle<'t, 'g> {
+    pub(crate) txn: &'t mut Txn<'g>,
+    row: RowId,
+    kind: Kind,
+    slot: u16,
+    expiry_ms: Option<u64>,
+    body: Body,
+    /// Something in it has been changed.
+    changed: bool,
+    /// Nothing is left in it.
+    emptied: bool,
+}
+
+pub(crate) enum Body {
+    Packed(Encoding, Packed),
+    Wide(Home),
+}
+
+impl<'t, 'g> Handle<'t, 'g> {
+    /// Opens the collection of a key; one that is not there is an empty packed one if `create` says
+    /// how.
+    pub(crate) fn open(
+        txn: &'t mut Txn<'g>,
+        key: &[u8],
+        kind: Kind,
+        create: Option<Encoding>,
+    ) -> Result<Option<Self>, Refusal> {
+        let (row, record) = txn.get_row(key)?;
+        let slot = base::slot::of(key);
+        let Some(record) = record else {
+            return Ok(create.map(|encoding| {
+                let body = Body::Packed(encoding, Packed::new());
+                Self { txn, row, kind, slot, expiry_ms: None, body, changed: false, emptied: false }
+            }));
+        };
+        if record.kind != kind {
+            return Err(Refusal::WrongType);
+        }
+        let body = Body::of(&record)?;
+        let expiry_ms = record.expiry_ms;
+        Ok(Some(Self { txn, row, kind, slot, expiry_ms, body, changed: false, emptied: false }))
+    }
+
+    pub(crate) fn home(&self) -> Option<Home> {
+        match &self.body {
+            Body::Wide(home) => Some(*home),
+            Body::Packed(..) => None,
+        }
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// To be changed.
+    pub(crate) fn packed_mut(&mut self) -> Option<&mut Packed> {
+        match &mut self.body {
+            Body::Packed(_, packed) => {
+                self.changed = true;
+                Some(packed)
+            }
+            Body::Wide(_) => None,
+        }
+    }
+
+    /// Keeps the collection packed, in another way.
+    pub(crate) fn repack(&mut self, encoding: Encoding, packed: Packed) {
+        self.changed = true;
+        self.body = Body::Packed(encoding, packed);
+    }
+
+    /// Makes it wide: the caller writes its elements.
+    pub(crate) fn widen(&mut self) -> (Home, Packed) {
+        let home = self.txn.fresh_collection(self.slot);
+        let record = Record::encode(self.kind, Encoding::Wide, self.expiry_ms, &home.encode());
+        self.txn.set(self.row, Some(record));
+        self.changed = true;
+        match std::mem::replace(&mut self.body, Body::Wide(home)) {
+            Body::Packed(_, packed) => (home, packed),
+            Body::Wide(_) => (home, Packed::new()),
+        }
+    }
+
+    /// Notes that a wide collection has grown by so many elements.
+    pub(crate) fn grow(&mut self, home: Home, delta: Counters) {
+        self.txn.add_counters(home, delta);
+        self.changed = true;
+        self.emptied = false;
+    }
+
+    /// Notes that a wide collection has lost elements, and how many it had before.
+    pub(crate) fn shrink(&mut self, home: Home, before: Counters, delta: Counters) -> Result<(), Stop> {
+        self.txn.add_counters(home, delta);
+        self.changed = true;
+        self.emptied = before.len + delta.len == 0;
+        if self.emptied {
+            // From now on the outcome depends on nobody else having added something.
+            self.txn.counters(home)?;
+        }
+        Ok(())
+    }
+
+    /// How many elements: packed ones are counted by `packed`.
+    fn len(&mut self, packed: impl FnOnce(&Packed) -> usize) -> Result<u64, Stop> {
+        match &self.body {
+            Body::Packed(_, found) => Ok(packed(found) as u64),
+            &Body::Wide(home) => Ok(u64::try_from(self.txn.counters(home)?.len).unwrap_or(0)),
+        }
+    }
+
+    fn expect<'m>(&mut self, members: impl Iterator<Item = &'m [u8]>) -> Result<(), Stop> {
+        match self.home() {
+            Some(home) => self.txn.expect_members(home, members),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a member of a wide collection; says whether it was there.
+    fn remove_member(&mut self, home: Home, member: &[u8]) -> Result<bool, Stop> {
+        let (row, before) = self.txn.member(home, member)?;
+        if before.is_none() {
+            return Ok(false);
+        }
+        let counters = self.txn.counters_not_empty(home)?;
+        self.txn.set(row, None);
+        self.shrink(home, counters, Counters::len(-1))?;
+        Ok(true)
+    }
+}
+
+impl Body {
+    fn of(record: &Record) -> Result<Self, Stop> {
+        let malformed = |why| Stop::Disk(DiskError::corrupt(record.value(), why));
+        Ok(match record.home().map_err(malformed)? {
+            Some(home) => Self::Wide(home),
+            None => Self::Packed(record.encoding, Packed::decode(record).map_err(malformed)?),
+        })
+    }
+}
+
+impl Drop for Handle<'_, '_> {
+    fn drop(&mut self) {
+        if !self.changed {
+            return;
+        }
+        self.txn.mark(self.row);
+        match &self.body {
+            Body::Packed(_, packed) if packed.count() == 0 => self.txn.set(self.row, None),
+            Body::Packed(encoding, packed) => {
+                let record = Record::encode(self.kind, *encoding, self.expiry_ms, &packed.encode());
+                self.txn.set(self.row, Some(record));
+            }
+            Body::Wide(_) if self.emptied => self.txn.set(self.row, None),
+            Body::Wide(_) => {}
+        }
+    }
+}

@@ -1,4 +1,7 @@
 //! Objects from their encodings, by the type in front of them.
+//!
+//! All that Redis refuses is refused. So is some of what it lets pass and never writes: texts of scores
+//! that are only half a number, and streams that contradict themselves.
 
 mod stream;
 

@@ -147,10 +147,11 @@ impl SortedSetWriter {
 fn push_score(packed: &mut listpack::Writer, score: f64) {
     // Half of the range of i64, so that the conversion is exact.
     const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
-    if score.abs() <= INTEGER_MAX && score.fract() == 0.0 {
+    let is_minus_zero = score == 0.0 && score.is_sign_negative();
+    if score.abs() <= INTEGER_MAX && score.fract() == 0.0 && !is_minus_zero {
         return packed.push_integer(score as i64);
     }
-    let has_exponent = !(1e-5..1e17).contains(&score.abs()) && score.is_finite();
+    let has_exponent = score.is_finite() && score != 0.0 && !(1e-5..1e17).contains(&score.abs());
     let text = if has_exponent { format!("{score:e}") } else { score.to_string() };
     packed.push(text.as_bytes());
 }

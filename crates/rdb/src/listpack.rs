@@ -212,15 +212,19 @@ impl Writer {
 
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, Error> {
         self.bytes.push(END);
-        let total = u32::try_from(self.bytes.len()).ok().filter(|total| *total <= BYTES_MAX as u32);
-        let count = u16::try_from(self.count).unwrap_or(COUNT_UNKNOWN);
-        let [a, b, c, d] = total.ok_or(Error::Limit)?.to_le_bytes();
-        let [e, f] = count.to_le_bytes();
-        if let Some(header) = self.bytes.first_chunk_mut::<HEADER_BYTES>() {
-            *header = [a, b, c, d, e, f];
+        let header = header(self.bytes.len(), self.count)?;
+        if let Some(room) = self.bytes.first_chunk_mut() {
+            *room = header;
         }
         Ok(self.bytes)
     }
+}
+
+fn header(len: usize, count: usize) -> Result<[u8; HEADER_BYTES], Error> {
+    let total = u32::try_from(len).ok().filter(|_| len <= BYTES_MAX).ok_or(Error::Limit)?;
+    let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
+    let ([a, b, c, d], [e, f]) = (total.to_le_bytes(), count.to_le_bytes());
+    Ok([a, b, c, d, e, f])
 }
 
 #[cfg(test)]
@@ -242,7 +246,7 @@ mod tests {
     #[test]
     fn bytes_are_those_of_redis() {
         // In the body of ZSET_LISTPACK as Redis 7.0 dumps it: `ZADD z 1 a 300 bcd`.
-        let expected = b"\x13\x00\x00\x00\x04\x00\x81a\x02\x01\x01\x83bcd\x04\xc1\x2c\x02\xff";
+        let expected = b"\x14\x00\x00\x00\x04\x00\x81a\x02\x01\x01\x83bcd\x04\xc1\x2c\x02\xff";
         assert_eq!(listpack(&[b"a", b"1", b"bcd", b"300"]), expected);
     }
 
@@ -273,6 +277,13 @@ mod tests {
             let bytes = listpack(&vec![&b"7"[..]; count]);
             assert_eq!(read(&bytes).map(|items| items.len()), Ok(count));
         }
+    }
+
+    #[test]
+    fn what_is_too_large_for_redis_is_not_written() {
+        assert_eq!(header(BYTES_MAX, 7), Ok([0, 0, 0, 0x40, 7, 0]));
+        assert_eq!(header(BYTES_MAX + 1, 7), Err(Error::Limit));
+        assert_eq!(header(u32::MAX as usize + 20, 7), Err(Error::Limit));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! listpack: entries | deleted | fields | (field)* | 0 | entry*
-//! entry:    flags | ms - ms | seq - seq | [fields | (field)*] | (value)* | elements of the entry before this one
+//! entry:    flags | ms | seq | [fields] | ([field], value)* | elements of this entry before this one
 //! ```
 //!
-//! Entries whose fields are those of the listpack's head leave them out. Redis checks that listpacks
-//! have this form; that ids ascend and that the numbers agree is checked here as well, for Redis never
-//! writes it otherwise and whoever reads the value relies on it.
+//! An entry has the difference of its id to that of the listpack; if its fields are those of the head
+//! it leaves them out. Redis checks that listpacks have this form; that ids ascend and that the numbers
+//! agree is checked here as well, for Redis never writes it otherwise and whoever reads the value relies
+//! on it.
 
 use super::check_distinct;
 use crate::cursor::Budget;
@@ -83,8 +84,7 @@ impl Cursor<'_> {
         let entries_read = if kind == kind::STREAM_LISTPACKS {
             entries_up_to(last_id, entries, head)
         } else {
-            // -1 is "it cannot be told".
-            Some(self.length()?).filter(|read| i64::try_from(*read).is_ok())
+            self.entries_read()?
         };
         let mut unowned = self.pending()?;
         let mut consumers = Vec::new();
@@ -97,6 +97,15 @@ impl Cursor<'_> {
             return Err(Error::Malformed("a pending entry belongs to no consumer"));
         }
         Ok(Group { name, last_id, entries_read, consumers })
+    }
+
+    fn entries_read(&mut self) -> Result<Option<u64>, Error> {
+        const CANNOT_BE_TOLD: u64 = -1i64 as u64;
+        match self.length()? {
+            CANNOT_BE_TOLD => Ok(None),
+            read if i64::try_from(read).is_ok() => Ok(Some(read)),
+            _ => Err(Error::Malformed("a group has a wrong number of entries read")),
+        }
     }
 
     /// The pending entries of a group; whose they are follows.
@@ -232,21 +241,16 @@ impl<'a> Node<'a, '_> {
         // The differences are those of unsigned numbers, and may wrap.
         let ms = base.ms.wrapping_add_signed(self.item()?.integer()?);
         let seq = base.seq.wrapping_add_signed(self.item()?.integer()?);
-        let has_same_fields = flags & FLAG_SAME_FIELDS != 0;
-        let (fields_len, fields) = if has_same_fields {
-            (shared_len, shared)
-        } else {
-            let len = self.number()?;
-            let fields = self.items.clone();
-            self.skip(len)?;
-            (len, fields)
-        };
+        let shared = (flags & FLAG_SAME_FIELDS != 0).then_some(shared);
+        let has_same_fields = shared.is_some();
+        let fields_len = if has_same_fields { shared_len } else { self.number()? };
         let is_deleted = flags & FLAG_DELETED != 0;
         let fields = if is_deleted {
             self.skip(fields_len)?;
+            self.skip(if has_same_fields { 0 } else { fields_len })?;
             Fields::new()
         } else {
-            self.fields(fields, fields_len)?
+            self.fields(shared, fields_len)?
         };
         // Flags and both parts of the id; and the fields with their number, unless they are shared.
         let own_fields = if has_same_fields { Some(0) } else { fields_len.checked_add(1) };
@@ -257,15 +261,18 @@ impl<'a> Node<'a, '_> {
         Ok((is_deleted, StreamEntry { id: StreamId { ms, seq }, fields }))
     }
 
-    fn fields(&mut self, mut names: Listpack<'_>, count: u64) -> Result<Fields, Error> {
+    /// Names come from the head of the listpack, or each before its value.
+    fn fields(&mut self, mut shared: Option<Listpack<'a>>, count: u64) -> Result<Fields, Error> {
         if count == 0 {
             return Err(Error::Malformed("an entry without fields"));
         }
         let mut fields = Fields::new();
         for _ in 0..count {
-            // The value first: if there is none, names need not be copied.
+            let name = match &mut shared {
+                Some(names) => names.next().ok_or(SHORT)??,
+                None => self.item()?,
+            };
             let value = self.item()?;
-            let name = names.next().ok_or(SHORT)??;
             fields.push((self.budget.own_item(name)?, self.budget.own_item(value)?));
         }
         Ok(fields)

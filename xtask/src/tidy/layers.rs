@@ -6,10 +6,11 @@ use super::{Finding, Source};
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("resp", &["base"]),
+    ("rdb", &["base"]),
     ("wal", &["base"]),
     ("store", &["base"]),
     ("observe", &["base"]),
-    ("command", &["base", "resp", "store"]),
+    ("command", &["base", "resp", "rdb", "store"]),
     ("consensus", &["base", "wal"]),
     ("cluster", &["base", "resp", "consensus", "store", "observe"]),
     ("server", &["base", "resp", "wal", "store", "observe", "command", "consensus", "cluster"]),
@@ -34,7 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of ours that are synchronous.
-const WITHOUT_TOKIO: &[&str] = &["base", "resp", "store", "command", "wal", "testkit", "xtask"];
+const WITHOUT_TOKIO: &[&str] = &["base", "resp", "rdb", "store", "command", "wal", "testkit", "xtask"];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let manifests = sources.iter().filter(|source| source.path.ends_with("/Cargo.toml"));

@@ -1,0 +1,35 @@
+//! The frame of a payload: type, value, version and checksum.
+
+use crate::{Cursor, Error, Limits, Object, crc64};
+
+/// The version that is written, and the newest that is read: that of Redis 7.2.
+pub const VERSION: u16 = 11;
+
+/// Decodes what DUMP gave. As in Redis a checksum of 0 is a checksum like any other: it means "not
+/// checked" only at the end of a whole file.
+pub fn decode(payload: &[u8], limits: Limits) -> Result<Object, Error> {
+    let mut cursor = Cursor::new(open(payload)?, limits);
+    let kind = cursor.byte()?;
+    let object = cursor.object(kind)?;
+    if !cursor.is_empty() {
+        return Err(Error::Malformed("bytes follow the value"));
+    }
+    Ok(object)
+}
+
+/// The type and the value, without the footer.
+fn open(payload: &[u8]) -> Result<&[u8], Error> {
+    let (checked, checksum) = payload.split_last_chunk::<8>().ok_or(Error::Footer)?;
+    let (body, version) = checked.split_last_chunk::<2>().ok_or(Error::Footer)?;
+    let is_known = u16::from_le_bytes(*version) <= VERSION;
+    let is_whole = crc64(0, checked) == u64::from_le_bytes(*checksum);
+    if is_known && is_whole { Ok(body) } else { Err(Error::Footer) }
+}
+
+/// Puts the footer under a type and a value.
+pub(crate) fn seal(mut body: Vec<u8>) -> Vec<u8> {
+    body.extend_from_slice(&VERSION.to_le_bytes());
+    let checksum = crc64(0, &body);
+    body.extend_from_slice(&checksum.to_le_bytes());
+    body
+}

@@ -72,7 +72,7 @@ impl Error {
             Self::Line(Cow::Owned(line)) => Reply::error(line),
             Self::Bytes(line) => Reply::Error(Line::from(line)),
             Self::Stop(stop) => Reply::error(format!("ERR {stop}")),
-            Self::Wait(wait) => wait.otherwise,
+            Self::Wait(_) => Wait::TIMED_OUT,
         }
     }
 }

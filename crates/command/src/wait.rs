@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use resp::{Reply, parse_f64};
+use resp::{LongDouble, Reply, parse_f64};
 
 use crate::args::Args;
 use crate::error::{Error, Result};
@@ -15,16 +15,23 @@ pub struct Wait {
     pub keys: Range<usize>,
     /// For ever if there is none.
     pub timeout_ms: Option<u64>,
-    /// What it replies when the time is over, or where it may not wait.
+    /// What it replies where it may not wait.
     pub otherwise: Reply,
+}
+
+impl Wait {
+    /// What it replies when the time is over.
+    pub const TIMED_OUT: Reply = Reply::NullArray;
 }
 
 /// A timeout in seconds; zero is for ever.
 pub(crate) fn timeout(args: &Args<'_>, at: usize) -> Result<Option<u64>> {
     const MILLIS: f64 = 1_000.0;
-    let seconds = parse_f64(args.get(at));
-    let seconds = seconds.ok_or(Error::line("ERR timeout is not a float or out of range"))?;
-    let ms = (seconds * MILLIS).ceil();
+    // What is a number for Redis may be too large for one of 64 bits.
+    if LongDouble::parse(args.get(at)).is_none() {
+        return Err(Error::line("ERR timeout is not a float or out of range"));
+    }
+    let ms = (parse_f64(args.get(at)).unwrap_or(f64::INFINITY) * MILLIS).ceil();
     if ms > i64::MAX as f64 {
         return Err(Error::line("ERR timeout is out of range"));
     }

@@ -102,11 +102,12 @@ fn count_option(args: &Args<'_>, at: usize) -> Result<u64> {
     if at >= args.len() {
         return Ok(1);
     }
-    if !args.is(at, "count") || at + 2 != args.len() {
+    if !args.is(at, "count") || at + 1 >= args.len() {
         return Err(Error::SYNTAX);
     }
     let count = args.int(at + 1).ok().and_then(|count| u64::try_from(count).ok());
-    count.filter(|count| *count > 0).ok_or(Error::line("ERR count should be greater than 0"))
+    let count = count.filter(|count| *count > 0).ok_or(Error::line("ERR count should be greater than 0"))?;
+    if at + 2 == args.len() { Ok(count) } else { Err(Error::SYNTAX) }
 }
 
 /// The indexes from `start` to `stop`, of which negative ones count from the end, as far as there are

@@ -41,7 +41,7 @@ impl Default for Shapes {
     fn default() -> Self {
         Self {
             list_max_listpack_size: Setting::new(-2),
-            hash_max_listpack_entries: Setting::new(128),
+            hash_max_listpack_entries: Setting::new(512),
             hash_max_listpack_value: Setting::new(64),
             set_max_intset_entries: Setting::new(512),
             set_max_listpack_entries: Setting::new(128),

@@ -123,6 +123,40 @@ const OFFSETS: &[&[u8]] = &[
     b"1.0",
 ];
 
+/// Of collections: few, so that they meet; numbers, binary and long ones among them.
+const ELEMENTS: &[&[u8]] = &[
+    b"a",
+    b"b",
+    b"c",
+    b"abc",
+    b"1",
+    b"2",
+    b"10",
+    b"-5",
+    b"007",
+    b"3.5",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"123456789012345678901234567890",
+    b"",
+    b"\x00\xff\r\n",
+    b"longer than eight",
+    b"an element that has more than the sixty-four bytes that it may have in a listpack",
+];
+
+const FIELDS: &[&[u8]] = &[
+    b"f",
+    b"g",
+    b"h",
+    b"1",
+    b"2",
+    b"3",
+    b"a field of some length",
+    b"",
+    b"\x00\xff",
+    b"a field that has more than the sixty-four bytes that it may have in a listpack",
+];
+
 const PATTERNS: &[&[u8]] = &[
     b"*", b"*", b"a", b"?", b"[a-c]", b"[^a]", b"\\a", b"{t}*", b"k*", b"*long*", b"[", b"[a", b"\\", b"",
     b"a*b*c", b"[b-a]", b"*\xff*", b"**", b"[!a]", b"??*",
@@ -250,6 +284,11 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<integer>" => INTEGERS,
         "<float>" => FLOATS,
         "<offset>" => OFFSETS,
+        "<element>" => ELEMENTS,
+        "<field>" => FIELDS,
+        "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
+        "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),
+        "<few>" => return command.push(rng.range(1, 6).to_string().into_bytes()),
         "<glob>" => PATTERNS,
         "<db>" => DATABASES,
         "<junk>" => JUNK,

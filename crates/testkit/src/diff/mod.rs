@@ -5,6 +5,7 @@
 //! the end everything that is there is compared. A session is a function of its seed, so one that
 //! fails can be run again, and is shrunk to the few commands that matter.
 
+mod collections;
 mod compare;
 mod grammar;
 mod rows;
@@ -13,6 +14,7 @@ mod shrink;
 use crate::client::{Client, Command, Protocol, words};
 use crate::reply::printable;
 use crate::{Flavour, Reply, Result, Rng, Server, Spec};
+use collections::{LOOKS, SHAPES, THEMES};
 use compare::{Compare, same};
 use rows::{LONG_ROWS, ROWS, Row, With};
 use std::collections::BTreeSet;
@@ -25,7 +27,17 @@ const PIPELINE_LONG: usize = 1;
 /// So many sessions have long strings, and so many commands of those are about them.
 const LONG_SESSIONS_PERCENT: usize = 8;
 const LONG_PERCENT: usize = 35;
+/// So many sessions have a theme, and so many commands of those are about it.
+const THEME_SESSIONS_PERCENT: usize = 70;
+const THEME_PERCENT: usize = 70;
 const MUTATED_PERCENT: usize = 4;
+/// An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT, CONFIG and SLOWLOG
+/// can show or do what is the server's own as well; what is drawn is drawn by chance; and who waits may
+/// wait for ever.
+const OWN: &[&str] = &[
+    "SCAN", "CLIENT", "CONFIG", "SLOWLOG", "HSCAN", "SSCAN", "ZSCAN", "SPOP", "BL", "BRPOP", "BZ", "HRAND",
+    "SRAND", "ZRAND",
+];
 /// Databases that the final comparison looks into: those that the patterns name.
 const DATABASES: &[usize] = &[0, 1, 2, 3, 15];
 
@@ -64,8 +76,16 @@ impl Diff {
         let protocol = if rng.chance(50) { Protocol::Resp2 } else { Protocol::Resp3 };
         let is_long = rng.chance(LONG_SESSIONS_PERCENT);
         let pipeline = if is_long { PIPELINE_LONG } else { PIPELINE };
-        let mut steps = steps(&mut rng, is_long, self.tested.flavour(), self.reference.flavour());
-        steps.extend(final_look(self.tested.flavour(), self.reference.flavour()));
+        let theme = match () {
+            () if is_long => Theme { rows: LONG_ROWS, percent: LONG_PERCENT },
+            () if rng.chance(THEME_SESSIONS_PERCENT) => {
+                Theme { rows: *rng.pick(THEMES), percent: THEME_PERCENT }
+            }
+            () => Theme { rows: &[], percent: 0 },
+        };
+        let mut steps = shapes(&mut rng);
+        steps.extend(random_steps(&mut rng, &theme, self.tested.flavour(), self.reference.flavour()));
+        steps.extend(final_look());
         let Some(difference) = self.first_difference(&steps, protocol, pipeline)? else {
             return Ok(steps.len());
         };
@@ -146,22 +166,36 @@ pub fn run(plan: &Plan, commands: usize) -> Result<usize> {
     Ok(done)
 }
 
-fn steps(rng: &mut Rng, is_long: bool, tested: Flavour, reference: Flavour) -> Vec<Step> {
+/// What many commands of a session are about.
+struct Theme {
+    rows: &'static [Row],
+    percent: usize,
+}
+
+/// How large collections may be before they are kept in another way.
+fn shapes(rng: &mut Rng) -> Vec<Step> {
+    let set = |(name, values): &(&str, &[&str])| Step {
+        command: words(&format!("CONFIG SET {name} {}", rng.pick(values))),
+        // Redis 7.0 does not know all of them.
+        compare: Compare::Ignored,
+    };
+    SHAPES.iter().map(set).collect()
+}
+
+fn random_steps(rng: &mut Rng, theme: &Theme, tested: Flavour, reference: Flavour) -> Vec<Step> {
     let applies = |row: &&Row| match row.with {
         With::Any => true,
         With::Redis => reference == Flavour::Redis && tested != Flavour::Valkey,
         With::Valkey => reference == Flavour::Valkey && tested != Flavour::Redis,
     };
     let rows: Vec<&Row> = ROWS.iter().filter(applies).collect();
-    let long_rows: Vec<&Row> = LONG_ROWS.iter().filter(applies).collect();
+    let theme_rows: Vec<&Row> = theme.rows.iter().filter(applies).collect();
     let mut steps = Vec::with_capacity(SESSION_COMMANDS);
     while steps.len() < SESSION_COMMANDS {
-        let is_about_long = is_long && rng.chance(LONG_PERCENT);
-        let Some(row) = draw(if is_about_long { &long_rows } else { &rows }, rng) else { continue };
+        let is_about_theme = rng.chance(theme.percent);
+        let Some(row) = draw(if is_about_theme { &theme_rows } else { &rows }, rng) else { continue };
         let mut command = grammar::expand(row.pattern, rng);
-        // An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT, CONFIG and
-        // SLOWLOG can show or do what is the server's own as well.
-        let is_own = ["SCAN", "CLIENT", "CONFIG", "SLOWLOG"].iter().any(|name| row.pattern.starts_with(name));
+        let is_own = OWN.iter().any(|name| row.pattern.trim_start_matches('{').starts_with(name));
         if row.compare != Compare::Kind && !is_own && rng.chance(MUTATED_PERCENT) {
             grammar::mutate(&mut command, rng);
         }
@@ -182,7 +216,7 @@ fn draw<'a>(rows: &[&'a Row], rng: &mut Rng) -> Option<&'a Row> {
 
 /// Everything that is there at the end: found by KEYS, and read key by key with a script of commands
 /// that is the same for both servers.
-fn final_look(tested: Flavour, reference: Flavour) -> Vec<Step> {
+fn final_look() -> Vec<Step> {
     let step = |line: &str, compare| Step { command: words(line), compare };
     let mut steps = Vec::new();
     for database in DATABASES {
@@ -197,8 +231,10 @@ fn final_look(tested: Flavour, reference: Flavour) -> Vec<Step> {
             };
             steps.push(about("GET", Compare::Exact));
             steps.push(about("PEXPIRETIME", Compare::Millis));
-            if reference == Flavour::Redis && tested != Flavour::Valkey {
-                steps.push(about("OBJECT ENCODING", Compare::Exact));
+            for (name, options, compare) in LOOKS {
+                let mut step = about(name, *compare);
+                step.command.extend(words(options));
+                steps.push(step);
             }
         }
     }
@@ -239,7 +275,8 @@ fn scan(client: &mut Client, command: &Command) -> Result<Reply> {
         if cursor == b"0" {
             return Ok(Reply::Array(found.into_iter().collect()));
         }
-        command[1] = cursor.to_vec();
+        let place = if command[0].eq_ignore_ascii_case(b"scan") { 1 } else { 2 };
+        command[place] = cursor.to_vec();
     }
     Err("a scan does not end".into())
 }

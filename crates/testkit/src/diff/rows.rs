@@ -1,7 +1,7 @@
 //! The commands that are compared: one row a command.
 
 use super::compare::Compare;
-use Compare::{Exact, Kind, Millis, Nullness, Seconds, Unordered};
+use Compare::{Encoding, Exact, Kind, Millis, Nullness, Seconds, Unordered};
 
 #[derive(Debug)]
 pub(super) struct Row {
@@ -21,15 +21,15 @@ pub(super) enum With {
     Valkey,
 }
 
-const fn row(pattern: &'static str, weight: usize, compare: Compare) -> Row {
+pub(super) const fn row(pattern: &'static str, weight: usize, compare: Compare) -> Row {
     Row { pattern, weight, compare, with: With::Any }
 }
 
-const fn redis(pattern: &'static str, weight: usize, compare: Compare) -> Row {
+pub(super) const fn redis(pattern: &'static str, weight: usize, compare: Compare) -> Row {
     Row { pattern, weight, compare, with: With::Redis }
 }
 
-const fn valkey(pattern: &'static str, weight: usize, compare: Compare) -> Row {
+pub(super) const fn valkey(pattern: &'static str, weight: usize, compare: Compare) -> Row {
     Row { pattern, weight, compare, with: With::Valkey }
 }
 
@@ -58,7 +58,7 @@ pub(super) const LONG_ROWS: &[Row] = &[
     row("EXPIRE <key> <seconds>", 3, Exact),
     row("PERSIST <key>", 2, Exact),
     row("{TYPE|EXISTS} <key>", 2, Exact),
-    redis("OBJECT ENCODING <key>", 3, Exact),
+    row("OBJECT ENCODING <key>", 3, Encoding),
     row("{INCR|DECR} <key>", 2, Exact),
     row("{INCRBYFLOAT|DECRBY} <key> <float>", 2, Exact),
     row("LCS <key> <key> {|LEN|IDX}", 2, Exact),
@@ -107,8 +107,7 @@ pub(super) const ROWS: &[Row] = &[
     row("COPY <key> <key> {|DB <db>} {|REPLACE}", 14, Exact),
     row("MOVE <key> <db>", 8, Exact),
     row("RANDOMKEY", 3, Nullness),
-    // Valkey embeds by the length of key and value together.
-    redis("OBJECT ENCODING <key>", 8, Exact),
+    row("OBJECT ENCODING <key>", 8, Encoding),
     row("OBJECT REFCOUNT <key>", 1, Nullness),
     row("OBJECT IDLETIME <key>", 2, Nullness),
     row("OBJECT FREQ <key>", 1, Exact),

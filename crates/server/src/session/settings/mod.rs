@@ -77,7 +77,7 @@ fn get(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
             }
         })
     };
-    let pair = |setting: &Setting| (Reply::bulk(setting.name), Reply::bulk((setting.get)(context.node)));
+    let pair = |setting: &Setting| (Reply::bulk(setting.name), Reply::bulk(setting.show(context.node)));
     reply(Reply::Map(SETTINGS.iter().filter(wanted).map(pair).collect()))
 }
 

@@ -2,12 +2,14 @@
 
 use wal::Fsync;
 
+use store::Shapes;
+
 use crate::engine::node::Node;
 
 /// A row.
 pub(super) struct Setting {
     pub name: &'static str,
-    pub get: fn(&Node) -> String,
+    get: fn(&Node) -> String,
     set: Set,
 }
 
@@ -18,7 +20,12 @@ enum Set {
     /// Nothing but what it is: there for clients that set what they rely on.
     Same,
     Live(fn(&[u8]) -> Result<Change, String>),
+    /// Up to which size collections are packed.
+    Shape(Shape),
 }
+
+/// One of the sizes up to which collections are packed.
+type Shape = fn(&Shapes) -> &store::Setting;
 
 /// A value that was understood.
 pub(super) enum Change {
@@ -28,20 +35,32 @@ pub(super) enum Change {
     Connections(usize),
     Idle(u64),
     Password(Vec<u8>),
+    Shape(Shape, i64),
 }
 
 impl Setting {
+    pub(super) fn show(&self, node: &Node) -> String {
+        match (&self.set, node.groups.first()) {
+            (Set::Shape(of), Some(group)) => of(&group.store.shapes).get().to_string(),
+            _ => (self.get)(node),
+        }
+    }
+
     pub(super) fn parse(&self, node: &Node, value: &[u8]) -> Result<Change, String> {
         match self.set {
             Set::Immutable => Err("can't set immutable config".into()),
             Set::Live(parse) => parse(value),
+            Set::Shape(of) => {
+                let least = if self.name.starts_with("list") { i32::MIN.into() } else { 0 };
+                Ok(Change::Shape(of, integer(value, least, i64::MAX)?))
+            }
             Set::Same if self.is_current(node, value) => Ok(Change::Nothing),
-            Set::Same => Err(format!("this server has no other value than '{}'", (self.get)(node))),
+            Set::Same => Err(format!("this server has no other value than '{}'", self.show(node))),
         }
     }
 
     fn is_current(&self, node: &Node, value: &[u8]) -> bool {
-        let current = (self.get)(node);
+        let current = self.show(node);
         let bytes = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| memory(text.trim()));
         value.eq_ignore_ascii_case(current.as_bytes())
             || (bytes(value).is_some() && bytes(value) == bytes(current.as_bytes()))
@@ -57,6 +76,7 @@ impl Change {
             Self::Connections(count) => node.live.set_connections_max(count),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::Password(password) => node.live.set_password(&password),
+            Self::Shape(of, value) => node.groups.iter().for_each(|group| of(&group.store.shapes).set(value)),
         }
     }
 }
@@ -124,6 +144,10 @@ const fn live(
     set: fn(&[u8]) -> Result<Change, String>,
 ) -> Setting {
     Setting { name, get, set: Set::Live(set) }
+}
+
+const fn shape(name: &'static str, of: Shape) -> Setting {
+    Setting { name, get: |_| String::new(), set: Set::Shape(of) }
 }
 
 fn address(address: Option<std::net::SocketAddr>) -> String {
@@ -198,10 +222,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("daemonize", |_| "no".into()),
     same("dbfilename", |_| String::new()),
     immutable("enable-debug-command", |_| "yes".into()),
-    same("hash-max-listpack-entries", |_| "512".into()),
-    same("hash-max-listpack-value", |_| "64".into()),
-    same("hash-max-ziplist-entries", |_| "512".into()),
-    same("hash-max-ziplist-value", |_| "64".into()),
+    shape("hash-max-listpack-entries", |shapes| &shapes.hash_max_listpack_entries),
+    shape("hash-max-listpack-value", |shapes| &shapes.hash_max_listpack_value),
+    shape("hash-max-ziplist-entries", |shapes| &shapes.hash_max_listpack_entries),
+    shape("hash-max-ziplist-value", |shapes| &shapes.hash_max_listpack_value),
     same("hz", |_| "10".into()),
     immutable("io-threads", |_| "1".into()),
     same("latency-monitor-threshold", |_| "0".into()),
@@ -212,8 +236,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("lazyfree-lazy-server-del", |_| "yes".into()),
     same("lazyfree-lazy-user-del", |_| "yes".into()),
     same("lazyfree-lazy-user-flush", |_| "yes".into()),
-    same("list-max-listpack-size", |_| "-2".into()),
-    same("list-max-ziplist-size", |_| "-2".into()),
+    shape("list-max-listpack-size", |shapes| &shapes.list_max_listpack_size),
+    shape("list-max-ziplist-size", |shapes| &shapes.list_max_listpack_size),
     immutable("logfile", |_| String::new()),
     same("lua-time-limit", |_| "5000".into()),
     same("masterauth", |_| String::new()),
@@ -233,9 +257,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("replica-serve-stale-data", |_| "no".into()),
     immutable("replicaof", |_| String::new()),
     same("save", |_| String::new()),
-    same("set-max-intset-entries", |_| "512".into()),
-    same("set-max-listpack-entries", |_| "128".into()),
-    same("set-max-listpack-value", |_| "64".into()),
+    shape("set-max-intset-entries", |shapes| &shapes.set_max_intset_entries),
+    shape("set-max-listpack-entries", |shapes| &shapes.set_max_listpack_entries),
+    shape("set-max-listpack-value", |shapes| &shapes.set_max_listpack_value),
     immutable("slaveof", |_| String::new()),
     same("stop-writes-on-bgsave-error", |_| "yes".into()),
     same("stream-node-max-bytes", |_| "4096".into()),
@@ -245,10 +269,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("tcp-keepalive", |_| "0".into()),
     immutable("tls-port", |_| "0".into()),
     immutable("unixsocket", |_| String::new()),
-    same("zset-max-listpack-entries", |_| "128".into()),
-    same("zset-max-listpack-value", |_| "64".into()),
-    same("zset-max-ziplist-entries", |_| "128".into()),
-    same("zset-max-ziplist-value", |_| "64".into()),
+    shape("zset-max-listpack-entries", |shapes| &shapes.zset_max_listpack_entries),
+    shape("zset-max-listpack-value", |shapes| &shapes.zset_max_listpack_value),
+    shape("zset-max-ziplist-entries", |shapes| &shapes.zset_max_listpack_entries),
+    shape("zset-max-ziplist-value", |shapes| &shapes.zset_max_listpack_value),
 ];
 
 #[cfg(test)]

@@ -98,7 +98,21 @@ impl From<Wait> for Error {
     }
 }
 
+impl Error {
+    /// What a command waits for that has found nothing.
+    pub fn wait(&self) -> Option<&Wait> {
+        match self {
+            Self::Wait(wait) => Some(wait),
+            _ => None,
+        }
+    }
+}
+
 impl Failure for Error {
+    fn waiting(&self) -> bool {
+        self.wait().is_some()
+    }
+
     fn stop(&self) -> Option<&Stop> {
         match self {
             Self::Stop(stop) => Some(stop),

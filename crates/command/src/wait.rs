@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use resp::{LongDouble, Reply, parse_f64};
+use store::Kind;
 
 use crate::args::Args;
 use crate::error::{Error, Result};
@@ -13,6 +14,8 @@ use crate::error::{Error, Result};
 pub struct Wait {
     /// The arguments that are the keys it waits for.
     pub keys: Range<usize>,
+    /// What the keys have to hold.
+    pub kind: Kind,
     /// For ever if there is none.
     pub timeout_ms: Option<u64>,
     /// What it replies where it may not wait.

@@ -20,6 +20,7 @@ use crate::keys::{self, Cid, HashSeed, Home, Space};
 use crate::lanes::Leave;
 use crate::pins::Pins;
 use crate::record::Value;
+use crate::scratch::Scratch;
 use crate::sequencer::{Catalog, Counts, Section, Sequencer, Write};
 use crate::table::{Hashed, Place, Seen, Table};
 use crate::txn::{Begin, Stop};
@@ -57,6 +58,8 @@ pub struct Group {
     pub(crate) expiry_head_ms: AtomicU64,
     random: AtomicU64,
     pump: OnceLock<Pump>,
+    /// What waiters are served with, in the section.
+    pub(crate) serving: Mutex<Scratch>,
     /// The way to the apply thread, once there is one.
     pub(crate) queue: OnceLock<Arc<Queue>>,
 }
@@ -90,6 +93,7 @@ impl Group {
             expiry_head_ms: AtomicU64::new(0),
             random: AtomicU64::new(options.seed),
             pump: OnceLock::new(),
+            serving: Mutex::default(),
             queue: OnceLock::new(),
         }
     }

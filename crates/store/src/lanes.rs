@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use base::Stamp;
+use parking_lot::MutexGuard;
 
 use crate::disk::DiskError;
 use crate::group::Group;
@@ -14,11 +15,20 @@ use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Begin, Meter, Stop, Txn};
 use crate::view::{Cancel, Pinned, Reserving, View};
+use crate::waiters::{Ticket, Waiting};
 
 /// What a command's own error type must tell: whether it is a real outcome or a stop.
 pub trait Failure: From<Stop> {
     fn stop(&self) -> Option<&Stop>;
+
+    /// Who waits because of it.
+    fn waiting(&self) -> bool {
+        false
+    }
 }
+
+/// Makes a waiter of a transaction that has found nothing.
+pub type Wait<'w, E> = dyn FnMut(&E) -> Option<Waiting> + 'w;
 
 impl Failure for Stop {
     fn stop(&self) -> Option<&Stop> {
@@ -39,6 +49,8 @@ pub struct Done<R, E> {
     pub result: Result<R, E>,
     pub gate: Gate,
     pub wrote: bool,
+    /// Its place among those who wait, if it does.
+    pub ticket: Option<Ticket>,
 }
 
 /// Why a lane could not bring a transaction to its end. It has had no effect.
@@ -58,7 +70,7 @@ pub enum Leave {
 /// How often the first lanes try again before they give a transaction to the heavy lane.
 const TRIES: usize = 8;
 /// How often a transaction whose records are not in memory loads some and tries again.
-const TRIES_COLD: usize = 32;
+pub(crate) const TRIES_COLD: usize = 32;
 
 impl Group {
     /// On a network thread, without any lock.
@@ -93,7 +105,7 @@ impl Group {
                 return Err(Leave::Closed);
             }
             let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-            return Ok(Done { result, gate, wrote: false });
+            return Ok(Done { result, gate, wrote: false, ticket: None });
         }
         Err(Leave::Outgrown)
     }
@@ -103,6 +115,17 @@ impl Group {
         &self,
         database: u8,
         scratch: &mut Scratch,
+        f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        self.run_inline_or_wait(database, scratch, &mut |_| None, f)
+    }
+
+    /// Like [`Self::run_inline`], for a transaction that may have to wait.
+    pub fn run_inline_or_wait<R, E: Failure>(
+        &self,
+        database: u8,
+        scratch: &mut Scratch,
+        wait: &mut Wait<'_, E>,
         mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Done<R, E>, Leave> {
         for _ in 0..TRIES_COLD {
@@ -126,7 +149,10 @@ impl Group {
             }
             if result.is_err() || !txn.has_writes() {
                 let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-                return Ok(Done { result, gate, wrote: false });
+                drop(txn);
+                let waiting = result.as_ref().err().and_then(wait);
+                let ticket = waiting.map(|waiting| section.waiters.add(waiting));
+                return Ok(Done { result, gate, wrote: false, ticket });
             }
             txn.derive().map_err(|stop| leave(&stop))?;
             drop(txn);
@@ -145,13 +171,21 @@ impl Group {
                 return Err(Leave::Outgrown);
             }
             let gate = self.commit(&mut section, begin.epoch, scratch);
-            return Ok(Done { result, gate, wrote: true });
+            self.leave_section(section);
+            return Ok(Done { result, gate, wrote: true, ticket: None });
         }
         Err(Leave::Outgrown)
     }
 
+    /// Before anybody else enters, those are served who have waited for what was just written.
+    fn leave_section<'g>(&'g self, section: MutexGuard<'g, Section>) {
+        if section.waiters.has_ready() {
+            self.serve(section);
+        }
+    }
+
     /// Loads what an inline transaction missed.
-    fn warm(&self, scratch: &mut Scratch) -> Result<(), Leave> {
+    pub(crate) fn warm(&self, scratch: &mut Scratch) -> Result<(), Leave> {
         for key in std::mem::take(&mut scratch.cold) {
             self.load(self.table.hash(&key)).map_err(|stop| leave(&stop))?;
         }
@@ -168,10 +202,22 @@ impl Group {
         database: u8,
         scratch: &mut Scratch,
         cancel: &Cancel,
+        f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        self.run_heavy_or_wait(database, scratch, cancel, &mut |_| None, f)
+    }
+
+    /// Like [`Self::run_heavy`], for a transaction that may have to wait.
+    pub fn run_heavy_or_wait<R, E: Failure>(
+        &self,
+        database: u8,
+        scratch: &mut Scratch,
+        cancel: &Cancel,
+        wait: &mut Wait<'_, E>,
         mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Done<R, E>, Leave> {
         loop {
-            let first = self.run_pinned(database, scratch, cancel, &mut f);
+            let first = self.run_pinned(database, scratch, cancel, wait, &mut f);
             self.give_up_built(scratch);
             match first? {
                 Ran::Done(done) => return Ok(done),
@@ -180,7 +226,7 @@ impl Group {
             }
         }
         loop {
-            let second = self.run_reserving(database, scratch, cancel, &mut f);
+            let second = self.run_reserving(database, scratch, cancel, wait, &mut f);
             self.give_up_built(scratch);
             match second? {
                 Ran::Done(done) => return Ok(done),
@@ -195,6 +241,7 @@ impl Group {
         database: u8,
         scratch: &mut Scratch,
         cancel: &Cancel,
+        wait: &mut Wait<'_, E>,
         f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Ran<R, E>, Leave> {
         let (begin, pinned) = self.pin(cancel)?;
@@ -205,12 +252,14 @@ impl Group {
             Some(stop) => return Err(leave(stop)),
             None => {}
         }
-        if result.is_err() || !txn.has_writes() {
+        // Who is going to wait depends on there being nothing still: it is validated like a writer.
+        let waits = result.as_ref().err().is_some_and(Failure::waiting);
+        let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+        if !waits && (result.is_err() || !txn.has_writes()) {
             if self.sequencer.epoch() != begin.epoch {
                 return Err(Leave::Closed);
             }
-            let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-            return Ok(Ran::Done(Done { result, gate, wrote: false }));
+            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket: None }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { view, scratch, .. } = txn;
@@ -246,11 +295,17 @@ impl Group {
             return Ok(Ran::Lost);
         }
         drop(reads);
+        if waits {
+            let waiting = result.as_ref().err().and_then(wait);
+            let ticket = waiting.map(|waiting| section.waiters.add(waiting));
+            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket }));
+        }
         if let Some(ran) = self.settle_waiting(scratch)? {
             return Ok(ran);
         }
         let gate = self.commit(&mut section, begin.epoch, scratch);
-        Ok(Ran::Done(Done { result, gate, wrote: true }))
+        self.leave_section(section);
+        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None }))
     }
 
     /// Finds out what the changed counters are; in the section, once [`Self::warm_counters`] has seen to
@@ -278,6 +333,7 @@ impl Group {
         database: u8,
         scratch: &mut Scratch,
         cancel: &Cancel,
+        wait: &mut Wait<'_, E>,
         f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Ran<R, E>, Leave> {
         let (begin, reservation) = self.reserve(cancel)?;
@@ -291,7 +347,12 @@ impl Group {
         }
         let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
         if result.is_err() || !txn.has_writes() {
-            return Ok(Ran::Done(Done { result, gate: seen, wrote: false }));
+            drop(txn);
+            // What it found not to be there is reserved: nobody has written it since.
+            let mut section = self.sequencer.lock();
+            let waiting = result.as_ref().err().and_then(wait);
+            let ticket = waiting.map(|waiting| section.waiters.add(waiting));
+            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { scratch, .. } = txn;
@@ -305,16 +366,18 @@ impl Group {
             return Ok(ran);
         }
         let gate = self.commit(&mut section, begin.epoch, scratch);
-        Ok(Ran::Done(Done { result, gate, wrote: true }))
+        self.leave_section(section);
+        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None }))
     }
 
-    fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
+    pub(crate) fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
         // What was built aside is named, or given up, by these writes.
         scratch.fresh.clear();
         let changes = scratch.catalog_changes();
         let stamp = self.sequencer.commit(section, self.wall_ms(), scratch.writes(), scratch.count_deltas());
         self.note_catalog(section, stamp, &changes);
         self.note_expiry(scratch.earliest_expiry_ms());
+        Self::find_ready(section, scratch, !changes.is_empty());
         Gate { epoch, stamp }
     }
 
@@ -419,7 +482,7 @@ fn stop_of<R, E: Failure>(result: &Result<R, E>) -> Option<&Stop> {
     result.as_ref().err().and_then(Failure::stop)
 }
 
-fn leave(stop: &Stop) -> Leave {
+pub(crate) fn leave(stop: &Stop) -> Leave {
     match stop {
         Stop::Outgrown | Stop::Cold | Stop::Moved | Stop::Unfolded(_) => Leave::Outgrown,
         Stop::Cancelled => Leave::Cancelled,

@@ -30,6 +30,7 @@ mod string;
 mod table;
 mod txn;
 mod view;
+mod waiters;
 
 pub use collection::{Cursor, End, Hash, List, Member, Placed, Refusal, Set, SetBuilder, Setting, Shapes};
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
@@ -44,6 +45,7 @@ pub use sequencer::{Batch, Counts, Fate};
 pub use string::Piece;
 pub use txn::{Stop, Txn};
 pub use view::Cancel;
+pub use waiters::{Attempt, Ticket, Tried, Waiting};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ pub type Value = Small<22>;
 /// A record's key, in the same places.
 pub type RowKey = Small<46>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
     String = 0,

@@ -23,6 +23,7 @@ use crate::pins::Pins;
 use crate::record::{RowKey, Value};
 use crate::reserve::Reserved;
 use crate::table::{Hashed, Listed, Place, Table};
+use crate::waiters::Waiters;
 
 /// Keys of a space: how many, and how many of them expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +106,7 @@ pub struct Section {
     /// When the catalog last changed.
     pub catalog_version: Stamp,
     pub reserved: Reserved,
+    pub waiters: Waiters,
 }
 
 impl Section {
@@ -189,6 +191,7 @@ impl Sequencer {
             catalog: Catalog::default(),
             catalog_version: Stamp::ZERO,
             reserved: Reserved::default(),
+            waiters: Waiters::default(),
         };
         Self {
             section: Mutex::new(section),
@@ -400,6 +403,7 @@ impl Sequencer {
         section.closed.clear();
         section.closed_bytes = 0;
         section.reserved.clear();
+        section.waiters.clear();
         self.notify_released();
         self.table.clear();
         self.dirty.clear();

@@ -13,6 +13,7 @@ use resp::{Protocol, Reply};
 use store::{Cancel, Gate, Scratch};
 
 use crate::engine::node::Node;
+use crate::net::blocked::Waiter;
 use crate::net::dispatch;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
@@ -39,11 +40,17 @@ pub struct Outcome {
     pub reply: Reply,
     /// The reply leaves once all of these are committed.
     pub gates: Vec<(u16, Gate)>,
+    /// There is no reply yet: the client waits, and will be told by whoever serves it.
+    pub waits: bool,
 }
 
 impl Outcome {
     pub fn ungated(reply: Reply) -> Self {
-        Self { reply, gates: Vec::new() }
+        Self { reply, gates: Vec::new(), waits: false }
+    }
+
+    pub fn waiting() -> Self {
+        Self { waits: true, ..Self::ungated(Reply::Null) }
     }
 }
 
@@ -54,11 +61,24 @@ pub struct Finished {
     pub gates: Vec<(u16, Gate)>,
 }
 
-/// A piece of work and who waits for it.
-pub struct Job {
+/// Whose work it is.
+#[derive(Clone)]
+pub struct Caller {
     pub client: u64,
     pub protocol: Protocol,
     pub mailbox: Arc<Mailbox>,
+}
+
+impl Caller {
+    pub fn waiter(&self, entry: &'static Entry, run: command::Run, database: u8, group: u16) -> Waiter {
+        let Self { client, protocol, mailbox } = self.clone();
+        Waiter { client, mailbox, protocol, entry, run, database, group }
+    }
+}
+
+/// A piece of work and who waits for it.
+pub struct Job {
+    pub caller: Caller,
     pub cancel: Arc<Cancel>,
     pub work: Work,
 }
@@ -174,29 +194,33 @@ fn run(node: &Weak<Node>) {
         let outcome = if job.cancel.is_cancelled() {
             Outcome::ungated(Reply::error("ERR cancelled"))
         } else {
-            perform(&node, job.client, job.work, &job.cancel, &mut scratch)
+            perform(&node, &job.caller, job.work, &job.cancel, &mut scratch)
         };
         node.pump();
-        let outcome = Finished { reply: Encoded::new(&outcome.reply, job.protocol), gates: outcome.gates };
+        let Caller { client, protocol, mailbox } = job.caller;
+        let waits = outcome.waits;
+        let outcome = Finished { reply: Encoded::new(&outcome.reply, protocol), gates: outcome.gates };
         node.heavy.stats.run_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         node.heavy.running.fetch_sub(1, Ordering::SeqCst);
-        job.mailbox.send(Mail::Finished { client: job.client, outcome });
+        if !waits {
+            mailbox.send(Mail::Finished { client, outcome });
+        }
     }
 }
 
-fn perform(node: &Arc<Node>, client: u64, work: Work, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
+fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
     let started = Instant::now();
     let (entry, args, outcome) = match work {
         Work::Task { entry, args, task } => (entry, args, task(node, cancel)),
         Work::Command { entry, args, database, target } => {
             let outcome =
-                dispatch::run_heavy(node, entry, &args.as_args(), database, target, cancel, scratch);
+                dispatch::run_heavy(node, entry, &args.as_args(), database, target, cancel, scratch, Some(caller));
             (Some(entry), args, outcome)
         }
     };
-    if let Some(entry) = entry {
+    if let Some(entry) = entry.filter(|_| !outcome.waits) {
         let (args, lookups) = (args.as_args(), scratch.lookups());
-        account::ran_heavy(node, client, entry, &args, &outcome.reply, lookups, started.elapsed());
+        account::ran_heavy(node, caller.client, entry, &args, &outcome.reply, lookups, started.elapsed());
     }
     outcome
 }

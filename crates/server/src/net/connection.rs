@@ -11,6 +11,7 @@ use store::{Cancel, Fate};
 
 use crate::engine::clients::Client;
 use crate::engine::node::Node;
+use crate::net::blocked::Place;
 use crate::net::dispatch;
 use crate::net::output::Output;
 use crate::session::Session;
@@ -36,6 +37,8 @@ pub enum State {
     Working(Arc<Cancel>),
     /// The store has to catch up before it may write.
     Stalled,
+    /// Waits for a key to hold something.
+    Blocked(Place),
     /// Answered at this time.
     Sleeping(Instant, Reply),
     /// Closed once its output is sent.

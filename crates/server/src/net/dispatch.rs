@@ -11,8 +11,9 @@ use resp::Reply;
 use store::{Cancel, Done, Gate, KeyPosition, Leave, Scratch};
 
 use crate::engine::group::Group;
-use crate::engine::heavy::{Outcome, Target};
+use crate::engine::heavy::{Caller, Outcome, Target};
 use crate::engine::node::Node;
+use crate::net::blocked::{Place, Waiter};
 use crate::session::stats::Lap;
 use crate::session::{Answer, Context, Session};
 use crate::table::{Entry, Handler, table};
@@ -23,6 +24,8 @@ pub enum Step {
     Reply(Reply, Option<(u16, Gate)>),
     /// The heavy pool takes it; the connection waits.
     Heavy(&'static Entry, Target),
+    /// There is nothing for it yet.
+    Blocked(Place),
     /// As a session command says.
     Answer(Answer),
     /// The store has to catch up first: the same command again later.
@@ -162,12 +165,28 @@ pub fn run(
     let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
     let f = |txn: &mut store::Txn<'_>| handler(txn, args);
     let database = session.database;
+    let client = &session.client;
+    let waiter = || Waiter {
+        client: client.id,
+        mailbox: client.mailbox.clone(),
+        protocol: session.protocol,
+        entry,
+        run: handler,
+        database,
+        group: id,
+    };
     let ran = match entry.row.lane() {
         Lane::Read => group.store.run_read(database, scratch, f),
-        Lane::Inline => group.store.run_inline(database, scratch, f),
+        Lane::Inline => {
+            let mut wait = |error: &Error| Some(waiter().waiting(args, error.wait()?, false));
+            group.store.run_inline_or_wait(database, scratch, &mut wait, f)
+        }
         Lane::Heavy => Err(Leave::Outgrown),
     };
     match ran {
+        Ok(Done { result: Err(Error::Wait(wait)), ticket: Some(ticket), .. }) => {
+            Step::Blocked(Place::new(id, ticket, &wait))
+        }
         Ok(done) if done.wrote || group.has_led(done.gate.epoch, lap.end()) => {
             finished(node, group, entry, done)
         }
@@ -233,6 +252,7 @@ pub fn run_heavy(
     target: Target,
     cancel: &Cancel,
     scratch: &mut Scratch,
+    caller: Option<&Caller>,
 ) -> Outcome {
     let Handler::Data(handler) = entry.row.run else {
         return Outcome::ungated(Reply::error("ERR not a command on data"));
@@ -250,7 +270,12 @@ pub fn run_heavy(
             if let Some(why) = refused(node, entry) {
                 return Outcome::ungated(Reply::error(why));
             }
-            let ran = match group.store.run_heavy(database, scratch, cancel, &mut f) {
+            let mut wait = |error: &Error| {
+                let waiter = caller?.waiter(entry, handler, database, group.id);
+                Some(waiter.waiting(args, error.wait()?, true))
+            };
+            let ran = match group.store.run_heavy_or_wait(database, scratch, cancel, &mut wait, &mut f) {
+                Ok(done) if done.ticket.is_some() => return Outcome::waiting(),
                 Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => {
                     Err(Leave::Closed)
                 }
@@ -276,7 +301,7 @@ pub fn run_heavy(
             Some(before) => merge(before, reply),
         });
     }
-    Outcome { reply: merged.unwrap_or(Reply::Null), gates }
+    Outcome { reply: merged.unwrap_or(Reply::Null), gates, waits: false }
 }
 
 /// One reply from those of several groups: numbers add up, lists follow each other, the first

@@ -7,7 +7,7 @@ use std::time::Instant;
 use resp::Reply;
 use store::{Cancel, Scratch};
 
-use crate::engine::heavy::{Job, Target, Work};
+use crate::engine::heavy::{Caller, Job, Target, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch::{self, Step};
@@ -49,6 +49,11 @@ pub fn execute(
         Step::Reply(reply, Some((group, gate))) => {
             connection.output.push_held(&reply, connection.session.protocol, group, gate);
         }
+        Step::Blocked(place) => {
+            connection.consume(used);
+            connection.state = State::Blocked(place);
+            return false;
+        }
         Step::Heavy(heavy, target) => return go_heavy(node, connection, heavy, target, used),
         Step::Answer(answer) => {
             let task = match answer {
@@ -79,12 +84,19 @@ fn go_heavy(
     submit(node, connection, Some(entry), Work::Command { entry, args, database, target })
 }
 
-fn submit(node: &Arc<Node>, connection: &mut Connection, entry: Option<&'static Entry>, work: Work) -> bool {
+pub fn submit(
+    node: &Arc<Node>,
+    connection: &mut Connection,
+    entry: Option<&'static Entry>,
+    work: Work,
+) -> bool {
     let cancel = Arc::new(Cancel::default());
     let job = Job {
-        client: connection.client.id,
-        protocol: connection.session.protocol,
-        mailbox: connection.client.mailbox.clone(),
+        caller: Caller {
+            client: connection.client.id,
+            protocol: connection.session.protocol,
+            mailbox: connection.client.mailbox.clone(),
+        },
         cancel: cancel.clone(),
         work,
     };

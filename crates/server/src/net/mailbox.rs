@@ -7,13 +7,19 @@ use mio::Waker;
 use mio::net::TcpStream;
 use parking_lot::Mutex;
 
-use crate::engine::heavy::Finished;
+use crate::engine::heavy::{Finished, Work};
+use crate::net::blocked::Place;
+use crate::table::Entry;
 
 pub enum Mail {
     /// A connection to serve from now on.
     Connected { stream: TcpStream, peer: SocketAddr },
     /// What became of the work that a client waits for.
     Finished { client: u64, outcome: Finished },
+    /// A client's command, on the heavy pool, has found nothing: it waits.
+    Blocked { client: u64, place: Place },
+    /// A client that waits has to be served by the heavy pool.
+    Outgrown { client: u64, entry: &'static Entry, work: Work },
     /// A client is to be closed.
     Killed { client: u64 },
     /// Answer what is in flight and end.

@@ -1,5 +1,6 @@
 //! Sockets: the network threads, their connections, and what goes out to clients and when.
 
+pub mod blocked;
 pub mod connection;
 pub mod dispatch;
 mod execute;

@@ -1,7 +1,7 @@
 //! A network thread: an event loop over its connections. It reads, runs the read and inline lanes,
 //! submits the batch that came of it, and sends what is committed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,16 +10,19 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use command::Wait;
 use store::Scratch;
 
 use crate::engine::clients::{Client, Details};
-use crate::engine::heavy::Finished;
+use crate::engine::heavy::{Finished, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
-use crate::net::execute::execute;
+use crate::net::blocked::Place;
+use crate::net::execute::{execute, submit};
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::Session;
 use crate::session::stats;
+use crate::table::Entry;
 
 const WAKE: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
@@ -46,6 +49,8 @@ pub struct NetThread {
     /// Connections that wait for the store or for a time.
     waiting: Vec<usize>,
     touched: Vec<usize>,
+    /// When connections that wait for a key have waited long enough.
+    timers: BTreeSet<(Instant, usize)>,
     scratch: Scratch,
     buffer: Vec<u8>,
     next_mailbox: usize,
@@ -66,6 +71,7 @@ impl NetThread {
             holding: Vec::new(),
             waiting: Vec::new(),
             touched: Vec::new(),
+            timers: BTreeSet::new(),
             scratch: Scratch::default(),
             buffer: vec![0; READ_BYTES_MAX],
             next_mailbox: 0,
@@ -109,6 +115,7 @@ impl NetThread {
                 self.receive(mail);
             }
             self.wake_waiting();
+            self.end_waits();
             for _ in 0..self.runnable.len() {
                 if let Some(at) = self.runnable.pop_front() {
                     self.turn(at);
@@ -133,7 +140,8 @@ impl NetThread {
             _ => Some(STALL_POLL),
         };
         let stopping = self.stopping.map(|_| STALL_POLL);
-        self.waiting.iter().filter_map(until).chain(stopping).min()
+        let timer = self.timers.first().map(|(until, _)| until.saturating_duration_since(now));
+        self.waiting.iter().filter_map(until).chain(stopping).chain(timer).min()
     }
 
     fn ready(&mut self, token: Token, readable: bool, writable: bool) {
@@ -156,7 +164,7 @@ impl NetThread {
     fn hung_up(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token.0).and_then(Option::as_mut) else { return };
         connection.hung_up = true;
-        if matches!(connection.state, State::Sleeping(..)) {
+        if matches!(connection.state, State::Sleeping(..) | State::Blocked(_)) {
             self.close(token.0);
         }
     }
@@ -246,8 +254,15 @@ impl NetThread {
     fn close(&mut self, at: usize) {
         let Some(mut connection) = self.connections.get_mut(at).and_then(Option::take) else { return };
         let _ = self.poll.registry().deregister(&mut connection.stream);
-        if let State::Working(cancel) = &connection.state {
-            cancel.cancel();
+        match &connection.state {
+            State::Working(cancel) => cancel.cancel(),
+            State::Blocked(place) => {
+                place.until.map(|until| self.timers.remove(&(until, at)));
+                if let Some(group) = self.node.groups.get(usize::from(place.group)) {
+                    group.store.stop_waiting(place.ticket);
+                }
+            }
+            _ => {}
         }
         self.node.clients.remove(connection.client.id);
         self.by_client.remove(&connection.client.id);
@@ -258,6 +273,12 @@ impl NetThread {
         match mail {
             Mail::Connected { stream, peer } => self.connect(stream, peer),
             Mail::Finished { client, outcome } => self.finished(client, outcome),
+            Mail::Blocked { client, place } => {
+                if let Some(&at) = self.by_client.get(&client) {
+                    self.block(at, place);
+                }
+            }
+            Mail::Outgrown { client, entry, work } => self.outgrown(client, entry, work),
             Mail::Killed { client } => {
                 if let Some(&at) = self.by_client.get(&client) {
                     self.close(at);
@@ -272,9 +293,54 @@ impl NetThread {
         }
     }
 
-    /// The heavy pool is done with a client's command.
+    /// A client waits from now on.
+    fn block(&mut self, at: usize, place: Place) {
+        if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
+            connection.state = State::Blocked(place);
+            self.timers.extend(place.until.map(|until| (until, at)));
+        }
+    }
+
+    /// Those whose time is over wait no longer, unless they are being served at this moment.
+    fn end_waits(&mut self) {
+        let now = Instant::now();
+        while let Some(&(until, at)) = self.timers.first().filter(|(until, _)| *until <= now) {
+            self.timers.remove(&(until, at));
+            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { continue };
+            let State::Blocked(place) = connection.state else { continue };
+            let group = self.node.groups.get(usize::from(place.group));
+            if group.is_some_and(|group| group.store.stop_waiting(place.ticket)) {
+                connection.reply(&Wait::TIMED_OUT);
+                connection.state = State::Ready;
+                self.touched.push(at);
+                self.queue(at);
+            }
+        }
+    }
+
+    /// What a client waits for is more than the section may do.
+    fn outgrown(&mut self, client: u64, entry: &'static Entry, work: Work) {
+        let Some(&at) = self.by_client.get(&client) else { return };
+        self.forget_timer(at);
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
+        if submit(&self.node, connection, Some(entry), work) {
+            connection.state = State::Ready;
+            self.queue(at);
+        }
+        self.touched.push(at);
+    }
+
+    fn forget_timer(&mut self, at: usize) {
+        let connection = self.connections.get(at).and_then(Option::as_ref);
+        if let Some(State::Blocked(Place { until: Some(until), .. })) = connection.map(|c| &c.state) {
+            self.timers.remove(&(*until, at));
+        }
+    }
+
+    /// The heavy pool, or whoever wrote what a client has waited for, is done with its command.
     fn finished(&mut self, client: u64, outcome: Finished) {
         let Some(&at) = self.by_client.get(&client) else { return };
+        self.forget_timer(at);
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         connection.state = State::Ready;
         connection.output.push_gated(outcome.reply, &outcome.gates);
@@ -372,6 +438,9 @@ impl NetThread {
             };
             commands += 1;
             if !execute(&self.node, connection, used, &mut self.scratch, &mut self.waiting, at) {
+                if let State::Blocked(place) = connection.state {
+                    self.timers.extend(place.until.map(|until| (until, at)));
+                }
                 return Turn::Idle;
             }
         }
@@ -431,7 +500,7 @@ impl NetThread {
         for at in 0..self.connections.len() {
             // One that waits for a time has nothing in flight.
             let is_idle = |c: &Connection| {
-                c.is_drained() || (c.output.is_empty() && matches!(c.state, State::Sleeping(..)))
+                c.is_drained() || (c.output.is_empty() && matches!(c.state, State::Sleeping(..) | State::Blocked(_)))
             };
             let idle = self.connections.get(at).and_then(Option::as_ref).is_some_and(is_idle);
             if idle || late {

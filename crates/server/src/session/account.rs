@@ -46,7 +46,7 @@ pub fn ran(
         Step::Answer(Answer::Reply(reply) | Answer::After(_, reply) | Answer::Close(reply)) => {
             count_failure(node, entry, reply);
         }
-        Step::Answer(Answer::Silent) => {}
+        Step::Answer(Answer::Silent) | Step::Blocked(_) => {}
     }
     node.stats.ran(entry, took);
     log_if_slow(node, entry, args, took, || Some(client.clone_caller(node.wall_ms())));

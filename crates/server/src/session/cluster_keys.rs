@@ -57,6 +57,7 @@ fn in_slot(slot: u16, limit: i64, reply: fn(Vec<Vec<u8>>) -> Reply, names: bool)
             Ok(done) => Outcome {
                 reply: done.result.unwrap_or_else(Error::reply),
                 gates: vec![(group.id, done.gate)],
+                waits: false,
             },
             Err(left) => Outcome::ungated(dispatch::left_reply(&left)),
         }

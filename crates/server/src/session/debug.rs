@@ -95,7 +95,7 @@ fn describe(node: &Arc<Node>, cancel: &Cancel, database: u8, key: &[u8]) -> Outc
         let args = owned.as_args();
         let entry = table().find(command[0]).and_then(|entry| table().find_sub(entry, command[1]))?;
         let target = dispatch::target(node, entry, &args).ok()?;
-        Some(dispatch::run_heavy(node, entry, &args, database, target, cancel, &mut Scratch::default()))
+        Some(dispatch::run_heavy(node, entry, &args, database, target, cancel, &mut Scratch::default(), None))
     };
     let (Some(encoding), Some(size)) = (ask([b"object", b"encoding"]), ask([b"memory", b"usage"])) else {
         return Outcome::ungated(Reply::error("ERR not available"));
@@ -111,5 +111,5 @@ fn describe(node: &Arc<Node>, cancel: &Cancel, database: u8, key: &[u8]) -> Outc
         (error @ Reply::Error(_), _) | (_, error @ Reply::Error(_)) => error,
         _ => Error::NO_SUCH_KEY.reply(),
     };
-    Outcome { reply, gates }
+    Outcome { reply, gates, waits: false }
 }

@@ -1,5 +1,7 @@
 //! Taking items, and waiting for them where there are none.
 
+use store::Kind;
+
 use super::*;
 use crate::arg::{self, KEY};
 use crate::wait::{Wait, timeout};
@@ -47,7 +49,7 @@ fn blmpop(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let timeout_ms = timeout(args, 1)?;
     match pops.take(txn, args)? {
         Some(reply) => Ok(reply),
-        None => Err(Wait { keys: pops.keys, timeout_ms, otherwise: Reply::NullArray }.into()),
+        None => Err(Wait { keys: pops.keys, kind: Kind::List, timeout_ms, otherwise: Reply::NullArray }.into()),
     }
 }
 
@@ -59,13 +61,13 @@ fn pop_or_wait(txn: &mut Txn<'_>, args: &Args<'_>, end: End) -> Result<Reply> {
             return Ok(Reply::Array(vec![Reply::copied(key), Reply::Bulk(item)]));
         }
     }
-    Err(Wait { keys: 1..last, timeout_ms, otherwise: Reply::NullArray }.into())
+    Err(Wait { keys: 1..last, kind: Kind::List, timeout_ms, otherwise: Reply::NullArray }.into())
 }
 
 fn move_or_wait(txn: &mut Txn<'_>, args: &Args<'_>, ends: (End, End), timeout_at: usize) -> Result<Reply> {
     let timeout_ms = timeout(args, timeout_at)?;
     match move_item(txn, args.get(1), args.get(2), ends)? {
         Some(reply) => Ok(reply),
-        None => Err(Wait { keys: 1..2, timeout_ms, otherwise: Reply::Null }.into()),
+        None => Err(Wait { keys: 1..2, kind: Kind::List, timeout_ms, otherwise: Reply::Null }.into()),
     }
 }

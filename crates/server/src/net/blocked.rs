@@ -1,0 +1,122 @@
+//! Clients that wait for a key to hold something. They hold no thread: whoever writes what they wait
+//! for runs their command, and sends the outcome to their network thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use command::{Args, Error, OwnedArgs, Wait};
+use resp::{Protocol, Reply};
+use store::{Attempt, Gate, Leave, Stop, Ticket, Tried, Txn, Waiting};
+
+use crate::engine::heavy::{Finished, Target, Work};
+use crate::net::dispatch::left_reply;
+use crate::net::mailbox::{Mail, Mailbox};
+use crate::net::output::Encoded;
+use crate::table::Entry;
+
+const UNBLOCKED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
+                         (master -> replica?)";
+/// Times further away than this are not told apart from for ever.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Who waits, and by which command.
+#[derive(Clone)]
+pub struct Waiter {
+    pub client: u64,
+    pub mailbox: Arc<Mailbox>,
+    pub protocol: Protocol,
+    pub entry: &'static Entry,
+    pub run: command::Run,
+    pub database: u8,
+    pub group: u16,
+}
+
+/// A place among those who wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub group: u16,
+    pub ticket: Ticket,
+    pub until: Option<Instant>,
+}
+
+impl Place {
+    pub fn new(group: u16, ticket: Ticket, wait: &Wait) -> Self {
+        let timeout = wait.timeout_ms.map(Duration::from_millis).filter(|timeout| *timeout < FOREVER);
+        Self { group, ticket, until: timeout.map(|timeout| Instant::now() + timeout) }
+    }
+}
+
+struct Blocked {
+    waiter: Waiter,
+    args: OwnedArgs,
+    reply: Reply,
+    /// The network thread is told by mail that its client waits.
+    announced: Option<Wait>,
+}
+
+impl Waiter {
+    /// What the store is told of a client whose command has found nothing. From the heavy pool it is
+    /// announced to the client's network thread.
+    pub fn waiting(&self, args: &Args<'_>, wait: &Wait, announce: bool) -> Waiting {
+        let keys = wait.keys.clone().map(|at| args.get(at).to_vec()).collect();
+        let blocked = Blocked {
+            waiter: self.clone(),
+            args: args.to_owned(),
+            reply: Reply::Null,
+            announced: announce.then(|| wait.clone()),
+        };
+        Waiting { database: self.database, keys, kind: wait.kind, attempt: Box::new(blocked) }
+    }
+}
+
+impl Blocked {
+    fn finish(self, reply: &Reply, gates: Vec<(u16, Gate)>) {
+        let Waiter { client, mailbox, protocol, .. } = self.waiter;
+        let outcome = Finished { reply: Encoded::new(reply, protocol), gates };
+        mailbox.send(Mail::Finished { client, outcome });
+    }
+}
+
+impl Attempt for Blocked {
+    fn registered(&mut self, ticket: Ticket) {
+        // IMPORTANT: sent before anybody can serve it: its outcome must come after this.
+        if let Some(wait) = self.announced.take() {
+            let place = Place::new(self.waiter.group, ticket, &wait);
+            self.waiter.mailbox.send(Mail::Blocked { client: self.waiter.client, place });
+        }
+    }
+
+    fn run(&mut self, txn: &mut Txn<'_>) -> Result<Tried, Stop> {
+        match (self.waiter.run)(txn, &self.args.as_args()) {
+            Ok(reply) => {
+                self.reply = reply;
+                Ok(Tried::Served)
+            }
+            Err(Error::Wait(_)) => Ok(Tried::Nothing),
+            Err(Error::Stop(stop)) => Err(stop),
+            Err(error) => {
+                self.reply = error.reply();
+                Ok(Tried::Failed)
+            }
+        }
+    }
+
+    fn done(mut self: Box<Self>, gate: Gate) {
+        let reply = std::mem::replace(&mut self.reply, Reply::Null);
+        let gates = vec![(self.waiter.group, gate)];
+        self.finish(&reply, gates);
+    }
+
+    fn left(self: Box<Self>, why: Leave) {
+        match why {
+            // It is more than the section may do: the heavy pool does it, or it waits again.
+            Leave::Outgrown | Leave::Stalled => {
+                let Waiter { client, mailbox, entry, database, group, .. } = self.waiter;
+                let work = Work::Command { entry, args: self.args, database, target: Target::One(group) };
+                mailbox.send(Mail::Outgrown { client, entry, work });
+            }
+            Leave::Closed => self.finish(&Reply::error(UNBLOCKED), Vec::new()),
+            why => self.finish(&left_reply(&why), Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Who waits for what: blocked clients by the keys that they wait for, in order of their arrival. A
+//! commit finds out which of them may have something now; they are served in the section, each by a
+//! transaction of its own, before anybody else comes in between.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use parking_lot::MutexGuard;
+
+use crate::counters::Settled;
+use crate::group::Group;
+use crate::keys::{self, KeyRecord};
+use crate::lanes::{Gate, Leave, TRIES_COLD};
+use crate::record::{Kind, Peek};
+use crate::scratch::Scratch;
+use crate::sequencer::Section;
+use crate::txn::{Meter, Stop, Txn};
+use crate::view::View;
+
+/// A waiter's place in the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+/// What a waiter's attempt came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It has what it waited for.
+    Served,
+    /// It has got an error, and has had no effect.
+    Failed,
+    /// There is nothing for it: it goes on waiting.
+    Nothing,
+}
+
+/// What a waiter does when there may be something for it. Called with the section's lock held.
+pub trait Attempt: Send {
+    /// It waits from now on.
+    fn registered(&mut self, ticket: Ticket);
+    fn run(&mut self, txn: &mut Txn<'_>) -> Result<Tried, Stop>;
+    /// It waits no longer: its outcome may be told once `gate` is committed.
+    fn done(self: Box<Self>, gate: Gate);
+    /// It waits no longer, but could not be served here.
+    fn left(self: Box<Self>, why: Leave);
+}
+
+/// Somebody who is going to wait.
+pub struct Waiting {
+    pub database: u8,
+    pub keys: Vec<Vec<u8>>,
+    /// What the keys have to hold.
+    pub kind: Kind,
+    pub attempt: Box<dyn Attempt>,
+}
+
+/// A key that is waited for, and what it has to hold.
+type Wanted = (u8, Vec<u8>, Kind);
+
+struct Waiter {
+    wanted: Vec<Wanted>,
+    /// Taken out while it runs.
+    attempt: Option<Box<dyn Attempt>>,
+}
+
+/// Everybody who waits in a group.
+#[derive(Default)]
+pub struct Waiters {
+    last: u64,
+    waiting: BTreeMap<Ticket, Waiter>,
+    by_key: HashMap<Wanted, BTreeSet<Ticket>>,
+    /// Keys that have changed since their waiters were looked at.
+    ready: VecDeque<Wanted>,
+}
+
+impl Waiters {
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, waiting: Waiting) -> Ticket {
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        let Waiting { database, keys, kind, mut attempt } = waiting;
+        let wanted: Vec<Wanted> = keys.into_iter().map(|key| (database, key, kind)).collect();
+        for wanted in &wanted {
+            self.by_key.entry(wanted.clone()).or_default().insert(ticket);
+        }
+        attempt.registered(ticket);
+        self.waiting.insert(ticket, Waiter { wanted, attempt: Some(attempt) });
+        ticket
+    }
+
+    /// Somebody waits no longer. `None` if that is so already.
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Box<dyn Attempt>> {
+        let waiter = self.waiting.remove(&ticket)?;
+        for wanted in &waiter.wanted {
+            if let Some(tickets) = self.by_key.get_mut(wanted) {
+                tickets.remove(&ticket);
+                if tickets.is_empty() {
+                    self.by_key.remove(wanted);
+                }
+            }
+        }
+        waiter.attempt
+    }
+
+    /// A key holds something of a kind now.
+    fn changed(&mut self, wanted: Wanted) {
+        if self.by_key.contains_key(&wanted) && !self.ready.contains(&wanted) {
+            self.ready.push_back(wanted);
+        }
+    }
+
+    /// A database number means another space now.
+    fn swapped(&mut self, database: u8) {
+        let all: Vec<Wanted> = self.by_key.keys().filter(|wanted| wanted.0 == database).cloned().collect();
+        all.into_iter().for_each(|wanted| self.changed(wanted));
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Who is to be served next.
+    fn next(&mut self) -> Option<(Ticket, u8)> {
+        while let Some(wanted) = self.ready.front() {
+            match self.by_key.get(wanted).and_then(BTreeSet::first) {
+                Some(&ticket) => return Some((ticket, wanted.0)),
+                None => self.ready.pop_front(),
+            };
+        }
+        None
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Box<dyn Attempt>> {
+        self.waiting.get_mut(&ticket)?.attempt.take()
+    }
+
+    /// There is nothing for the first who waits for the key that is looked at: nor for the others.
+    fn give_back(&mut self, ticket: Ticket, attempt: Box<dyn Attempt>) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            waiter.attempt = Some(attempt);
+        }
+    }
+
+    fn exhausted(&mut self) {
+        self.ready.pop_front();
+    }
+
+    /// Everybody has to go.
+    pub(crate) fn clear(&mut self) {
+        self.by_key.clear();
+        self.ready.clear();
+        for waiter in std::mem::take(&mut self.waiting).into_values() {
+            if let Some(attempt) = waiter.attempt {
+                attempt.left(Leave::Closed);
+            }
+        }
+    }
+}
+
+/// How many are served before others may enter the section.
+const SERVED_IN_ONE_GO: usize = 32;
+
+/// What serving one waiter came to.
+enum Step {
+    Nobody,
+    Next,
+    /// Records have to be loaded first.
+    Cold,
+}
+
+impl Group {
+    /// Somebody stops waiting; false if that is so already, and its outcome is under way.
+    pub fn stop_waiting(&self, ticket: Ticket) -> bool {
+        self.sequencer.lock().waiters.remove(ticket).is_some()
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.sequencer.lock().waiters.len()
+    }
+
+    /// Finds out for whom there may be something after a commit.
+    pub(crate) fn find_ready(section: &mut Section, scratch: &Scratch, spaces_changed: bool) {
+        if section.waiters.is_empty() {
+            return;
+        }
+        if spaces_changed {
+            (0..section.catalog.spaces.len()).for_each(|database| section.waiters.swapped(database as u8));
+        }
+        for row in scratch.rows.iter().filter(|row| row.is_written() || row.is_marked) {
+            let key = scratch.keys.get(row.key.clone()).unwrap_or_default();
+            let Some(peek) = row.value().and_then(|value| Peek::at(value)) else { continue };
+            if key.first() != Some(&keys::KEY) {
+                continue;
+            }
+            let Ok(KeyRecord { space, key, .. }) = KeyRecord::decode(key) else { continue };
+            let databases = section.catalog.spaces;
+            if let Some(database) = databases.iter().position(|mapped| *mapped == space) {
+                section.waiters.changed((database as u8, key.to_vec(), peek.kind));
+            }
+        }
+    }
+
+    /// Serves everybody for whom there is something, and those for whom there is something then.
+    pub(crate) fn serve<'g>(&'g self, mut section: MutexGuard<'g, Section>) {
+        // IMPORTANT: taken, not held: who waits for records to be loaded has left the section.
+        let mut scratch = std::mem::take(&mut *self.serving.lock());
+        let (mut served, mut cold) = (0, 0);
+        loop {
+            match self.serve_one(&mut section, &mut scratch) {
+                Step::Nobody => break,
+                Step::Next => {
+                    (served, cold) = (served + 1, 0);
+                    if served % SERVED_IN_ONE_GO == 0 {
+                        MutexGuard::bump(&mut section);
+                    }
+                }
+                Step::Cold => {
+                    cold += 1;
+                    drop(section);
+                    let warmed = if cold > TRIES_COLD { Err(Leave::Outgrown) } else { self.warm(&mut scratch) };
+                    section = self.sequencer.lock();
+                    if let (Err(why), Some((ticket, _))) = (warmed, section.waiters.next())
+                        && let Some(attempt) = section.waiters.remove(ticket)
+                    {
+                        attempt.left(why);
+                    }
+                }
+            }
+        }
+        drop(section);
+        *self.serving.lock() = scratch;
+    }
+
+    fn serve_one(&self, section: &mut Section, scratch: &mut Scratch) -> Step {
+        let Some((ticket, database)) = section.waiters.next() else { return Step::Nobody };
+        let Some(begin) = self.begin_section(section) else { return Step::Nobody };
+        let Some(mut attempt) = section.waiters.take(ticket) else {
+            section.waiters.exhausted();
+            return Step::Next;
+        };
+        let mut txn = Txn::new(self, View::Section(section), begin, Meter::small(), database, scratch);
+        let tried = attempt.run(&mut txn).and_then(|tried| {
+            txn.derive()?;
+            Ok(tried)
+        });
+        let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+        drop(txn);
+        let tried = match tried {
+            Ok(Tried::Served) => match self.settle_counters(scratch, false) {
+                Ok(Settled::Yes) if !scratch.is_blocked_by(section) => Ok(Tried::Served),
+                Ok(Settled::Cold(key)) => {
+                    scratch.cold.push(key.as_slice().into());
+                    Err(Stop::Cold)
+                }
+                Ok(_) => Err(Stop::Outgrown),
+                Err(stop) => Err(stop),
+            },
+            other => other,
+        };
+        match tried {
+            Ok(Tried::Nothing) => {
+                section.waiters.give_back(ticket, attempt);
+                section.waiters.exhausted();
+            }
+            Err(Stop::Cold) => {
+                section.waiters.give_back(ticket, attempt);
+                return Step::Cold;
+            }
+            Ok(Tried::Failed) => {
+                section.waiters.remove(ticket);
+                attempt.done(seen);
+            }
+            Ok(Tried::Served) => {
+                section.waiters.remove(ticket);
+                let gate = self.commit(section, begin.epoch, scratch);
+                attempt.done(gate);
+            }
+            Err(stop) => {
+                section.waiters.remove(ticket);
+                attempt.left(crate::lanes::leave(&stop));
+            }
+        }
+        Step::Next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Attempt for Nobody {
+        fn registered(&mut self, _: Ticket) {}
+        fn run(&mut self, _: &mut Txn<'_>) -> Result<Tried, Stop> {
+            Ok(Tried::Nothing)
+        }
+        fn done(self: Box<Self>, _: Gate) {}
+        fn left(self: Box<Self>, _: Leave) {}
+    }
+
+    fn waiting(keys: &[&str], kind: Kind) -> Waiting {
+        let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+        Waiting { database: 0, keys, kind, attempt: Box::new(Nobody) }
+    }
+
+    fn wanted(key: &str, kind: Kind) -> Wanted {
+        (0, key.as_bytes().to_vec(), kind)
+    }
+
+    #[test]
+    fn those_who_came_first_are_served_first() {
+        let mut waiters = Waiters::default();
+        let first = waiters.add(waiting(&["a", "b"], Kind::List));
+        let other_kind = waiters.add(waiting(&["b"], Kind::SortedSet));
+        let second = waiters.add(waiting(&["b"], Kind::List));
+        waiters.changed(wanted("nobody", Kind::List));
+        assert_eq!(waiters.next(), None);
+        waiters.changed(wanted("b", Kind::List));
+        waiters.changed(wanted("b", Kind::List));
+        assert_eq!(waiters.next(), Some((first, 0)));
+        assert!(waiters.remove(first).is_some() && waiters.remove(first).is_none());
+        assert_eq!(waiters.next(), Some((second, 0)));
+        waiters.exhausted();
+        assert_eq!(waiters.next(), None, "a key that changed twice is looked at once");
+        waiters.swapped(0);
+        let mut found = Vec::new();
+        while let Some((ticket, _)) = waiters.next() {
+            found.push(ticket);
+            waiters.exhausted();
+        }
+        found.sort_unstable();
+        assert_eq!(found, [other_kind, second]);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_those_who_are_gone() {
+        let mut waiters = Waiters::default();
+        let ticket = waiters.add(waiting(&["a", "b"], Kind::List));
+        waiters.changed(wanted("a", Kind::List));
+        waiters.remove(ticket);
+        assert!(waiters.is_empty() && waiters.by_key.is_empty());
+        assert_eq!(waiters.next(), None);
+        assert!(!waiters.has_ready());
+    }
+}

@@ -1,0 +1,204 @@
+//! Clients that wait for a key: who is served, in which order, and what is left alone.
+
+use std::time::{Duration, Instant};
+
+use testkit::wait::until;
+use testkit::{Client, Reply, Server, Spec};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Fixture {
+    server: Server,
+    client: Client,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let server = Spec::bulkhead().unwrap().start().unwrap();
+        let client = server.client().unwrap();
+        Self { server, client }
+    }
+
+    /// A client that waits, once the server says so.
+    fn waits(&mut self, line: &str) -> Client {
+        let before = self.blocked();
+        let mut client = self.server.client().unwrap();
+        client.queue(&testkit::client::words(line));
+        client.flush().unwrap();
+        self.until_blocked(before + 1);
+        client
+    }
+
+    fn blocked(&mut self) -> i64 {
+        let info = self.client.want("INFO clients").unwrap();
+        let text = String::from_utf8_lossy(info.bytes().unwrap()).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix("blocked_clients:")).unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    fn until_blocked(&mut self, count: i64) {
+        until("blocked clients", LIMIT, || (self.blocked() == count).then_some(())).unwrap();
+    }
+
+    #[track_caller]
+    fn check(&mut self, line: &str, expected: &str) {
+        assert_eq!(show(&self.client.line(line).unwrap()), expected, "{line}");
+    }
+}
+
+fn show(reply: &Reply) -> String {
+    match (reply.items(), reply.bytes(), reply.integer()) {
+        (Some(items), _, _) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" ")),
+        (_, Some(bytes), _) => String::from_utf8_lossy(bytes).into_owned(),
+        (_, _, Some(number)) => number.to_string(),
+        _ => format!("{reply:?}"),
+    }
+}
+
+#[track_caller]
+fn gets(client: &mut Client, expected: &str) {
+    assert_eq!(show(&client.receive().unwrap()), expected);
+}
+
+#[test]
+fn who_came_first_is_served_first() {
+    let mut fixture = Fixture::new();
+    let mut first = fixture.waits("BLPOP other list 0");
+    let mut second = fixture.waits("BRPOP list 0");
+    let mut third = fixture.waits("BLPOP list 0");
+    fixture.check("RPUSH list a b", "2");
+    gets(&mut first, "[list a]");
+    gets(&mut second, "[list b]");
+    fixture.check("LLEN list", "0");
+    fixture.until_blocked(1);
+    fixture.check("LPUSH list c", "1");
+    gets(&mut third, "[list c]");
+}
+
+#[test]
+fn being_served_wakes_the_next_one() {
+    let mut fixture = Fixture::new();
+    let mut last = fixture.waits("BLPOP c 0");
+    let mut second = fixture.waits("BLMOVE b c LEFT RIGHT 0");
+    let mut first = fixture.waits("BRPOPLPUSH a b 0");
+    fixture.check("LPUSH a x", "1");
+    gets(&mut first, "x");
+    gets(&mut second, "x");
+    gets(&mut last, "[c x]");
+    fixture.check("EXISTS a b c", "0");
+}
+
+#[test]
+fn whatever_puts_a_list_there_wakes_who_waits_for_it() {
+    let mut fixture = Fixture::new();
+    for (setup, line) in [
+        ("RPUSH from x", "RENAME from list"),
+        ("RPUSH from x", "COPY from list"),
+        ("RPUSH from x", "LMOVE from list LEFT RIGHT"),
+        ("RPUSH {1}x x", "SELECT 0"),
+    ] {
+        fixture.client.want(setup).unwrap();
+        let mut waits = fixture.waits("BLPOP list 0");
+        fixture.client.want(line).unwrap();
+        if line == "SELECT 0" {
+            fixture.client.want("LPUSH list x").unwrap();
+        }
+        gets(&mut waits, "[list x]");
+        fixture.client.want("FLUSHALL").unwrap();
+    }
+    fixture.client.want("SELECT 1").unwrap();
+    fixture.client.want("RPUSH list y").unwrap();
+    let mut waits = fixture.waits("BLPOP list 0");
+    fixture.client.want("SWAPDB 0 1").unwrap();
+    gets(&mut waits, "[list y]");
+}
+
+#[test]
+fn a_key_of_another_kind_wakes_nobody() {
+    let mut fixture = Fixture::new();
+    let mut waits = fixture.waits("BLPOP list 0");
+    fixture.client.want("SET list x").unwrap();
+    fixture.client.want("DEL list").unwrap();
+    fixture.check("SADD list x", "1");
+    fixture.until_blocked(1);
+    fixture.client.want("DEL list").unwrap();
+    fixture.check("RPUSH list y", "1");
+    gets(&mut waits, "[list y]");
+}
+
+#[test]
+fn a_destination_of_the_wrong_kind_is_an_error_and_takes_nothing() {
+    let mut fixture = Fixture::new();
+    let mut waits = fixture.waits("BLMOVE from to LEFT LEFT 0");
+    fixture.client.want("SET to x").unwrap();
+    fixture.check("RPUSH from y", "1");
+    assert!(waits.receive().unwrap().is_error());
+    fixture.check("LRANGE from 0 -1", "[y]");
+}
+
+#[test]
+fn who_hangs_up_takes_nothing() {
+    let mut fixture = Fixture::new();
+    let gone = fixture.waits("BLPOP list 0");
+    let mut waits = fixture.waits("BLPOP list 0");
+    drop(gone);
+    fixture.until_blocked(1);
+    fixture.check("RPUSH list x", "1");
+    gets(&mut waits, "[list x]");
+    let gone = fixture.waits("BLPOP list 0");
+    drop(gone);
+    fixture.until_blocked(0);
+    fixture.check("RPUSH list y", "1");
+    fixture.check("LRANGE list 0 -1", "[y]");
+}
+
+#[test]
+fn who_has_waited_long_enough_is_told_so_and_goes_on() {
+    let mut fixture = Fixture::new();
+    let timeout = Duration::from_millis(50);
+    for line in ["BLPOP list 0.05", "BLMOVE list other LEFT LEFT 0.05", "BLMPOP 0.05 1 list LEFT"] {
+        let started = Instant::now();
+        let reply = fixture.client.line(line).unwrap();
+        assert!(reply.is_null() && started.elapsed() >= timeout, "{line}: {reply:?} {:?}", started.elapsed());
+    }
+    fixture.check("RPUSH list x", "1");
+    fixture.check("BLPOP list 1", "[list x]");
+    // What was sent behind it waits as well.
+    let mut waits = fixture.waits("BLPOP list 0");
+    waits.queue(&["PING"]);
+    waits.flush().unwrap();
+    fixture.check("RPUSH list z", "1");
+    gets(&mut waits, "[list z]");
+    assert_eq!(waits.receive().unwrap(), Reply::Simple("PONG".into()));
+}
+
+#[test]
+fn many_who_wait_get_one_item_each() {
+    const CLIENTS: usize = 300;
+    let mut fixture = Fixture::new();
+    let mut clients: Vec<Client> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = fixture.server.client().unwrap();
+            client.queue(&testkit::client::words("BLPOP list 0"));
+            client.flush().unwrap();
+            client
+        })
+        .collect();
+    fixture.until_blocked(CLIENTS as i64);
+    let items: Vec<String> = (0..CLIENTS).map(|item| item.to_string()).collect();
+    fixture.client.want(&format!("RPUSH list {}", items.join(" "))).unwrap();
+    let mut got: Vec<String> = clients.iter_mut().map(|client| show(&client.receive().unwrap())).collect();
+    got.sort();
+    let mut expected: Vec<String> = items.iter().map(|item| format!("[list {item}]")).collect();
+    expected.sort();
+    assert_eq!(got, expected);
+    fixture.check("EXISTS list", "0");
+}
+
+#[test]
+fn who_waits_when_the_server_stops_is_let_go() {
+    let mut fixture = Fixture::new();
+    let mut waits = fixture.waits("BLPOP list 0");
+    fixture.server.stop().unwrap();
+    assert!(waits.receive().is_err());
+}

@@ -25,6 +25,9 @@ mod sequencer;
 mod small;
 mod string;
 mod table;
+// Public for its benchmark only.
+#[doc(hidden)]
+pub mod tree;
 mod txn;
 mod view;
 

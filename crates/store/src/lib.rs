@@ -28,6 +28,9 @@ mod sequencer;
 mod small;
 mod string;
 mod table;
+// Public for its benchmark only.
+#[doc(hidden)]
+pub mod tree;
 mod txn;
 mod view;
 mod waiters;

@@ -9,6 +9,7 @@ mod list;
 mod set;
 mod string;
 mod time;
+mod zset;
 
 use std::ops::Range;
 
@@ -34,6 +35,10 @@ pub const FAMILIES: &[&[Command]] = &[
     hash::whole::COMMANDS,
     set::members::COMMANDS,
     set::algebra::COMMANDS,
+    zset::members::COMMANDS,
+    zset::ranges::COMMANDS,
+    zset::pops::COMMANDS,
+    zset::algebra::COMMANDS,
     generic::keys::COMMANDS,
     generic::rename::COMMANDS,
     generic::expiry::COMMANDS,

@@ -4,11 +4,13 @@
 use crate::aside::Aside;
 use crate::collection::members;
 use crate::collection::packed::Packed;
+use crate::collection::zset::{SCORE_BYTES, node_record, signed_zero, tree_key};
 use crate::counters::Counters;
 use crate::disk::DiskError;
 use crate::keys::{self, Home};
 use crate::range::{Flow, visit};
 use crate::record::{Encoding, Kind, Record, Value};
+use crate::tree;
 use crate::txn::{Stop, Txn};
 
 /// Records read at a time when a collection is copied.
@@ -107,6 +109,52 @@ const KEPT_MAX: usize = 1024;
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
 impl Txn<'_> {
+    /// Sets a key to a sorted set of these members, which come in their order, or removes the key if
+    /// there are none; says how many there are.
+    pub fn store_sorted(&mut self, key: &[u8], members: &[(Vec<u8>, f64)]) -> Result<u64, Stop> {
+        self.remove(key)?;
+        let bytes: usize = members.iter().map(|(member, _)| member.len() + SCORE_BYTES).sum();
+        if members.len() <= KEPT_MAX && bytes <= KEPT_BYTES_MAX {
+            let longest = members.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
+            let set = self.sorted_set_or_new(key, members.len(), longest);
+            let mut set = set.map_err(|why| match why {
+                super::Refusal::Stop(stop) => stop,
+                super::Refusal::WrongType => Stop::Moved,
+            })?;
+            for (member, score) in members {
+                set.put(member, *score, None)?;
+            }
+            return Ok(members.len() as u64);
+        }
+        let mut builder = Builder::begin(self, base::slot::of(key))?;
+        let home = builder.aside.home();
+        let mut tree = tree::Builder::new();
+        let mut nodes = Vec::new();
+        for (member, score) in members {
+            builder.add(self, member, &score.to_bits().to_be_bytes())?;
+            tree.push(&tree_key(*score, member), &mut |id, value| {
+                nodes.push((node_record(home, id), value));
+                Ok::<(), Stop>(())
+            })?;
+            for (key, value) in nodes.drain(..) {
+                builder.aside.push(self, key, value)?;
+            }
+        }
+        tree.finish(&mut |id, value| {
+            nodes.push((node_record(home, id), value));
+            Ok::<(), Stop>(())
+        })?;
+        for (key, value) in nodes.drain(..) {
+            builder.aside.push(self, key, value)?;
+        }
+        if members.iter().any(|(_, score)| *score == 0.0 && score.is_sign_negative()) {
+            builder.aside.push(self, signed_zero(home), Value::from(&[][..]))?;
+        }
+        let home = builder.finish(self)?;
+        self.put(key, Kind::SortedSet, Encoding::Wide, None, &home.encode())?;
+        Ok(members.len() as u64)
+    }
+
     /// Copies the records of a wide collection to one for another key.
     pub(crate) fn copy_wide(&mut self, to: &[u8], record: &Record, home: Home) -> Result<Record, Stop> {
         let mut aside = Aside::begin(self, base::slot::of(to))?;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::collection::members::Found;
-use crate::collection::Set;
+use crate::collection::{Set, SortedSet};
 use crate::keys::{self, Home};
 use crate::range::{Flow, visit};
 use crate::txn::{Stop, Txn};
@@ -29,9 +29,13 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    fn packed(mut members: Vec<Placed>) -> Self {
-        members.sort_unstable();
-        Self { page: members.into(), rest: None }
+    fn packed(txn: &Txn<'_>, members: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+        let place = |(member, payload): (Vec<u8>, Vec<u8>)| {
+            Placed { at: txn.begin.seed.hash48(&member), member, payload }
+        };
+        let mut placed: Vec<Placed> = members.into_iter().map(place).collect();
+        placed.sort_unstable();
+        Self { page: placed.into(), rest: None }
     }
 
     pub(super) fn wide(home: Home) -> Self {
@@ -79,11 +83,16 @@ impl Cursor {
     }
 }
 
-impl Txn<'_> {
-    fn placed(&self, found: &Found<'_>) -> Placed {
-        let at = self.begin.seed.hash48(found.member);
-        Placed { at, member: found.member.to_vec(), payload: found.payload.to_vec() }
-    }
+/// Every member of a packed collection.
+type Walk<'w> = dyn FnMut(&mut dyn FnMut(&Found<'_>) -> Result<Flow, Stop>) -> Result<(), Stop> + 'w;
+
+fn gather(walk: &mut Walk<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Stop> {
+    let mut found = Vec::new();
+    walk(&mut |member| {
+        found.push((member.member.to_vec(), member.payload.to_vec()));
+        Ok(Flow::More)
+    })?;
+    Ok(found)
 }
 
 impl Set<'_, '_> {
@@ -91,16 +100,18 @@ impl Set<'_, '_> {
         if let Some(home) = self.0.home() {
             return Ok(Cursor::wide(home));
         }
-        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        self.walk::<Stop>(0, &mut |member| {
-            found.push((member.member.to_vec(), member.payload.to_vec()));
-            Ok(Flow::More)
-        })?;
-        let txn = &self.0.txn;
-        let placed = found
-            .iter()
-            .map(|(member, payload)| txn.placed(&Found { at: 0, member, payload }))
-            .collect();
-        Ok(Cursor::packed(placed))
+        let found = gather(&mut |each| self.walk(0, each))?;
+        Ok(Cursor::packed(self.0.txn, found))
+    }
+}
+
+impl SortedSet<'_, '_> {
+    /// Payloads are scores.
+    pub fn cursor(&mut self) -> Result<Cursor, Stop> {
+        if let Some(home) = self.0.home() {
+            return Ok(Cursor::wide(home));
+        }
+        let found = gather(&mut |each| self.walk(0, each))?;
+        Ok(Cursor::packed(self.0.txn, found))
     }
 }

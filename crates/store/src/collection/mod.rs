@@ -11,6 +11,7 @@ mod members;
 mod packed;
 mod set;
 mod shapes;
+mod zset;
 
 pub use build::SetBuilder;
 pub use cursor::{Cursor, Placed};
@@ -18,6 +19,7 @@ pub use hash::Hash;
 pub use list::{End, List};
 pub use members::Found as Member;
 pub use set::Set;
+pub use zset::{SortedSet, score_of};
 pub use shapes::{Setting, Shapes};
 
 use thiserror::Error;

@@ -67,7 +67,7 @@ fn warm(len: u64) -> Map {
     map
 }
 
-/// Odd numbers are added all over the tree; what was added is removed when it has grown by a tenth.
+/// Two operations: the tree stays as large as it is.
 #[divan::bench(args = LENS, sample_size = 1000)]
 fn insert_and_remove(bencher: Bencher<'_, '_>, len: u64) {
     let mut map = warm(len);

@@ -4,6 +4,7 @@
 mod check;
 mod costs;
 mod fill;
+mod formats;
 mod hostile;
 mod large;
 mod model;

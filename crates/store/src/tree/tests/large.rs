@@ -2,9 +2,9 @@
 
 use super::*;
 
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 100 << 10;
 
-/// An entry of a megabyte that begins with a number.
+/// An entry that begins as a small one does.
 fn large(number: u64) -> Vec<u8> {
     let mut large = key(number);
     large.resize(LARGE, b'x');
@@ -32,40 +32,45 @@ fn a_large_entry_is_written_once() {
 }
 
 #[test]
-fn a_large_entry_comes_and_goes_between_small_ones() {
+fn what_large_entries_have_split_is_merged_when_they_go() {
     let shape = Shape::default();
-    let mut map = Map::built(shape, (0..1000).map(key));
-    let leaves = check(&map, shape).leaves;
-    for i in shuffled(1000) {
-        map.forget_costs();
-        assert!(map.tree(shape).insert(&large(i)).unwrap());
-        assert!(map.tree(shape).remove(&large(i)).unwrap());
-        assert!(map.bytes_written < LARGE as u64 + 20_000, "{} bytes were written", map.bytes_written);
+    let built = Map::built(shape, (0..960).map(key));
+    let leaves = check(&built, shape).leaves;
+    // After the first entry of every leaf, after the last but one, and after every one.
+    let places: [fn(u64) -> bool; 3] = [|i| i % 48 == 0, |i| i % 48 == 46, |_| true];
+    for is_chosen in places {
+        let mut map = built.clone();
+        let chosen: Vec<_> = (0..960).rev().filter(|i| is_chosen(*i)).map(large).collect();
+        for large in &chosen {
+            map.forget_costs();
+            assert!(map.tree(shape).insert(large).unwrap());
+            assert!(map.bytes_written < (LARGE + 20_000) as u64, "{} bytes", map.bytes_written);
+        }
+        assert!(check(&map, shape).leaves >= leaves + chosen.len());
+        for large in &chosen {
+            assert!(map.tree(shape).remove(large).unwrap());
+        }
+        let left = check(&map, shape);
+        assert_eq!(left.entries.len(), 960);
+        assert!(left.leaves <= leaves + 2, "{} leaves of {leaves}", left.leaves);
     }
-    // What it has split is merged when it is very small, so that leaves do not become as many as there were
-    // large entries.
-    let found = check(&map, shape);
-    assert!(found.leaves <= leaves * 4, "{} leaves of {leaves}", found.leaves);
 }
 
 #[test]
 fn small_entries_beside_a_large_one_share_leaves() {
     let shape = Shape::default();
-    let tails: [fn(u64) -> u64; 2] = [|i| i, |i| 999 - i];
-    for tail in tails {
-        let mut map = Map::default();
-        assert!(map.tree(shape).insert(&large(500)).unwrap());
-        // Between the large entry and what separates it from others, on both sides.
-        for i in 0..1000 {
-            for byte in [b'w', b'x', b'y'] {
-                let mut near = large(500)[..60].to_vec();
-                near.push(byte);
-                near.extend_from_slice(&key(tail(i)));
-                map.tree(shape).insert(&near).unwrap();
-            }
+    // Closer and closer to the large entry, so that what separated the last one does not separate the next.
+    let near = |depth: usize, byte: u8| [&large(500)[..23 + depth], &[byte]].concat();
+    let above = (0..100).flat_map(|depth| (b'y'..=b'}').rev().map(move |byte| near(depth, byte)));
+    let below = (0..100).flat_map(|depth| (b's'..=b'w').map(move |byte| near(depth, byte)));
+    for near in [above.collect::<Vec<_>>(), below.collect()] {
+        let mut map = Map::built(shape, [key(0), large(500), key(1000)]);
+        for near in near {
+            assert!(map.tree(shape).insert(&near).unwrap());
         }
         let found = check(&map, shape);
-        assert!(found.leaves < 400, "{} leaves of {} entries", found.leaves, found.entries.len());
+        assert_eq!(found.entries.len(), 503);
+        assert!(found.leaves < 60, "{} leaves", found.leaves);
     }
 }
 

@@ -17,10 +17,10 @@ pub use arg::Arg;
 pub use args::{Args, OwnedArgs};
 pub use error::{Error, Result};
 pub use families::FAMILIES;
-pub use wait::Wait;
 pub use row::{
     Access, Arity, Command, Deprecated, Docs, Flags, KeySpec, Keys, Lane, Positions, Run, access, flags,
 };
+pub use wait::Wait;
 
 #[cfg(test)]
 mod testing;

@@ -184,6 +184,26 @@ pub fn format_double(value: f64, out: &mut Vec<u8>) {
     layout(digits.get(..count).unwrap_or_default(), exponent, value < 0.0, out);
 }
 
+/// Appends a double with 17 digits, as C's `%.17g` does.
+pub fn format_double_17(value: f64, out: &mut Vec<u8>) {
+    const DIGITS: i32 = 17;
+    if !value.is_finite() || value == 0.0 {
+        return format_double(value, out);
+    }
+    let scientific = format!("{value:.16e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    if (-4..DIGITS).contains(&exponent) {
+        let places = (DIGITS - 1 - exponent).max(0) as usize;
+        let fixed = format!("{value:.places$}");
+        let fixed = if fixed.contains('.') { trimmed(&fixed) } else { fixed };
+        return out.extend_from_slice(fixed.as_bytes());
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    out.extend_from_slice(format!("{}e{sign}{:02}", trimmed(digits), exponent.abs()).as_bytes());
+}
+
 /// Puts point, zeros and exponent where Redis puts them.
 fn layout(digits: &[u8], last: i32, negative: bool, out: &mut Vec<u8>) {
     let count = digits.len() as i32;
@@ -219,6 +239,26 @@ fn layout(digits: &[u8], last: i32, negative: bool, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn doubles_are_written_with_17_digits_as_by_c() {
+        for (value, expected) in [
+            (0.1, "0.10000000000000001"),
+            (3.0, "3"),
+            (-2.25, "-2.25"),
+            (1e17, "1e+17"),
+            (1e16, "10000000000000000"),
+            (1e-5, "1.0000000000000001e-05"),
+            (0.0001, "0.0001"),
+            (1e300, "1.0000000000000001e+300"),
+            (-0.0, "-0"),
+            (f64::INFINITY, "inf"),
+        ] {
+            let mut text = Vec::new();
+            format_double_17(value, &mut text);
+            assert_eq!(String::from_utf8_lossy(&text), expected);
+        }
+    }
 
     #[test]
     fn doubles_are_written_as_by_redis() {

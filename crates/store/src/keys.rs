@@ -154,7 +154,11 @@ pub enum Unreachable {
     Space(Space),
     Collection(Home),
     /// Items of a list that were cut off, as far as they are outside of it: sequence numbers.
-    Items { home: Home, from: i64, to: i64 },
+    Items {
+        home: Home,
+        from: i64,
+        to: i64,
+    },
 }
 
 impl Unreachable {

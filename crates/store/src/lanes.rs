@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use base::Stamp;
 use parking_lot::MutexGuard;
 
+use crate::counters::Settled;
 use crate::disk::DiskError;
 use crate::group::Group;
-use crate::counters::Settled;
 use crate::keys::{self, Home};
 use crate::reserve::Token;
 use crate::scratch::Scratch;

@@ -35,7 +35,9 @@ mod txn;
 mod view;
 mod waiters;
 
-pub use collection::{Cursor, End, Hash, List, Member, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, score_of};
+pub use collection::{
+    Cursor, End, Hash, List, Member, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, score_of,
+};
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::Expired;
 pub use group::{Group, GroupOptions, Pump};

@@ -76,9 +76,7 @@ impl Reclaimer {
         let finished = match next {
             Unreachable::Space(space) => self.space_slice(group, space, &mut doomed, &mut unreachable)?,
             Unreachable::Collection(home) => self.collection_slice(group, home, &mut doomed)?,
-            Unreachable::Items { home, from, to } => {
-                self.items_slice(group, home, from..to, &mut doomed)?
-            }
+            Unreachable::Items { home, from, to } => self.items_slice(group, home, from..to, &mut doomed)?,
         };
         let records = doomed.len() as u64;
         if finished {
@@ -159,7 +157,12 @@ impl Reclaimer {
 
     /// Adds up to a slice of the records under a prefix, from where the last one ended; says whether
     /// that was all.
-    fn collect(&mut self, group: &Group, prefix: &[u8], doomed: &mut Vec<Vec<u8>>) -> Result<bool, DiskError> {
+    fn collect(
+        &mut self,
+        group: &Group,
+        prefix: &[u8],
+        doomed: &mut Vec<Vec<u8>>,
+    ) -> Result<bool, DiskError> {
         let end = base::codec::prefix_end(prefix);
         let from = if self.at.starts_with(prefix) { &self.at } else { prefix };
         for pair in group.disk.snapshot().range(from, end.as_deref()) {

@@ -150,9 +150,19 @@ impl Scratch {
         self.keys.extend_from_slice(record_key);
         let key = start..self.keys.len();
         let home = keys::home_of(record_key).filter(|_| record_key.first() == Some(&keys::COUNTERS));
-        let is_fresh = home.is_some_and(|home| self.fresh.iter().any(|fresh| fresh.home == home && !fresh.aside));
+        let is_fresh =
+            home.is_some_and(|home| self.fresh.iter().any(|fresh| fresh.home == home && !fresh.aside));
         let need = Need::Value;
-        self.rows.push(Touched { key, hash, seen, need, is_fresh, change: None, is_marked: false, total: None });
+        self.rows.push(Touched {
+            key,
+            hash,
+            seen,
+            need,
+            is_fresh,
+            change: None,
+            is_marked: false,
+            total: None,
+        });
         let rows = &self.rows;
         let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
         match rows.len() - 1 {

@@ -222,7 +222,8 @@ impl Group {
                 Step::Cold => {
                     cold += 1;
                     drop(section);
-                    let warmed = if cold > TRIES_COLD { Err(Leave::Outgrown) } else { self.warm(&mut scratch) };
+                    let warmed =
+                        if cold > TRIES_COLD { Err(Leave::Outgrown) } else { self.warm(&mut scratch) };
                     section = self.sequencer.lock();
                     if let (Err(why), Some((ticket, _))) = (warmed, section.waiters.next())
                         && let Some(attempt) = section.waiters.remove(ticket)

@@ -213,8 +213,16 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
     let (entry, args, outcome) = match work {
         Work::Task { entry, args, task } => (entry, args, task(node, cancel)),
         Work::Command { entry, args, database, target } => {
-            let outcome =
-                dispatch::run_heavy(node, entry, &args.as_args(), database, target, cancel, scratch, Some(caller));
+            let outcome = dispatch::run_heavy(
+                node,
+                entry,
+                &args.as_args(),
+                database,
+                target,
+                cancel,
+                scratch,
+                Some(caller),
+            );
             (Some(entry), args, outcome)
         }
     };

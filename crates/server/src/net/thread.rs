@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use command::Wait;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use command::Wait;
 use store::Scratch;
 
 use crate::engine::clients::{Client, Details};
 use crate::engine::heavy::{Finished, Work};
 use crate::engine::node::Node;
-use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
 use crate::net::blocked::Place;
+use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
 use crate::net::execute::{execute, submit};
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::Session;
@@ -500,7 +500,8 @@ impl NetThread {
         for at in 0..self.connections.len() {
             // One that waits for a time has nothing in flight.
             let is_idle = |c: &Connection| {
-                c.is_drained() || (c.output.is_empty() && matches!(c.state, State::Sleeping(..) | State::Blocked(_)))
+                c.is_drained()
+                    || (c.output.is_empty() && matches!(c.state, State::Sleeping(..) | State::Blocked(_)))
             };
             let idle = self.connections.get(at).and_then(Option::as_ref).is_some_and(is_idle);
             if idle || late {

@@ -30,8 +30,10 @@ pub struct Cursor {
 
 impl Cursor {
     fn packed(txn: &Txn<'_>, members: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
-        let place = |(member, payload): (Vec<u8>, Vec<u8>)| {
-            Placed { at: txn.begin.seed.hash48(&member), member, payload }
+        let place = |(member, payload): (Vec<u8>, Vec<u8>)| Placed {
+            at: txn.begin.seed.hash48(&member),
+            member,
+            payload,
         };
         let mut placed: Vec<Placed> = members.into_iter().map(place).collect();
         placed.sort_unstable();

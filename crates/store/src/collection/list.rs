@@ -239,8 +239,7 @@ impl List<'_, '_> {
     fn make_room(&mut self, items: usize, bytes: usize) -> Result<(), Stop> {
         let Body::Packed(_, packed) = self.0.body() else { return Ok(()) };
         let listpack: usize = packed.iter().map(listpack_entry_bytes).sum();
-        let fits =
-            self.0.txn.shapes().list_allows(packed.count() + items, LISTPACK_BYTES + listpack + bytes);
+        let fits = self.0.txn.shapes().list_allows(packed.count() + items, LISTPACK_BYTES + listpack + bytes);
         if fits { Ok(()) } else { self.widen().map(|_| ()) }
     }
 

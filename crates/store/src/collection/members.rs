@@ -122,9 +122,7 @@ impl Txn<'_> {
         keys::member_seek(&mut start, home, from);
         keys::member_prefix(&mut prefix, home);
         let end = base::codec::prefix_end(&prefix);
-        visit(self, &start, end.as_deref(), &mut |key, value, _| {
-            each(&decode_checked(key, value)?)
-        })
+        visit(self, &start, end.as_deref(), &mut |key, value, _| each(&decode_checked(key, value)?))
     }
 
     /// A member by chance. `None` if there is none.

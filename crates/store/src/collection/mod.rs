@@ -19,8 +19,8 @@ pub use hash::Hash;
 pub use list::{End, List};
 pub use members::Found as Member;
 pub use set::Set;
-pub use zset::{SortedSet, score_of};
 pub use shapes::{Setting, Shapes};
+pub use zset::{SortedSet, score_of};
 
 use thiserror::Error;
 

@@ -194,7 +194,8 @@ fn find(encoding: Encoding, packed: &Packed, member: &[u8]) -> Result<Entry, usi
     }
     let Some(value) = integer(member) else { return Err(packed.bytes().len()) };
     let wanted = sortable(value);
-    let entry = |at: usize| Entry { whole: at * STRIDE..(at + 1) * STRIDE, body: at * STRIDE + 1..(at + 1) * STRIDE };
+    let entry =
+        |at: usize| Entry { whole: at * STRIDE..(at + 1) * STRIDE, body: at * STRIDE + 1..(at + 1) * STRIDE };
     let (mut low, mut high) = (0, packed.count());
     while low < high {
         let middle = low.midpoint(high);

@@ -92,7 +92,8 @@ impl SortedSet<'_, '_> {
         }
         // As in a listpack, where it is kept as an integer.
         let score = if score == 0.0 { 0.0 } else { score };
-        let place = packed.entries().find(|entry| order(packed.body(entry), score, member) == Ordering::Greater);
+        let place =
+            packed.entries().find(|entry| order(packed.body(entry), score, member) == Ordering::Greater);
         let place = place.map_or(packed.bytes().len(), |entry| entry.whole.start);
         packed.insert(place, &[&score.to_bits().to_be_bytes()[..], member].concat());
         Ok(())

@@ -12,7 +12,6 @@ use crate::keys::{self, Cid, HashSeed, Home, Space, Unreachable};
 use crate::parts;
 use crate::record::Chunks;
 
-
 const CID: Cid = Cid { stamp: 0x0102_0304_0506_0708, seq: 9 };
 const SLOT: u16 = 0x1234;
 const HOME: Home = Home { slot: SLOT, cid: CID };
@@ -43,10 +42,7 @@ fn record_keys_stay_as_they_are() {
         &written(|out| keys::expiry_record(out, AT_MS, &key)),
         "54 0000018bcfe56800 2f96 00000007 8856c64e8b80 666f6f",
     );
-    check(
-        &written(|out| keys::chunk_record(out, HOME, 3)),
-        "45 1234 0102030405060708 00000009 00000003",
-    );
+    check(&written(|out| keys::chunk_record(out, HOME, 3)), "45 1234 0102030405060708 00000009 00000003");
     check(&Unreachable::Space(Space(7)).encode(), "58 00 00000007");
     check(&Unreachable::Collection(HOME).encode(), "58 01 1234 0102030405060708 00000009");
     check(&keys::building(HOME), "42 1234 0102030405060708 00000009");

@@ -5,7 +5,7 @@ use super::rows::{Row, row, valkey};
 use Compare::{Encoding, Exact, Kind, Scan, Unordered};
 
 /// What many commands of a session are about.
-pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS];
+pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES];
 
 const LISTS: &[Row] = &[
     row("{LPUSH|RPUSH} <key> <element>+", 30, Exact),
@@ -22,7 +22,11 @@ const LISTS: &[Row] = &[
     row("LRANGE <key> <index> <index>", 14, Exact),
     row("LRANGE <key> 0 -1", 14, Exact),
     row("LRANGE <key> <integer> <integer>", 3, Exact),
-    row("LPOS <key> <element> {|RANK <index>} {|COUNT <few>|COUNT 0|COUNT -1} {|MAXLEN <few>|MAXLEN 0}", 12, Exact),
+    row(
+        "LPOS <key> <element> {|RANK <index>} {|COUNT <few>|COUNT 0|COUNT -1} {|MAXLEN <few>|MAXLEN 0}",
+        12,
+        Exact,
+    ),
     row("LPOS <key> <element> {RANK 0|RANK x|COUNT|NOSUCH 1}", 2, Exact),
     // Redis takes only the lower 32 bits of a large index here.
     row("LSET <key> {<index>|<index>|100|-100|x|} <element>", 14, Exact),
@@ -89,6 +93,92 @@ const SETS: &[Row] = &[
     row("OBJECT ENCODING <key>", 6, Encoding),
 ];
 
+const SORTED_SETS: &[Row] = &[
+    row("ZADD <key> <score> <element>", 30, Exact),
+    row("ZADD <key> <score> <element> <score> <element> <score> <element>", 20, Exact),
+    row("ZADD <key> {|NX|XX} {|GT|LT} {|CH} {|INCR} <score> <element>", 20, Exact),
+    row("ZADD <key> {NX|XX|GT|LT|CH} {|GT|CH} <score> <element> <score> <element>", 10, Exact),
+    row("ZADD <key> {|NX} <score> {|<element> <score>}", 1, Exact),
+    row("ZINCRBY <key> <score> <element>", 12, Exact),
+    valkey("{ZADD|ZINCRBY} <key> <fraction> <element>", 12, Exact),
+    // Where a zero loses its sign depends on how the set is kept, and on how it came to that.
+    valkey("ZADD <zeros> {0|-0|1|-1} <field>", 4, Exact),
+    valkey("ZREM <zeros> <field>", 2, Exact),
+    valkey("{ZRANGE <zeros> 0 -1 WITHSCORES|ZSCORE <zeros> <field>}", 4, Exact),
+    row("ZREM <key> <element>+", 14, Exact),
+    row("ZSCORE <key> <element>", 8, Exact),
+    row("ZMSCORE <key> <element>+", 6, Exact),
+    row("ZCARD <key>", 8, Exact),
+    row("{ZRANK|ZREVRANK} <key> <element>", 10, Exact),
+    // Newer than Redis 7.0.
+    valkey("{ZRANK|ZREVRANK} <key> <element> {WITHSCORE|NOSUCH|WITHSCORE x}", 4, Exact),
+    row("ZRANDMEMBER <key>", 2, Kind),
+    row("ZRANDMEMBER <key> {1000|0} {|WITHSCORES}", 4, Unordered),
+    row("ZRANDMEMBER <key> {-3|2} {|WITHSCORES}", 3, Kind),
+    row("ZSCAN <key> 0 {|MATCH <glob>} {|COUNT <count>}", 6, Scan),
+    row("{ZPOPMIN|ZPOPMAX} <key> {||<few>|0|1000}", 12, Exact),
+    row("{ZPOPMIN|ZPOPMAX} <key> {-1|x|1 2}", 1, Exact),
+    row("ZMPOP {1 <key>|2 <key> <key>|3 <key> <key> <key>} {MIN|MAX} {|COUNT <few>|COUNT 0}", 6, Exact),
+    row("ZMPOP {0|x|9} <key> {MIN|NOSUCH} {|COUNT x}", 1, Exact),
+    row("{BZPOPMIN|BZPOPMAX} <key>+ 0.01", 3, Exact),
+    row("BZMPOP 0.01 {1 <key>|2 <key> <key>} {MIN|MAX} {|COUNT <few>}", 3, Exact),
+    row(
+        "{ZUNION|ZINTER} {1 <key>|2 <key> <key>|3 <key> <key> <key>} {|AGGREGATE MIN|AGGREGATE MAX} {|WITHSCORES}",
+        14,
+        Exact,
+    ),
+    row(
+        "{ZUNION|ZINTER} 2 <key> <key> WEIGHTS <small> <small> {|AGGREGATE SUM|AGGREGATE MAX} WITHSCORES",
+        8,
+        Exact,
+    ),
+    row("{ZUNIONSTORE|ZINTERSTORE} <key> {1 <key>|2 <key> <key>} {|AGGREGATE MIN|AGGREGATE MAX}", 10, Exact),
+    row("{ZUNIONSTORE|ZINTERSTORE} <key> 2 <key> <key> WEIGHTS <small> {1|2|0.5|inf|-1}", 6, Exact),
+    row("ZDIFF {1 <key>|2 <key> <key>|3 <key> <key> <key>} {|WITHSCORES}", 8, Exact),
+    row("ZDIFFSTORE <key> {1 <key>|2 <key> <key>}", 6, Exact),
+    row("ZINTERCARD {1 <key>|2 <key> <key>} {|LIMIT <few>|LIMIT 0}", 5, Exact),
+    row(
+        "{ZUNION|ZINTER|ZDIFF|ZINTERCARD} {0|x|9|2} <key> {|WEIGHTS 1|AGGREGATE NOSUCH|LIMIT -1|NOSUCH}",
+        3,
+        Exact,
+    ),
+    row("SADD <key> <element>+", 4, Exact),
+    row("OBJECT ENCODING <key>", 6, Encoding),
+];
+
+const RANGES: &[Row] = &[
+    row("ZADD <key> <score> <element> <score> <element> <score> <element>", 40, Exact),
+    row("ZADD <key> <small> <element> <small> <small> <small> <field>", 40, Exact),
+    row("ZREM <key> <element>+", 8, Exact),
+    row("ZRANGE <key> <index> <index> {|REV} {|WITHSCORES}", 14, Exact),
+    row("ZRANGE <key> 0 -1 WITHSCORES", 14, Exact),
+    row("ZREVRANGE <key> <index> <index> {|WITHSCORES}", 6, Exact),
+    row("ZRANGE <key> <bound> <bound> BYSCORE {|REV} {|WITHSCORES} {|LIMIT {0|<few>} <small>}", 14, Exact),
+    row(
+        "{ZRANGEBYSCORE|ZREVRANGEBYSCORE} <key> <bound> <bound> {|WITHSCORES} {|LIMIT {0|<few>} <small>}",
+        14,
+        Exact,
+    ),
+    row("ZRANGE <key> {x|0} 1 {BYSCORE|BYLEX|REV|LIMIT 1 1|LIMIT 1|NOSUCH|WITHSCORES BYLEX}", 4, Exact),
+    row("ZRANGESTORE <key> <key> <index> <index> {|REV}", 6, Exact),
+    row("ZRANGESTORE <key> <key> <bound> <bound> BYSCORE {|REV} {|LIMIT {0|<few>} <small>}", 6, Exact),
+    row("ZCOUNT <key> <bound> <bound>", 10, Exact),
+    row("ZREMRANGEBYRANK <key> <index> <index>", 6, Exact),
+    row("ZREMRANGEBYSCORE <key> <bound> <bound>", 5, Exact),
+    // Names are in order where all scores are the same: these have keys of their own.
+    row("ZADD <names> 0 <element> 0 <field> 0 <element> 0 <small>", 24, Exact),
+    row("ZREM <names> <element>+", 4, Exact),
+    row("ZRANGE <names> <name-bound> <name-bound> BYLEX {|REV} {|LIMIT {0|<few>} <small>}", 14, Exact),
+    row(
+        "{ZRANGEBYLEX|ZREVRANGEBYLEX} <names> <name-bound> <name-bound> {|LIMIT {0|<few>} <small>}",
+        14,
+        Exact,
+    ),
+    row("ZLEXCOUNT <names> <name-bound> <name-bound>", 10, Exact),
+    row("ZREMRANGEBYLEX <names> <name-bound> <name-bound>", 5, Exact),
+    row("ZRANGE <names> 0 -1", 6, Exact),
+];
+
 /// What both servers are told at the beginning of a session, so that collections outgrow being packed
 /// early, or late.
 pub(super) const SHAPES: &[(&str, &[&str])] = &[
@@ -110,5 +200,7 @@ pub(super) const LOOKS: &[(&str, &str, Compare)] = &[
     ("HLEN", "", Exact),
     ("SMEMBERS", "", Unordered),
     ("SCARD", "", Exact),
+    ("ZRANGE", "0 -1 WITHSCORES", Exact),
+    ("ZCARD", "", Exact),
     ("OBJECT ENCODING", "", Encoding),
 ];

@@ -157,6 +157,54 @@ const FIELDS: &[&[u8]] = &[
     b"a field that has more than the sixty-four bytes that it may have in a listpack",
 ];
 
+const SCORES: &[&[u8]] = &[
+    b"0",
+    b"1",
+    b"1",
+    b"2",
+    b"-1",
+    b"1.5",
+    b"inf",
+    b"-inf",
+    b"0.125",
+    b"-2.25",
+    b"3",
+    b"100",
+    b"123456789.125",
+];
+
+/// Redis 7.0 writes these with more digits than need be.
+const FRACTIONS: &[&[u8]] =
+    &[b"0.1", b"1e17", b"1e-5", b"9007199254740993", b"3.3333333333333333", b"-1e300"];
+
+const BOUNDS: &[&[u8]] = &[
+    b"0", b"(0", b"1", b"(1", b"2", b"(2", b"-1", b"(-1", b"1.5", b"-inf", b"+inf", b"inf", b"(inf",
+    b"(-inf", b"100", b"(100", b"", b"x", b"nan", b"1e400", b"-0",
+];
+
+const NAME_BOUNDS: &[&[u8]] = &[
+    b"-",
+    b"+",
+    b"[a",
+    b"(a",
+    b"[b",
+    b"(b",
+    b"[c",
+    b"[",
+    b"(",
+    b"[1",
+    b"(2",
+    b"[abc",
+    b"(longer than eight",
+    b"a",
+    b"",
+    b"[\x00\xff\r\n",
+    b"-x",
+];
+
+/// Sorted sets whose scores are all the same.
+const NAMES: &[&[u8]] = &[b"names", b"{t}names"];
+
 const PATTERNS: &[&[u8]] = &[
     b"*", b"*", b"a", b"?", b"[a-c]", b"[^a]", b"\\a", b"{t}*", b"k*", b"*long*", b"[", b"[a", b"\\", b"",
     b"a*b*c", b"[b-a]", b"*\xff*", b"**", b"[!a]", b"??*",
@@ -285,6 +333,12 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<float>" => FLOATS,
         "<offset>" => OFFSETS,
         "<element>" => ELEMENTS,
+        "<score>" => SCORES,
+        "<fraction>" => FRACTIONS,
+        "<bound>" => BOUNDS,
+        "<name-bound>" => NAME_BOUNDS,
+        "<names>" => NAMES,
+        "<zeros>" => return command.push(b"zeros".to_vec()),
         "<field>" => FIELDS,
         "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
         "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),

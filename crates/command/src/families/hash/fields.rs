@@ -10,12 +10,16 @@ use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("hset", -4, key(&[RW, UPDATE]), &[WRITE, DENYOOM, FAST], hset)
-        .docs("2.0.0", "O(1) for each field/value pair added", "Sets fields of a hash, which is made if it is not there.")
-        .takes(&[KEY, arg::block("field_value", &[arg::string("field"), arg::string("value")]).multiple()]),
+        .docs(
+            "2.0.0",
+            "O(1) for each field/value pair added",
+            "Sets fields of a hash, which is made if it is not there.",
+        )
+        .takes(&[KEY, arg::block("data", &[arg::string("field"), arg::string("value")]).multiple()]),
     row("hmset", -4, key(&[RW, UPDATE]), &[WRITE, DENYOOM, FAST], hmset)
         .docs("2.0.0", "O(N) where N is the number of fields being set", "Sets fields of a hash.")
         .deprecated("4.0.0", "`HSET` with multiple field-value pairs")
-        .takes(&[KEY, arg::block("field_value", &[arg::string("field"), arg::string("value")]).multiple()]),
+        .takes(&[KEY, arg::block("data", &[arg::string("field"), arg::string("value")]).multiple()]),
     row("hsetnx", 4, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], hsetnx)
         .docs("2.0.0", "O(1)", "Sets a field of a hash if it is not there.")
         .takes(&[KEY, arg::string("field"), arg::string("value")]),
@@ -23,7 +27,11 @@ pub(crate) const COMMANDS: &[Command] = &[
         .docs("2.0.0", "O(1)", "Returns a field's value.")
         .takes(&[KEY, arg::string("field")]),
     row("hmget", -3, key(&[RO, ACCESS]), &[READONLY, FAST], hmget)
-        .docs("2.0.0", "O(N) where N is the number of fields being requested", "Returns several fields' values.")
+        .docs(
+            "2.0.0",
+            "O(N) where N is the number of fields being requested",
+            "Returns several fields' values.",
+        )
         .takes(&[KEY, arg::string("field").multiple()]),
     row("hdel", -3, key(&[RW, DELETE]), &[WRITE, FAST], hdel)
         .docs("2.0.0", "O(N) where N is the number of fields to be removed", "Removes fields of a hash.")
@@ -123,9 +131,7 @@ fn hincrby(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let increment = args.int(3)?;
     let mut hash = txn.hash_or_new(args.get(1))?;
     let value = match hash.get(args.get(2))? {
-        Some(value) => {
-            parse_i64(value.as_slice()).ok_or(Error::line("ERR hash value is not an integer"))?
-        }
+        Some(value) => parse_i64(value.as_slice()).ok_or(Error::line("ERR hash value is not an integer"))?,
         None => 0,
     };
     let value = value.checked_add(increment).ok_or(Error::OVERFLOW)?;

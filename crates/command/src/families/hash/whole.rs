@@ -8,7 +8,7 @@ use crate::arg::{self, KEY};
 use crate::families::elements::{Draw, Scan, some_of};
 use crate::families::key;
 use crate::row::access::{ACCESS, RO};
-use crate::row::flags::{READONLY};
+use crate::row::flags::READONLY;
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("hgetall", 2, key(&[RO, ACCESS]), &[READONLY], hgetall)
@@ -26,11 +26,19 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("hrandfield", -2, key(&[RO, ACCESS]), &[READONLY], hrandfield)
         .docs("6.2.0", "O(N) where N is the number of fields returned", "Returns fields by chance.")
         .tips(&["nondeterministic_output"])
-        .takes(&[KEY, arg::block("options", &[arg::integer("count"), arg::word("WITHVALUES").optional()]).optional()]),
+        .takes(&[
+            KEY,
+            arg::block("options", &[arg::integer("count"), arg::word("WITHVALUES").optional()]).optional(),
+        ]),
     row("hscan", -3, key(&[RO, ACCESS]), &[READONLY], hscan)
         .docs("2.8.0", "O(1) for every call", "Goes through fields and values, some at a time.")
         .tips(&["nondeterministic_output"])
-        .takes(&[KEY, arg::integer("cursor"), arg::pattern("pattern").after("MATCH").optional(), arg::integer("count").after("COUNT").optional()]),
+        .takes(&[
+            KEY,
+            arg::integer("cursor"),
+            arg::pattern("pattern").after("MATCH").optional(),
+            arg::integer("count").after("COUNT").optional(),
+        ]),
 ];
 
 fn hgetall(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -4,21 +4,21 @@ use store::Kind;
 
 use super::*;
 use crate::arg::{self, KEY};
-use crate::wait::{Wait, timeout};
 use crate::row::access::{ACCESS, DELETE, INSERT, RW};
-use crate::row::flags::{BLOCKING, DENYOOM, NOSCRIPT, WRITE};
+use crate::row::flags::{BLOCKING, DENYOOM, WRITE};
+use crate::wait::{Wait, timeout};
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("blpop", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, NOSCRIPT, BLOCKING], blpop)
+    row("blpop", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, BLOCKING], blpop)
         .docs("2.0.0", "O(N) where N is the number of provided keys", "Takes the first item of the first list that has one, and waits for one if none has.")
         .takes(&[KEY.multiple(), arg::double("timeout")]),
-    row("brpop", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, NOSCRIPT, BLOCKING], brpop)
+    row("brpop", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, BLOCKING], brpop)
         .docs("2.0.0", "O(N) where N is the number of provided keys", "Takes the last item of the first list that has one, and waits for one if none has.")
         .takes(&[KEY.multiple(), arg::double("timeout")]),
-    row("blmove", 6, Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]), &[WRITE, DENYOOM, NOSCRIPT, BLOCKING], blmove)
+    row("blmove", 6, Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]), &[WRITE, DENYOOM, BLOCKING], blmove)
         .docs("6.2.0", "O(1)", "Takes an item from an end of a list, waiting for one if need be, and adds it to an end of another one.")
         .takes(&[arg::key("source", 0), arg::key("destination", 1), arg::one_of("wherefrom", &[arg::word("LEFT"), arg::word("RIGHT")]), arg::one_of("whereto", &[arg::word("LEFT"), arg::word("RIGHT")]), arg::double("timeout")]),
-    row("brpoplpush", 4, Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]), &[WRITE, DENYOOM, NOSCRIPT, BLOCKING], brpoplpush)
+    row("brpoplpush", 4, Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]), &[WRITE, DENYOOM, BLOCKING], brpoplpush)
         .docs("2.2.0", "O(1)", "Takes the last item of a list, waiting for one if need be, and adds it in front of another one.")
         .deprecated("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments")
         .takes(&[arg::key("source", 0), arg::key("destination", 1), arg::double("timeout")]),
@@ -49,7 +49,9 @@ fn blmpop(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let timeout_ms = timeout(args, 1)?;
     match pops.take(txn, args)? {
         Some(reply) => Ok(reply),
-        None => Err(Wait { keys: pops.keys, kind: Kind::List, timeout_ms, otherwise: Reply::NullArray }.into()),
+        None => {
+            Err(Wait { keys: pops.keys, kind: Kind::List, timeout_ms, otherwise: Reply::NullArray }.into())
+        }
     }
 }
 

@@ -8,10 +8,18 @@ use crate::row::flags::{DENYOOM, FAST, WRITE};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("lpush", -3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], lpush)
-        .docs("1.0.0", "O(1) for each element added", "Adds items in front of a list, which is made if it is not there.")
+        .docs(
+            "1.0.0",
+            "O(1) for each element added",
+            "Adds items in front of a list, which is made if it is not there.",
+        )
         .takes(&[KEY, arg::string("element").multiple()]),
     row("rpush", -3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], rpush)
-        .docs("1.0.0", "O(1) for each element added", "Adds items behind a list, which is made if it is not there.")
+        .docs(
+            "1.0.0",
+            "O(1) for each element added",
+            "Adds items behind a list, which is made if it is not there.",
+        )
         .takes(&[KEY, arg::string("element").multiple()]),
     row("lpushx", -3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], lpushx)
         .docs("2.2.0", "O(1) for each element added", "Adds items in front of a list if there is one.")
@@ -20,21 +28,55 @@ pub(crate) const COMMANDS: &[Command] = &[
         .docs("2.2.0", "O(1) for each element added", "Adds items behind a list if there is one.")
         .takes(&[KEY, arg::string("element").multiple()]),
     row("lpop", -2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], lpop)
-        .docs("1.0.0", "O(N) where N is the number of elements returned", "Takes items from the front of a list.")
+        .docs(
+            "1.0.0",
+            "O(N) where N is the number of elements returned",
+            "Takes items from the front of a list.",
+        )
         .takes(&[KEY, arg::integer("count").since("6.2.0").optional()]),
     row("rpop", -2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], rpop)
-        .docs("1.0.0", "O(N) where N is the number of elements returned", "Takes items from the end of a list.")
+        .docs(
+            "1.0.0",
+            "O(N) where N is the number of elements returned",
+            "Takes items from the end of a list.",
+        )
         .takes(&[KEY, arg::integer("count").since("6.2.0").optional()]),
     row("lmpop", -4, Keys::counted(1, None).with(&[RW, ACCESS, DELETE]), &[WRITE], lmpop)
-        .docs("7.0.0", "O(N+M) where N is the number of provided keys and M is the number of elements returned", "Takes items from an end of the first of several lists that has some.")
-        .takes(&[arg::integer("numkeys"), KEY.multiple(), arg::one_of("where", &[arg::word("LEFT"), arg::word("RIGHT")]), arg::integer("count").after("COUNT").optional()]),
-    row("lmove", 5, Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]), &[WRITE, DENYOOM], lmove)
-        .docs("6.2.0", "O(1)", "Takes an item from an end of a list and adds it to an end of another one.")
-        .takes(&[arg::key("source", 0), arg::key("destination", 1), arg::one_of("wherefrom", &[arg::word("LEFT"), arg::word("RIGHT")]), arg::one_of("whereto", &[arg::word("LEFT"), arg::word("RIGHT")])]),
-    row("rpoplpush", 3, Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]), &[WRITE, DENYOOM], rpoplpush)
-        .docs("1.2.0", "O(1)", "Takes the last item of a list and adds it in front of another one.")
-        .deprecated("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")
-        .takes(&[arg::key("source", 0), arg::key("destination", 1)]),
+        .docs(
+            "7.0.0",
+            "O(N+M) where N is the number of provided keys and M is the number of elements returned",
+            "Takes items from an end of the first of several lists that has some.",
+        )
+        .takes(&[
+            arg::integer("numkeys"),
+            KEY.multiple(),
+            arg::one_of("where", &[arg::word("LEFT"), arg::word("RIGHT")]),
+            arg::integer("count").after("COUNT").optional(),
+        ]),
+    row(
+        "lmove",
+        5,
+        Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]),
+        &[WRITE, DENYOOM],
+        lmove,
+    )
+    .docs("6.2.0", "O(1)", "Takes an item from an end of a list and adds it to an end of another one.")
+    .takes(&[
+        arg::key("source", 0),
+        arg::key("destination", 1),
+        arg::one_of("wherefrom", &[arg::word("LEFT"), arg::word("RIGHT")]),
+        arg::one_of("whereto", &[arg::word("LEFT"), arg::word("RIGHT")]),
+    ]),
+    row(
+        "rpoplpush",
+        3,
+        Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]),
+        &[WRITE, DENYOOM],
+        rpoplpush,
+    )
+    .docs("1.2.0", "O(1)", "Takes the last item of a list and adds it in front of another one.")
+    .deprecated("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")
+    .takes(&[arg::key("source", 0), arg::key("destination", 1)]),
 ];
 
 fn lpush(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -15,25 +15,64 @@ pub(crate) const COMMANDS: &[Command] = &[
         .docs("1.0.0", "O(1)", "Returns how many items a list has.")
         .takes(&[KEY]),
     row("lindex", 3, key(&[RO, ACCESS]), &[READONLY], lindex)
-        .docs("1.0.0", "O(N) where N is the number of elements to traverse to get to the element at index", "Returns the item at an index.")
+        .docs(
+            "1.0.0",
+            "O(N) where N is the number of elements to traverse to get to the element at index",
+            "Returns the item at an index.",
+        )
         .takes(&[KEY, arg::integer("index")]),
     row("lrange", 4, key(&[RO, ACCESS]), &[READONLY], lrange)
-        .docs("1.0.0", "O(S+N) where S is the distance of start offset from HEAD for small lists", "Returns the items between two indexes.")
+        .docs(
+            "1.0.0",
+            "O(S+N) where S is the distance of start offset from HEAD for small lists",
+            "Returns the items between two indexes.",
+        )
         .takes(&[KEY, arg::integer("start"), arg::integer("stop")]),
     row("lpos", -3, key(&[RO, ACCESS]), &[READONLY], lpos)
-        .docs("6.0.6", "O(N) where N is the number of elements in the list", "Returns at which indexes an item is found.")
-        .takes(&[KEY, arg::string("element"), arg::integer("rank").after("RANK").optional(), arg::integer("num-matches").after("COUNT").optional(), arg::integer("len").after("MAXLEN").optional()]),
+        .docs(
+            "6.0.6",
+            "O(N) where N is the number of elements in the list",
+            "Returns at which indexes an item is found.",
+        )
+        .takes(&[
+            KEY,
+            arg::string("element"),
+            arg::integer("rank").after("RANK").optional(),
+            arg::integer("num-matches").after("COUNT").optional(),
+            arg::integer("len").after("MAXLEN").optional(),
+        ]),
     row("lset", 4, key(&[RW, UPDATE]), &[WRITE, DENYOOM], lset)
-        .docs("1.0.0", "O(N) where N is the length of the list", "Puts another item in the place of the one at an index.")
+        .docs(
+            "1.0.0",
+            "O(N) where N is the length of the list",
+            "Puts another item in the place of the one at an index.",
+        )
         .takes(&[KEY, arg::integer("index"), arg::string("element")]),
     row("linsert", 5, key(&[RW, INSERT]), &[WRITE, DENYOOM], linsert)
-        .docs("2.2.0", "O(N) where N is the number of elements to traverse before seeing the value pivot", "Adds an item beside the first one that is like the pivot.")
-        .takes(&[KEY, arg::one_of("where", &[arg::word("BEFORE"), arg::word("AFTER")]), arg::string("pivot"), arg::string("element")]),
+        .docs(
+            "2.2.0",
+            "O(N) where N is the number of elements to traverse before seeing the value pivot",
+            "Adds an item beside the first one that is like the pivot.",
+        )
+        .takes(&[
+            KEY,
+            arg::one_of("where", &[arg::word("BEFORE"), arg::word("AFTER")]),
+            arg::string("pivot"),
+            arg::string("element"),
+        ]),
     row("lrem", 4, key(&[RW, DELETE]), &[WRITE], lrem)
-        .docs("1.0.0", "O(N+M) where N is the length of the list and M is the number of elements removed", "Removes items that are like the one given.")
+        .docs(
+            "1.0.0",
+            "O(N+M) where N is the length of the list and M is the number of elements removed",
+            "Removes items that are like the one given.",
+        )
         .takes(&[KEY, arg::integer("count"), arg::string("element")]),
     row("ltrim", 4, key(&[RW, DELETE]), &[WRITE], ltrim)
-        .docs("1.0.0", "O(N) where N is the number of elements to be removed by the operation", "Keeps the items between two indexes, and removes the others.")
+        .docs(
+            "1.0.0",
+            "O(N) where N is the number of elements to be removed by the operation",
+            "Keeps the items between two indexes, and removes the others.",
+        )
         .takes(&[KEY, arg::integer("start"), arg::integer("stop")]),
 ];
 
@@ -174,7 +213,11 @@ impl Search {
             Ok(if found.len() as u64 >= self.limit { Flow::Stop } else { Flow::More })
         };
         let range: Range<u64> = if self.backwards { len - looked_at..len } else { 0..looked_at };
-        if self.backwards { list.walk_back(range, &mut look)? } else { list.walk(range, &mut look)? }
+        if self.backwards {
+            list.walk_back(range, &mut look)?
+        } else {
+            list.walk(range, &mut look)?
+        }
         Ok(found)
     }
 

@@ -7,34 +7,80 @@ use store::{Cursor, SetBuilder};
 use super::*;
 use crate::arg::{self, KEY};
 use crate::families::{counted_keys, positive};
-use crate::row::access::{ACCESS, OW, RO, RW, UPDATE};
+use crate::row::access::{ACCESS, OW, RO, UPDATE};
 use crate::row::flags::{DENYOOM, READONLY, WRITE};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("sinter", -2, Keys::rest(1).with(&[RO, ACCESS]), &[READONLY], sinter)
-        .docs("1.0.0", "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets", "Returns the members that all of several sets have.")
+        .docs(
+            "1.0.0",
+            "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets",
+            "Returns the members that all of several sets have.",
+        )
         .tips(&["nondeterministic_output_order"])
         .takes(&[KEY.multiple()]),
     row("sintercard", -3, Keys::counted(1, None).with(&[RO, ACCESS]), &[READONLY], sintercard)
-        .docs("7.0.0", "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets", "Returns how many members all of several sets have.")
+        .docs(
+            "7.0.0",
+            "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets",
+            "Returns how many members all of several sets have.",
+        )
         .takes(&[arg::integer("numkeys"), KEY.multiple(), arg::integer("limit").after("LIMIT").optional()]),
-    row("sinterstore", -3, Keys::destination().with(&[RW, UPDATE]).and(&[RO, ACCESS]), &[WRITE, DENYOOM], sinterstore)
-        .docs("1.0.0", "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets", "Keeps the members that all of several sets have in a key.")
-        .takes(&[arg::key("destination", 0), arg::key("key", 1).multiple()]),
+    row(
+        "sinterstore",
+        -3,
+        Keys::destination().with(&[OW, UPDATE]).and(&[RO, ACCESS]),
+        &[WRITE, DENYOOM],
+        sinterstore,
+    )
+    .docs(
+        "1.0.0",
+        "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets",
+        "Keeps the members that all of several sets have in a key.",
+    )
+    .takes(&[arg::key("destination", 0), arg::key("key", 1).multiple()]),
     row("sunion", -2, Keys::rest(1).with(&[RO, ACCESS]), &[READONLY], sunion)
-        .docs("1.0.0", "O(N) where N is the total number of elements in all given sets", "Returns the members that any of several sets has.")
+        .docs(
+            "1.0.0",
+            "O(N) where N is the total number of elements in all given sets",
+            "Returns the members that any of several sets has.",
+        )
         .tips(&["nondeterministic_output_order"])
         .takes(&[KEY.multiple()]),
-    row("sunionstore", -3, Keys::destination().with(&[OW, UPDATE]).and(&[RO, ACCESS]), &[WRITE, DENYOOM], sunionstore)
-        .docs("1.0.0", "O(N) where N is the total number of elements in all given sets", "Keeps the members that any of several sets has in a key.")
-        .takes(&[arg::key("destination", 0), arg::key("key", 1).multiple()]),
+    row(
+        "sunionstore",
+        -3,
+        Keys::destination().with(&[OW, UPDATE]).and(&[RO, ACCESS]),
+        &[WRITE, DENYOOM],
+        sunionstore,
+    )
+    .docs(
+        "1.0.0",
+        "O(N) where N is the total number of elements in all given sets",
+        "Keeps the members that any of several sets has in a key.",
+    )
+    .takes(&[arg::key("destination", 0), arg::key("key", 1).multiple()]),
     row("sdiff", -2, Keys::rest(1).with(&[RO, ACCESS]), &[READONLY], sdiff)
-        .docs("1.0.0", "O(N) where N is the total number of elements in all given sets", "Returns the members of the first set that none of the others has.")
+        .docs(
+            "1.0.0",
+            "O(N) where N is the total number of elements in all given sets",
+            "Returns the members of the first set that none of the others has.",
+        )
         .tips(&["nondeterministic_output_order"])
         .takes(&[KEY.multiple()]),
-    row("sdiffstore", -3, Keys::destination().with(&[OW, UPDATE]).and(&[RO, ACCESS]), &[WRITE, DENYOOM], sdiffstore)
-        .docs("1.0.0", "O(N) where N is the total number of elements in all given sets", "Keeps the members of the first set that none of the others has in a key.")
-        .takes(&[arg::key("destination", 0), arg::key("key", 1).multiple()]),
+    row(
+        "sdiffstore",
+        -3,
+        Keys::destination().with(&[OW, UPDATE]).and(&[RO, ACCESS]),
+        &[WRITE, DENYOOM],
+        sdiffstore,
+    )
+    .docs(
+        "1.0.0",
+        "O(N) where N is the total number of elements in all given sets",
+        "Keeps the members of the first set that none of the others has in a key.",
+    )
+    .takes(&[arg::key("destination", 0), arg::key("key", 1).multiple()]),
 ];
 
 fn sinter(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -12,7 +12,11 @@ use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("sadd", -3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], sadd)
-        .docs("1.0.0", "O(1) for each element added", "Adds members to a set, which is made if it is not there.")
+        .docs(
+            "1.0.0",
+            "O(1) for each element added",
+            "Adds members to a set, which is made if it is not there.",
+        )
         .takes(&[KEY, arg::string("member").multiple()]),
     row("srem", -3, key(&[RW, DELETE]), &[WRITE, FAST], srem)
         .docs("1.0.0", "O(N) where N is the number of members to be removed", "Removes members from a set.")
@@ -21,14 +25,24 @@ pub(crate) const COMMANDS: &[Command] = &[
         .docs("1.0.0", "O(1)", "Says whether a set has a member.")
         .takes(&[KEY, arg::string("member")]),
     row("smismember", -3, key(&[RO, ACCESS]), &[READONLY, FAST], smismember)
-        .docs("6.2.0", "O(N) where N is the number of elements being checked for membership", "Says of several members whether a set has them.")
+        .docs(
+            "6.2.0",
+            "O(N) where N is the number of elements being checked for membership",
+            "Says of several members whether a set has them.",
+        )
         .takes(&[KEY, arg::string("member").multiple()]),
     row("scard", 2, key(&[RO]), &[READONLY, FAST], scard)
         .docs("1.0.0", "O(1)", "Returns how many members a set has.")
         .takes(&[KEY]),
-    row("smove", 4, Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]), &[WRITE, FAST], smove)
-        .docs("1.0.0", "O(1)", "Moves a member from one set to another.")
-        .takes(&[arg::key("source", 0), arg::key("destination", 1), arg::string("member")]),
+    row(
+        "smove",
+        4,
+        Keys::range(1, 2, 1).with(&[RW, ACCESS, DELETE]).and(&[RW, INSERT]),
+        &[WRITE, FAST],
+        smove,
+    )
+    .docs("1.0.0", "O(1)", "Moves a member from one set to another.")
+    .takes(&[arg::key("source", 0), arg::key("destination", 1), arg::string("member")]),
     row("smembers", 2, key(&[RO, ACCESS]), &[READONLY], smembers)
         .docs("1.0.0", "O(N) where N is the set cardinality", "Returns all members of a set.")
         .tips(&["nondeterministic_output_order"])
@@ -44,7 +58,12 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("sscan", -3, key(&[RO, ACCESS]), &[READONLY], sscan)
         .docs("2.8.0", "O(1) for every call", "Goes through the members of a set, some at a time.")
         .tips(&["nondeterministic_output"])
-        .takes(&[KEY, arg::integer("cursor"), arg::pattern("pattern").after("MATCH").optional(), arg::integer("count").after("COUNT").optional()]),
+        .takes(&[
+            KEY,
+            arg::integer("cursor"),
+            arg::pattern("pattern").after("MATCH").optional(),
+            arg::integer("count").after("COUNT").optional(),
+        ]),
 ];
 
 fn sadd(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

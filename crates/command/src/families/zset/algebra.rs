@@ -1,5 +1,6 @@
 //! What several sorted sets, and sets, have in common, together, or apart.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use store::{Cursor, Kind, score_of};
@@ -12,26 +13,104 @@ use crate::row::flags::{DENYOOM, READONLY, WRITE};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("zunion", -3, Keys::counted(1, None).with(&[RO, ACCESS]), &[READONLY], zunion)
-        .docs("6.2.0", "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets", "Returns the members that any of several sorted sets has, with their scores added up.")
-        .takes(&[arg::integer("numkeys"), KEY.multiple(), arg::integer("weight").after("WEIGHTS").optional().multiple(), arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")]).after("AGGREGATE").optional(), arg::word("WITHSCORES").optional()]),
-    row("zunionstore", -4, Keys::counted(2, Some(1)).with(&[OW, UPDATE]).and(&[RO, ACCESS]), &[WRITE, DENYOOM], zunionstore)
-        .docs("2.0.0", "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets", "Keeps the members that any of several sorted sets has in a key.")
-        .takes(&[arg::key("destination", 0), arg::integer("numkeys"), arg::key("key", 1).multiple(), arg::integer("weight").after("WEIGHTS").optional().multiple(), arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")]).after("AGGREGATE").optional()]),
+        .docs(
+            "6.2.0",
+            "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets",
+            "Returns the members that any of several sorted sets has, with their scores added up.",
+        )
+        .takes(&[
+            arg::integer("numkeys"),
+            KEY.multiple(),
+            arg::integer("weight").after("WEIGHTS").optional().multiple(),
+            arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")])
+                .after("AGGREGATE")
+                .optional(),
+            arg::word("WITHSCORES").optional(),
+        ]),
+    row(
+        "zunionstore",
+        -4,
+        Keys::counted(2, Some(1)).with(&[OW, UPDATE]).and(&[RO, ACCESS]),
+        &[WRITE, DENYOOM],
+        zunionstore,
+    )
+    .docs(
+        "2.0.0",
+        "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets",
+        "Keeps the members that any of several sorted sets has in a key.",
+    )
+    .takes(&[
+        arg::key("destination", 0),
+        arg::integer("numkeys"),
+        arg::key("key", 1).multiple(),
+        arg::integer("weight").after("WEIGHTS").optional().multiple(),
+        arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")])
+            .after("AGGREGATE")
+            .optional(),
+    ]),
     row("zinter", -3, Keys::counted(1, None).with(&[RO, ACCESS]), &[READONLY], zinter)
-        .docs("6.2.0", "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set", "Returns the members that all of several sorted sets have, with their scores added up.")
-        .takes(&[arg::integer("numkeys"), KEY.multiple(), arg::integer("weight").after("WEIGHTS").optional().multiple(), arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")]).after("AGGREGATE").optional(), arg::word("WITHSCORES").optional()]),
+        .docs(
+            "6.2.0",
+            "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set",
+            "Returns the members that all of several sorted sets have, with their scores added up.",
+        )
+        .takes(&[
+            arg::integer("numkeys"),
+            KEY.multiple(),
+            arg::integer("weight").after("WEIGHTS").optional().multiple(),
+            arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")])
+                .after("AGGREGATE")
+                .optional(),
+            arg::word("WITHSCORES").optional(),
+        ]),
     row("zintercard", -3, Keys::counted(1, None).with(&[RO, ACCESS]), &[READONLY], zintercard)
-        .docs("7.0.0", "O(N*K) worst case with N being the smallest input sorted set", "Returns how many members all of several sorted sets have.")
+        .docs(
+            "7.0.0",
+            "O(N*K) worst case with N being the smallest input sorted set",
+            "Returns how many members all of several sorted sets have.",
+        )
         .takes(&[arg::integer("numkeys"), KEY.multiple(), arg::integer("limit").after("LIMIT").optional()]),
-    row("zinterstore", -4, Keys::counted(2, Some(1)).with(&[OW, UPDATE]).and(&[RO, ACCESS]), &[WRITE, DENYOOM], zinterstore)
-        .docs("2.0.0", "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set", "Keeps the members that all of several sorted sets have in a key.")
-        .takes(&[arg::key("destination", 0), arg::integer("numkeys"), arg::key("key", 1).multiple(), arg::integer("weight").after("WEIGHTS").optional().multiple(), arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")]).after("AGGREGATE").optional()]),
+    row(
+        "zinterstore",
+        -4,
+        Keys::counted(2, Some(1)).with(&[OW, UPDATE]).and(&[RO, ACCESS]),
+        &[WRITE, DENYOOM],
+        zinterstore,
+    )
+    .docs(
+        "2.0.0",
+        "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set",
+        "Keeps the members that all of several sorted sets have in a key.",
+    )
+    .takes(&[
+        arg::key("destination", 0),
+        arg::integer("numkeys"),
+        arg::key("key", 1).multiple(),
+        arg::integer("weight").after("WEIGHTS").optional().multiple(),
+        arg::one_of("aggregate", &[arg::word("SUM"), arg::word("MIN"), arg::word("MAX")])
+            .after("AGGREGATE")
+            .optional(),
+    ]),
     row("zdiff", -3, Keys::counted(1, None).with(&[RO, ACCESS]), &[READONLY], zdiff)
-        .docs("6.2.0", "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets", "Returns the members of the first sorted set that none of the others has.")
+        .docs(
+            "6.2.0",
+            "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets",
+            "Returns the members of the first sorted set that none of the others has.",
+        )
         .takes(&[arg::integer("numkeys"), KEY.multiple(), arg::word("WITHSCORES").optional()]),
-    row("zdiffstore", -4, Keys::counted(2, Some(1)).with(&[OW, UPDATE]).and(&[RO, ACCESS]), &[WRITE, DENYOOM], zdiffstore)
-        .docs("6.2.0", "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets", "Keeps the members of the first sorted set that none of the others has in a key.")
-        .takes(&[arg::key("destination", 0), arg::integer("numkeys"), arg::key("key", 1).multiple()]),
+    row(
+        "zdiffstore",
+        -4,
+        Keys::counted(2, Some(1)).with(&[OW, UPDATE]).and(&[RO, ACCESS]),
+        &[WRITE, DENYOOM],
+        zdiffstore,
+    )
+    .docs(
+        "6.2.0",
+        "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets",
+        "Keeps the members of the first sorted set that none of the others has in a key.",
+    )
+    .takes(&[arg::key("destination", 0), arg::integer("numkeys"), arg::key("key", 1).multiple()]),
 ];
 
 fn zunion(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -82,7 +161,7 @@ fn store(txn: &mut Txn<'_>, args: &Args<'_>, operation: Operation, name: &str) -
 }
 
 fn sort(found: &mut [Scored]) {
-    found.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+    found.sort_by(|a, b| a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| a.0.cmp(&b.0)));
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +198,9 @@ impl Aggregate {
         match self {
             // Infinities of both signs come to nothing.
             Self::Sum => number(a + b),
-            Self::Min => a.min(b),
-            Self::Max => a.max(b),
+            Self::Min if b < a => b,
+            Self::Max if b > a => b,
+            Self::Min | Self::Max => a,
         }
     }
 }
@@ -139,7 +219,7 @@ struct Source {
 }
 
 impl Source {
-    /// A member's score, by its weight; 1 in a set.
+    /// A member's score, by its weight, which may be no number; 1 in a set.
     fn score(&self, txn: &mut Txn<'_>, args: &Args<'_>, member: &[u8]) -> Result<Option<f64>> {
         let key = args.get(self.at);
         let score = match self.kind {
@@ -153,7 +233,7 @@ impl Source {
             },
             None => None,
         };
-        Ok(score.map(|score| number(score * self.weight)))
+        Ok(score.map(|score| score * self.weight))
     }
 
     fn cursor(&self, txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Option<Cursor>> {

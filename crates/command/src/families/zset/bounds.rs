@@ -29,8 +29,9 @@ impl ScoreBound {
             Some(text) => (text, true),
             None => (text, false),
         };
-        // As C's strtod: spaces in front, nothing at all, and too large numbers are understood.
-        let text = text.trim_ascii_start();
+        // As C's strtod: what stands behind a zero byte is not seen; spaces in front, nothing at all, and
+        // too large numbers are understood.
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii_start();
         let score = if text.is_empty() { Some(0.0) } else { parse_f64(text).or_else(|| decimal(text)) };
         Some(Self { score: score.filter(|score| !score.is_nan())?, is_open })
     }

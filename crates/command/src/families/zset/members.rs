@@ -13,7 +13,7 @@ use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
 pub(crate) const COMMANDS: &[Command] = &[
     row("zadd", -4, key(&[RW, UPDATE]), &[WRITE, DENYOOM, FAST], zadd)
         .docs("1.2.0", "O(log(N)) for each item added", "Adds members to a sorted set, which is made if it is not there, or changes their scores.")
-        .takes(&[KEY, arg::one_of("condition", &[arg::word("NX"), arg::word("XX")]).since("3.0.2").optional(), arg::one_of("comparison", &[arg::word("GT"), arg::word("LT")]).since("6.2.0").optional(), arg::word("CH").named("change").since("3.0.2").optional(), arg::word("INCR").named("increment").since("3.0.2").optional(), arg::block("score_member", &[arg::double("score"), arg::string("member")]).multiple()]),
+        .takes(&[KEY, arg::one_of("condition", &[arg::word("NX"), arg::word("XX")]).since("3.0.2").optional(), arg::one_of("comparison", &[arg::word("GT"), arg::word("LT")]).since("6.2.0").optional(), arg::word("CH").named("change").since("3.0.2").optional(), arg::word("INCR").named("increment").since("3.0.2").optional(), arg::block("data", &[arg::double("score"), arg::string("member")]).multiple()]),
     row("zincrby", 4, key(&[RW, ACCESS, UPDATE]), &[WRITE, DENYOOM, FAST], zincrby)
         .docs("1.2.0", "O(log(N)) where N is the number of elements in the sorted set", "Adds to a member's score.")
         .takes(&[KEY, arg::integer("increment"), arg::string("member")]),
@@ -29,14 +29,14 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("zcard", 2, key(&[RO]), &[READONLY, FAST], zcard)
         .docs("1.2.0", "O(1)", "Returns how many members a sorted set has.")
         .takes(&[KEY]),
-    row("zrank", 3, key(&[RO, ACCESS]), &[READONLY, FAST], zrank)
+    row("zrank", -3, key(&[RO, ACCESS]), &[READONLY, FAST], zrank)
         .docs("2.0.0", "O(log(N))", "Returns how many members come before one.")
-        .takes(&[KEY, arg::string("member")]),
-    row("zrevrank", 3, key(&[RO, ACCESS]), &[READONLY, FAST], zrevrank)
+        .takes(&[KEY, arg::string("member"), arg::word("WITHSCORE").optional()]),
+    row("zrevrank", -3, key(&[RO, ACCESS]), &[READONLY, FAST], zrevrank)
         .docs("2.0.0", "O(log(N))", "Returns how many members come behind one.")
-        .takes(&[KEY, arg::string("member")]),
+        .takes(&[KEY, arg::string("member"), arg::word("WITHSCORE").optional()]),
     row("zrandmember", -2, key(&[RO, ACCESS]), &[READONLY], zrandmember)
-        .docs("6.2.0", "O(N) where N is the number of elements returned", "Returns members of a sorted set by chance.")
+        .docs("6.2.0", "O(N) where N is the number of members returned", "Returns members of a sorted set by chance.")
         .tips(&["nondeterministic_output"])
         .takes(&[KEY, arg::block("options", &[arg::integer("count"), arg::word("WITHSCORES").optional()]).optional()]),
     row("zscan", -3, key(&[RO, ACCESS]), &[READONLY], zscan)
@@ -164,11 +164,22 @@ fn zscan(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let Some(mut set) = txn.sorted_set(args.get(1))? else { return Ok(Scan::nothing()) };
     let mut scan = Scan::parse(args, cursor, set.is_packed())?;
     let Some(start) = scan.start() else { return Ok(scan.reply()) };
+    let is_packed = set.is_packed();
     set.walk(start, &mut |member| -> Result<Flow> {
-        let score = || Reply::Bulk(Blob::double(score_of(member.payload)));
+        let score = || Reply::Bulk(scanned(score_of(member.payload), is_packed));
         Ok(scan.take(member, || vec![Reply::copied(member.member), score()]))
     })?;
     Ok(scan.reply())
+}
+
+/// A score as ZSCAN tells it: with all its digits where the set is large.
+fn scanned(score: f64, is_packed: bool) -> Blob {
+    if is_packed {
+        return Blob::double(score);
+    }
+    let mut text = Vec::new();
+    resp::encode::format_double_17(score, &mut text);
+    Blob::from(text)
 }
 
 /// What ZADD may be told.

@@ -5,9 +5,9 @@ use store::Kind;
 use super::*;
 use crate::arg::{self, KEY};
 use crate::families::{count_option, counted_keys, key, positive};
-use crate::wait::{Wait, timeout};
 use crate::row::access::{ACCESS, DELETE, RW};
-use crate::row::flags::{BLOCKING, FAST, NOSCRIPT, WRITE};
+use crate::row::flags::{BLOCKING, FAST, WRITE};
+use crate::wait::{Wait, timeout};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("zpopmin", -2, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], zpopmin)
@@ -19,10 +19,10 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("zmpop", -4, Keys::counted(1, None).with(&[RW, ACCESS, DELETE]), &[WRITE], zmpop)
         .docs("7.0.0", "O(K) + O(M*log(N)) where K is the number of provided keys", "Takes the members with the lowest or highest scores of the first of several sorted sets that has some.")
         .takes(&[arg::integer("numkeys"), KEY.multiple(), arg::one_of("where", &[arg::word("MIN"), arg::word("MAX")]), arg::integer("count").after("COUNT").optional()]),
-    row("bzpopmin", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, NOSCRIPT, BLOCKING, FAST], bzpopmin)
+    row("bzpopmin", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, BLOCKING, FAST], bzpopmin)
         .docs("5.0.0", "O(log(N)) with N being the number of elements in the sorted set", "Takes the member with the lowest score of the first sorted set that has one, and waits if none has.")
         .takes(&[KEY.multiple(), arg::double("timeout")]),
-    row("bzpopmax", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, NOSCRIPT, BLOCKING, FAST], bzpopmax)
+    row("bzpopmax", -3, Keys::range(1, -2, 1).with(&[RW, ACCESS, DELETE]), &[WRITE, BLOCKING, FAST], bzpopmax)
         .docs("5.0.0", "O(log(N)) with N being the number of elements in the sorted set", "Takes the member with the highest score of the first sorted set that has one, and waits if none has.")
         .takes(&[KEY.multiple(), arg::double("timeout")]),
     row("bzmpop", -5, Keys::counted(2, None).with(&[RW, ACCESS, DELETE]), &[WRITE, BLOCKING], bzmpop)
@@ -89,9 +89,9 @@ fn pop(txn: &mut Txn<'_>, args: &Args<'_>, end: End) -> Result<Reply> {
         return Ok(reply(take(txn, args.get(1), end, count)?, true));
     }
     let taken = take(txn, args.get(1), end, 1)?.pop();
-    Ok(Reply::Array(taken.map_or_else(Vec::new, |(member, score)| {
-        vec![Reply::bulk(member), Reply::Double(score)]
-    })))
+    Ok(Reply::Array(
+        taken.map_or_else(Vec::new, |(member, score)| vec![Reply::bulk(member), Reply::Double(score)]),
+    ))
 }
 
 fn pop_or_wait(txn: &mut Txn<'_>, args: &Args<'_>, end: End) -> Result<Reply> {

@@ -14,10 +14,10 @@ use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
 pub(crate) const COMMANDS: &[Command] = &[
     row("zrange", -4, key(&[RO, ACCESS]), &[READONLY], zrange)
         .docs("1.2.0", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned", "Returns the members between two places, scores or names.")
-        .takes(&[KEY, arg::string("start"), arg::string("stop"), arg::one_of("sortby", &[arg::word("BYSCORE"), arg::word("BYLEX")]).since("6.2.0").optional(), arg::word("REV").since("6.2.0").optional(), arg::block("offset_count", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").since("6.2.0").optional(), arg::word("WITHSCORES").optional()]),
+        .takes(&[KEY, arg::string("start"), arg::string("stop"), arg::one_of("sortby", &[arg::word("BYSCORE"), arg::word("BYLEX")]).since("6.2.0").optional(), arg::word("REV").since("6.2.0").optional(), arg::block("limit", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").since("6.2.0").optional(), arg::word("WITHSCORES").optional()]),
     row("zrangestore", -5, Keys::range(1, 2, 1).with(&[OW, UPDATE]).and(&[RO, ACCESS]), &[WRITE, DENYOOM], zrangestore)
         .docs("6.2.0", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements stored into the destination key", "Keeps the members between two places, scores or names in a key.")
-        .takes(&[arg::key("dst", 0), arg::key("src", 1), arg::string("min"), arg::string("max"), arg::one_of("sortby", &[arg::word("BYSCORE"), arg::word("BYLEX")]).optional(), arg::word("REV").optional(), arg::block("offset_count", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
+        .takes(&[arg::key("dst", 0), arg::key("src", 1), arg::string("min"), arg::string("max"), arg::one_of("sortby", &[arg::word("BYSCORE"), arg::word("BYLEX")]).optional(), arg::word("REV").optional(), arg::block("limit", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
     row("zrevrange", -4, key(&[RO, ACCESS]), &[READONLY], zrevrange)
         .docs("1.2.0", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned", "Returns the members between two places, from the last to the first.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` argument")
@@ -25,19 +25,19 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("zrangebyscore", -4, key(&[RO, ACCESS]), &[READONLY], zrangebyscore)
         .docs("1.0.5", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned", "Returns the members between two scores.")
         .deprecated("6.2.0", "`ZRANGE` with the `BYSCORE` argument")
-        .takes(&[KEY, arg::double("min"), arg::double("max"), arg::word("WITHSCORES").since("2.0.0").optional(), arg::block("offset_count", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
+        .takes(&[KEY, arg::double("min"), arg::double("max"), arg::word("WITHSCORES").since("2.0.0").optional(), arg::block("limit", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
     row("zrevrangebyscore", -4, key(&[RO, ACCESS]), &[READONLY], zrevrangebyscore)
         .docs("2.2.0", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned", "Returns the members between two scores, from the last to the first.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments")
-        .takes(&[KEY, arg::double("max"), arg::double("min"), arg::word("WITHSCORES").optional(), arg::block("offset_count", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
+        .takes(&[KEY, arg::double("max"), arg::double("min"), arg::word("WITHSCORES").optional(), arg::block("limit", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
     row("zrangebylex", -4, key(&[RO, ACCESS]), &[READONLY], zrangebylex)
         .docs("2.8.9", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned", "Returns the members between two names, all scores being equal.")
         .deprecated("6.2.0", "`ZRANGE` with the `BYLEX` argument")
-        .takes(&[KEY, arg::string("min"), arg::string("max"), arg::block("offset_count", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
+        .takes(&[KEY, arg::string("min"), arg::string("max"), arg::block("limit", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
     row("zrevrangebylex", -4, key(&[RO, ACCESS]), &[READONLY], zrevrangebylex)
         .docs("2.8.9", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned", "Returns the members between two names, from the last to the first, all scores being equal.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments")
-        .takes(&[KEY, arg::string("max"), arg::string("min"), arg::block("offset_count", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
+        .takes(&[KEY, arg::string("max"), arg::string("min"), arg::block("limit", &[arg::integer("offset"), arg::integer("count")]).after("LIMIT").optional()]),
     row("zcount", 4, key(&[RO, ACCESS]), &[READONLY, FAST], zcount)
         .docs("2.0.0", "O(log(N)) with N being the number of elements in the sorted set", "Returns how many members are between two scores.")
         .takes(&[KEY, arg::double("min"), arg::double("max")]),
@@ -178,9 +178,7 @@ impl<'a> Query<'a> {
             ));
         }
         if with_scores && by == By::Name {
-            return Err(Error::line(
-                "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
-            ));
+            return Err(Error::line("ERR syntax error, WITHSCORES not supported in combination with BYLEX"));
         }
         let reverse = reverse.unwrap_or(false);
         let (min, max) = if reverse { (key + 2, key + 1) } else { (key + 1, key + 2) };

@@ -1,5 +1,6 @@
 //! What the commands answer, as data: each script runs in every lane.
 
+mod bitmaps;
 mod database;
 mod expiry;
 mod keys;

@@ -1,6 +1,7 @@
 //! The families: a table of rows at the top of each file, and below it their functions in the same
 //! order.
 
+mod bitmap;
 mod database;
 mod generic;
 mod string;
@@ -9,7 +10,7 @@ mod time;
 use std::ops::Range;
 
 use resp::{Blob, Reply};
-use store::{Kind, Record, Txn};
+use store::{Encoding, Kind, Record, Txn};
 
 use crate::error::{Error, Result};
 use crate::row::{Access, Arity, Command, Docs, Flags, Keys, Run};
@@ -21,6 +22,10 @@ pub const FAMILIES: &[&[Command]] = &[
     string::range::COMMANDS,
     string::number::COMMANDS,
     string::lcs::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::range::COMMANDS,
+    bitmap::operation::COMMANDS,
+    bitmap::field::COMMANDS,
     generic::keys::COMMANDS,
     generic::rename::COMMANDS,
     generic::expiry::COMMANDS,
@@ -54,6 +59,14 @@ fn string(txn: &mut Txn<'_>, key: &[u8]) -> Result<Option<Record>> {
         Some(record) if record.kind != Kind::String => Err(Error::WRONG_TYPE),
         found => Ok(found),
     }
+}
+
+/// What Redis unpacks to change it in place is `raw` from then on, even if nothing has changed.
+fn make_raw(txn: &mut Txn<'_>, key: &[u8], record: &Record) -> Result<()> {
+    if matches!(record.encoding, Encoding::Plain | Encoding::Text) {
+        txn.put(key, record.kind, Encoding::Raw, record.expiry_ms, record.payload())?;
+    }
+    Ok(())
 }
 
 /// A string's value as a reply, shared with its record.

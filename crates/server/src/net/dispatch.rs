@@ -162,7 +162,7 @@ pub fn run(
     let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
     let f = |txn: &mut store::Txn<'_>| handler(txn, args);
     let database = session.database;
-    let ran = match entry.row.lane() {
+    let ran = match lane(node, entry) {
         Lane::Read => group.store.run_read(database, scratch, f),
         Lane::Inline => group.store.run_inline(database, scratch, f),
         Lane::Heavy => Err(Leave::Outgrown),
@@ -187,6 +187,13 @@ pub fn run(
 fn refused(node: &Node, entry: &Entry) -> Option<String> {
     let flags = entry.row.flags;
     if flags.has(flags::WRITE) { node.write_refusal(flags.has(flags::DENYOOM)) } else { None }
+}
+
+/// Where a command starts. One that would only write down what it has read reads all the same where
+/// nothing is written.
+fn lane(node: &Node, entry: &Entry) -> Lane {
+    let may_write = entry.row.flags.has(flags::MAY_WRITE);
+    if may_write && node.write_refusal(false).is_some() { Lane::Read } else { entry.row.lane() }
 }
 
 fn finished(node: &Node, group: &Group, entry: &Entry, done: Done<Reply, Error>) -> Step {

@@ -80,7 +80,7 @@ impl<'g> Txn<'g> {
         key: &[u8],
         encoding: Encoding,
         len: u64,
-        make: &mut dyn FnMut(&mut Self, Range<u64>) -> Result<Vec<u8>, Stop>,
+        mut make: impl FnMut(&mut Self, Range<u64>) -> Result<Vec<u8>, Stop>,
     ) -> Result<(), Stop> {
         if len <= STRING_PLAIN_BYTES_MAX as u64 {
             let bytes = make(self, 0..len)?;

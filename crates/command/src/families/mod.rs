@@ -4,6 +4,7 @@
 mod bitmap;
 mod database;
 mod generic;
+mod hyperloglog;
 mod string;
 mod time;
 
@@ -26,6 +27,8 @@ pub const FAMILIES: &[&[Command]] = &[
     bitmap::range::COMMANDS,
     bitmap::operation::COMMANDS,
     bitmap::field::COMMANDS,
+    hyperloglog::count::COMMANDS,
+    hyperloglog::debug::COMMANDS,
     generic::keys::COMMANDS,
     generic::rename::COMMANDS,
     generic::expiry::COMMANDS,

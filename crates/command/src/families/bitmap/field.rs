@@ -89,7 +89,8 @@ fn parse(args: &Args<'_>) -> Result<Vec<Operation>> {
         }
         let is_get = args.is(at, "get") && behind >= 2;
         let is_set = args.is(at, "set") && behind >= 3;
-        if !is_get && !is_set && !(args.is(at, "incrby") && behind >= 3) {
+        let is_add = args.is(at, "incrby") && behind >= 3;
+        if !(is_get || is_set || is_add) {
             return Err(Error::SYNTAX);
         }
         let layout = Layout::parse(args.get(at + 1)).ok_or(Error::line(

@@ -50,7 +50,7 @@ fn bitop(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         txn.remove(args.get(2))?;
         return Ok(Reply::ZERO);
     }
-    txn.put_made_string(args.get(2), Encoding::Raw, len, &mut |txn, range| {
+    txn.put_made_string(args.get(2), Encoding::Raw, len, |txn, range| {
         combine(txn, operation, &sources, range)
     })?;
     Ok(Reply::Integer(len as i64))

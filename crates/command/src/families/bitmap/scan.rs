@@ -8,7 +8,7 @@ pub(super) fn count(bytes: &[u8], bits: Range<u64>) -> u64 {
     let whole = bytes.get(place).unwrap_or_default();
     let ones = |byte: Option<&u8>, mask: u8| byte.map_or(0, |byte| (byte & mask).count_ones());
     let before = !(u8::MAX >> (bits.start % 8));
-    let behind = if bits.end % 8 == 0 { 0 } else { u8::MAX >> (bits.end % 8) };
+    let behind = if bits.end.is_multiple_of(8) { 0 } else { u8::MAX >> (bits.end % 8) };
     ones_of(whole) - u64::from(ones(whole.first(), before) + ones(whole.last(), behind))
 }
 

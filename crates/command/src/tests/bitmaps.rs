@@ -203,6 +203,8 @@ fn bitfield_overflows_as_it_is_told() {
         bitfield k overflow fail incrby u2 0 -1 overflow wrap incrby u2 0 -1 => [nil :3]
         bitfield k overflow sat set i4 8 100 get i4 8 => [:0 :7]
         bitfield k set u4 16 -1 get u4 16 => [:0 :15]
+        bitfield k overflow sat set i4 24 -9223372036854775800 get i4 24 => [:0 :-8]
+        bitfield k overflow sat set i4 24 -9223372036854775808 get i4 24 => [:-8 :7]
         bitfield k set i64 64 9223372036854775807 incrby i64 64 1 => [:0 :-9223372036854775808]",
     );
 }

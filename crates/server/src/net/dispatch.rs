@@ -193,7 +193,7 @@ fn refused(node: &Node, entry: &Entry) -> Option<String> {
 /// nothing is written.
 fn lane(node: &Node, entry: &Entry) -> Lane {
     let may_write = entry.row.flags.has(flags::MAY_WRITE);
-    if may_write && node.write_refusal(false).is_some() { Lane::Read } else { entry.row.lane() }
+    if may_write && node.write_refusal(true).is_some() { Lane::Read } else { entry.row.lane() }
 }
 
 fn finished(node: &Node, group: &Group, entry: &Entry, done: Done<Reply, Error>) -> Step {

@@ -20,6 +20,9 @@ const KEYS: &[&[u8]] = &[
     b"a key that is rather long, and more than one line of it",
 ];
 
+/// Keys of HyperLogLogs, which other values seldom take.
+const SKETCHES: &[&[u8]] = &[b"h1", b"h2", b"h3", b"h4"];
+
 const VALUES: &[&[u8]] = &[
     b"",
     b"0",
@@ -123,6 +126,41 @@ const OFFSETS: &[&[u8]] = &[
     b"1.0",
 ];
 
+/// Offsets that always are numbers.
+const INDEXES: &[&[u8]] = &[
+    b"0",
+    b"1",
+    b"2",
+    b"3",
+    b"7",
+    b"9",
+    b"17",
+    b"40",
+    b"300",
+    b"-1",
+    b"-2",
+    b"-5",
+    b"-9",
+    b"-40",
+    b"-300",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+];
+
+const BITS: &[&[u8]] = &[b"0", b"1", b"1", b"0", b"1", b"1", b"1", b"0", b"2", b"-1", b"x", b""];
+
+/// No bits at all, besides those within reach.
+const BIT_OFFSETS: &[&[u8]] =
+    &[b"-1", b"4294967296", b"9223372036854775807", b"9223372036854775808", b"x", b"", b"#1", b"1.0"];
+
+const BIT_TYPES: &[&[u8]] = &[
+    b"u8", b"i8", b"u1", b"i1", b"u4", b"i5", b"u16", b"i16", b"u13", b"i32", b"u32", b"u63", b"i64", b"i63",
+    b"u33", b"u64", b"i65", b"u0", b"x8", b"8", b"",
+];
+
+/// So many of them are types.
+const BIT_TYPES_GOOD: usize = 15;
+
 const PATTERNS: &[&[u8]] = &[
     b"*", b"*", b"a", b"?", b"[a-c]", b"[^a]", b"\\a", b"{t}*", b"k*", b"*long*", b"[", b"[a", b"\\", b"",
     b"a*b*c", b"[b-a]", b"*\xff*", b"**", b"[!a]", b"??*",
@@ -169,8 +207,8 @@ const PIECE_BYTES: i64 = 16 << 10;
 const PLACE_MAX: i64 = 2 << 20;
 
 /// Every key that a pattern can name.
-pub(super) fn keys() -> &'static [&'static [u8]] {
-    KEYS
+pub(super) fn keys() -> impl Iterator<Item = &'static [u8]> {
+    KEYS.iter().chain(SKETCHES).copied()
 }
 
 /// A random command of a pattern.
@@ -250,6 +288,9 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<integer>" => INTEGERS,
         "<float>" => FLOATS,
         "<offset>" => OFFSETS,
+        "<index>" => INDEXES,
+        "<bit>" => BITS,
+        "<sketch>" => SKETCHES,
         "<glob>" => PATTERNS,
         "<db>" => DATABASES,
         "<junk>" => JUNK,
@@ -271,6 +312,13 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             return command.push(long(rng));
         }
         "<place>" => return command.push(place(rng).to_string().into_bytes()),
+        "<bit-offset>" => return command.push(bit_offset(rng)),
+        "<bit-place>" => return command.push(bit_place(rng)),
+        "<field>" => return field(rng, command, bit_offset),
+        "<long-field>" => return field(rng, command, bit_place),
+        "<field-get>" => return command.extend([b"GET".to_vec(), bit_type(rng), bit_offset(rng)]),
+        "<element>" => return command.push(element(rng)),
+        "<elements>" => return command.extend((0..rng.range(5, 700)).map(|_| element(rng))),
         "<count>" => return command.push(rng.range(1, 12).to_string().into_bytes()),
         word => return command.push(any_case(word, rng)),
     };
@@ -310,6 +358,47 @@ fn long(rng: &mut Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..len / 8 + 1).flat_map(|_| rng.next().to_le_bytes()).collect();
     bytes.truncate(len as usize);
     bytes
+}
+
+fn bit_offset(rng: &mut Rng) -> Vec<u8> {
+    if rng.chance(6) { rng.pick(BIT_OFFSETS).to_vec() } else { rng.range(0, 400).to_string().into_bytes() }
+}
+
+fn bit_place(rng: &mut Rng) -> Vec<u8> {
+    (place(rng) * 8 + rng.range(0, 7)).to_string().into_bytes()
+}
+
+fn bit_type(rng: &mut Rng) -> Vec<u8> {
+    let good = BIT_TYPES.get(..BIT_TYPES_GOOD).unwrap_or(BIT_TYPES);
+    let types = if rng.chance(97) { good } else { BIT_TYPES };
+    rng.pick(types).to_vec()
+}
+
+/// One of BITFIELD's operations.
+fn field(rng: &mut Rng, command: &mut Command, offset: fn(&mut Rng) -> Vec<u8>) {
+    if rng.chance(25) {
+        let ways: &[&[u8]] = &[b"WRAP", b"SAT", b"FAIL", b"sat", b"Fail"];
+        return command.extend([b"OVERFLOW".to_vec(), rng.pick(ways).to_vec()]);
+    }
+    let names: &[&[u8]] = &[b"GET", b"SET", b"INCRBY", b"get", b"set", b"incrBy"];
+    let name = rng.pick(names).to_vec();
+    let offset = if rng.chance(30) { format!("#{}", rng.range(0, 12)).into_bytes() } else { offset(rng) };
+    let is_get = name.eq_ignore_ascii_case(b"get");
+    command.extend([name, bit_type(rng), offset]);
+    if !is_get {
+        let near = rng.range(-40, 300).to_string().into_bytes();
+        command.push(if rng.chance(60) { near } else { rng.pick(INTEGERS).to_vec() });
+    }
+}
+
+/// An element of a set of some thousands: numbers, and bytes of any length.
+fn element(rng: &mut Rng) -> Vec<u8> {
+    if rng.chance(70) {
+        return rng.range(0, 3_000).to_string().into_bytes();
+    }
+    let len = rng.below(40);
+    let seed = rng.below(100);
+    (0..len).map(|at| (at * 7 + seed) as u8).collect()
 }
 
 fn any_case(word: &str, rng: &mut Rng) -> Vec<u8> {

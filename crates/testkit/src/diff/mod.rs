@@ -160,8 +160,11 @@ fn steps(rng: &mut Rng, is_long: bool, tested: Flavour, reference: Flavour) -> V
         let Some(row) = draw(if is_about_long { &long_rows } else { &rows }, rng) else { continue };
         let mut command = grammar::expand(row.pattern, rng);
         // An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT, CONFIG and
-        // SLOWLOG can show or do what is the server's own as well.
-        let is_own = ["SCAN", "CLIENT", "CONFIG", "SLOWLOG"].iter().any(|name| row.pattern.starts_with(name));
+        // SLOWLOG can show or do what is the server's own as well; and which mistakes in BITCOUNT and BITPOS
+        // are noticed first is new in Redis 7.2.
+        let is_own = ["SCAN", "CLIENT", "CONFIG", "SLOWLOG", "BITCOUNT", "BITPOS"]
+            .iter()
+            .any(|name| row.pattern.starts_with(name));
         if row.compare != Compare::Kind && !is_own && rng.chance(MUTATED_PERCENT) {
             grammar::mutate(&mut command, rng);
         }

@@ -47,9 +47,12 @@ impl Layout {
         (u128::from_be_bytes(window) & !mask | value).to_be_bytes()
     }
 
-    /// What a client's number is before it is made to fit: to an unsigned integer none is negative.
+    /// What a client's number is before it is made to fit: to an unsigned integer none is negative. To a
+    /// signed one a number is too high, not too low, if its distance to the highest one overflows: a slip of
+    /// Redis that decides where it saturates.
     pub(super) fn number(self, number: i64) -> i128 {
-        if self.signed { number.into() } else { (number as u64).into() }
+        let overflows = self.bits < 64 && number < (1 << (self.bits - 1)) - 1 - i64::MAX;
+        if self.signed && !overflows { number.into() } else { (number as u64).into() }
     }
 
     /// A value as it is kept, or nothing if it cannot be.

@@ -16,6 +16,8 @@ pub struct Arg {
     pub deprecated: &'static str,
     pub is_optional: bool,
     pub is_multiple: bool,
+    /// Each of several has its word before it.
+    pub repeats_token: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,7 @@ impl Arg {
             deprecated: "",
             is_optional: false,
             is_multiple: false,
+            repeats_token: false,
         }
     }
 
@@ -119,6 +122,12 @@ impl Arg {
     pub const fn multiple(mut self) -> Self {
         self.is_multiple = true;
         self
+    }
+
+    /// As above, each with its word before it.
+    pub const fn multiple_with_token(mut self) -> Self {
+        self.repeats_token = true;
+        self.multiple()
     }
 }
 

@@ -80,7 +80,11 @@ fn argument(arg: &Arg) -> Reply {
     for (what, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         about.push((Reply::bulk(what), Reply::bulk(text)));
     }
-    let flags = flags_of(&[(arg.is_optional, "optional"), (arg.is_multiple, "multiple")]);
+    let flags = flags_of(&[
+        (arg.is_optional, "optional"),
+        (arg.is_multiple, "multiple"),
+        (arg.repeats_token, "multiple_token"),
+    ]);
     if !flags.is_empty() {
         about.push((Reply::bulk("flags"), Reply::Set(flags)));
     }
@@ -99,9 +103,7 @@ pub fn keys<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
 pub fn keys_and_flags<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
     let positions: Vec<usize> = command.keys.positions(args).collect();
     let access_at = |nth: usize| match (command.keys.spec, command.keys.second) {
-        (KeySpec::Counted { extra: Some(_), .. }, Some(second)) if nth > 0 => second,
-        (KeySpec::Range { last: ..0, .. }, Some(second)) if nth > 0 => second,
-        (KeySpec::Range { last: 0.., .. }, Some(second)) if nth + 1 == positions.len() => second,
+        (KeySpec::Counted { extra: Some(_), .. } | KeySpec::Range { .. }, Some(second)) if nth > 0 => second,
         _ => command.keys.access_in(args),
     };
     let entry = |(nth, &at): (usize, &usize)| {
@@ -130,12 +132,12 @@ fn key_specs(keys: &Keys) -> Vec<Reply> {
     let second = keys.second.unwrap_or(keys.access);
     match keys.spec {
         KeySpec::None => Vec::new(),
-        KeySpec::Range { first, last, .. } if keys.second.is_some() => {
-            // A destination and all that are behind it, or one and another one.
-            let (next, count) = u32::try_from(last).map_or((first + 1, last.into()), |last| (last, 0));
+        KeySpec::Range { first, last, step } if keys.second.is_some() => {
+            // The others are one key, or all to the end.
+            let last = i64::from(last.min(0));
             vec![
                 spec(keys.access, keys.note, first, find_range(0, 1)),
-                spec(second, "", next, find_range(count, 1)),
+                spec(second, "", first + step, find_range(last, step)),
             ]
         }
         KeySpec::Range { first, last, step } => {

@@ -18,7 +18,8 @@ pub use args::{Args, OwnedArgs};
 pub use error::{Error, Result};
 pub use families::FAMILIES;
 pub use row::{
-    Access, Arity, Command, Deprecated, Docs, Flags, KeySpec, Keys, Lane, Positions, Run, access, flags,
+    Access, Arity, Command, Deprecated, Docs, Flags, KeySpec, Keys, Lane, Positions, Run, Words, access,
+    flags,
 };
 pub use wait::Wait;
 

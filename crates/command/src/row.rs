@@ -36,12 +36,19 @@ pub struct Keys {
     pub spec: KeySpec,
     /// What is done with the keys.
     pub access: Access,
-    /// What is done with the last key of a range, or the keys behind a destination, where it differs.
+    /// What is done with the keys behind the first one, where it differs.
     pub second: Option<Access>,
-    /// A word behind the key that makes `access` true; without it, it is the other one.
-    pub only_with: Option<(&'static str, Access)>,
+    /// What makes `access` true; without it, it is the other one.
+    pub only_with: Option<(Words, Access)>,
     /// A remark that COMMAND shows beside the first of them.
     pub note: &'static str,
+}
+
+/// Words among the options, the first of which may stand at `from`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub from: usize,
+    pub any_of: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,24 +159,30 @@ impl Keys {
         self
     }
 
-    /// What is done with the second of two kinds of keys: a destination comes first.
+    /// What is done with the keys behind the first one: a destination, or what is renamed.
     pub const fn and(mut self, access: &[Access]) -> Self {
         self.second = Some(Access::of(access));
         self
     }
 
-    /// What is done with the keys depends on a word among the options, which stand behind key and
-    /// value: without it, `otherwise`.
-    pub const fn only_with(mut self, word: &'static str, otherwise: &[Access]) -> Self {
-        self.only_with = Some((word, Access::of(otherwise)));
+    /// What is done with the keys depends on words among the options, which begin at `from`: without
+    /// any of them, `otherwise`.
+    pub const fn only_with(
+        mut self,
+        from: usize,
+        any_of: &'static [&'static str],
+        otherwise: &[Access],
+    ) -> Self {
+        self.only_with = Some((Words { from, any_of }, Access::of(otherwise)));
         self
     }
 
     /// What is done with the first key in a call.
     pub fn access_in(&self, args: &Args<'_>) -> Access {
-        const OPTIONS: usize = 3;
+        let has =
+            |words: Words| (words.from..args.len()).any(|at| words.any_of.iter().any(|w| args.is(at, w)));
         match self.only_with {
-            Some((word, otherwise)) if !(OPTIONS..args.len()).any(|at| args.is(at, word)) => otherwise,
+            Some((words, otherwise)) if !has(words) => otherwise,
             Some(_) => self.access.without(access::VARIABLE),
             None => self.access,
         }
@@ -266,6 +279,8 @@ pub mod flags {
     pub const NO_MULTI: Flags = Flags(1 << 16);
     pub const MOVABLE_KEYS: Flags = Flags(1 << 17);
     pub const ALLOW_BUSY: Flags = Flags(1 << 18);
+    /// Not shown: reads, and writes down what it has found where it may.
+    pub const MAY_WRITE: Flags = Flags(1 << 22);
     /// Not shown: not for users, as COMMAND DOCS says.
     pub const SYSTEM: Flags = Flags(1 << 23);
     /// Not shown: goes to the heavy lane at once.
@@ -397,7 +412,7 @@ impl<R> Command<R> {
     pub fn lane(&self) -> Lane {
         if self.flags.has(flags::HEAVY) {
             Lane::Heavy
-        } else if self.flags.has(flags::WRITE) || self.flags.has(flags::SECTION) {
+        } else if [flags::WRITE, flags::SECTION, flags::MAY_WRITE].iter().any(|flag| self.flags.has(*flag)) {
             Lane::Inline
         } else {
             Lane::Read

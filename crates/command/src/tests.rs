@@ -1,7 +1,9 @@
 //! What the commands answer, as data: each script runs in every lane.
 
+mod bitmaps;
 mod database;
 mod expiry;
+mod hyperloglogs;
 mod keys;
 mod lanes;
 mod numbers;

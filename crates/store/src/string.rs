@@ -73,6 +73,28 @@ impl<'g> Txn<'g> {
         self.put_chunks(key, made, expiry_ms)
     }
 
+    /// Sets a key to a string of `len` bytes whose parts are made when they are written, one after the
+    /// other: a long one is never held whole.
+    pub fn put_made_string(
+        &mut self,
+        key: &[u8],
+        encoding: Encoding,
+        len: u64,
+        mut make: impl FnMut(&mut Self, Range<u64>) -> Result<Vec<u8>, Stop>,
+    ) -> Result<(), Stop> {
+        if len <= STRING_PLAIN_BYTES_MAX as u64 {
+            let bytes = make(self, 0..len)?;
+            return self.put(key, Kind::String, encoding, None, &bytes);
+        }
+        let made = self.make_string(key, len, &mut |txn, index| {
+            let start = u64::from(index) * CHUNK_BYTES as u64;
+            let bytes = make(txn, start..len.min(start + CHUNK_BYTES as u64))?;
+            txn.spend(0, bytes.len())?;
+            Ok(bytes.iter().any(|byte| *byte != 0).then(|| Value::from(bytes)))
+        })?;
+        self.put_chunks(key, made, None)
+    }
+
     /// How many bytes a string has.
     pub fn string_len(&self, record: &Record) -> Result<u64, Stop> {
         record.string_len().map_err(|why| malformed(record, why))
@@ -85,11 +107,24 @@ impl<'g> Txn<'g> {
         range: Range<u64>,
         mut take: impl FnMut(Piece),
     ) -> Result<(), Stop> {
+        self.search_string(record, range, |piece| {
+            take(piece);
+            None::<()>
+        })?;
+        Ok(())
+    }
+
+    /// A part of a string, which must lie within it, piece by piece until something is found.
+    pub fn search_string<T>(
+        &mut self,
+        record: &Record,
+        range: Range<u64>,
+        mut look: impl FnMut(Piece) -> Option<T>,
+    ) -> Result<Option<T>, Stop> {
         let Some(chunks) = record.chunks().map_err(|why| malformed(record, why))? else {
             let start = record.payload_range().start;
             let range = start + range.start as usize..start + range.end as usize;
-            take(Piece { value: record.value().clone(), range });
-            return Ok(());
+            return Ok(look(Piece { value: record.value().clone(), range }));
         };
         for index in chunk_indexes(&range) {
             let start = u64::from(index) * CHUNK_BYTES as u64;
@@ -97,14 +132,13 @@ impl<'g> Txn<'g> {
             let to = (range.end - start).min(CHUNK_BYTES as u64) as usize;
             let value = self.chunk(chunks, index)?;
             let held = value.as_ref().map_or(0, |value| value.len());
-            if let Some(value) = value.filter(|_| from < held) {
-                take(Piece { value, range: from..to.min(held) });
-            }
-            if to > held {
-                take(Piece { value: zeros(), range: from.max(held)..to });
+            let kept = value.filter(|_| from < held).map(|value| Piece { value, range: from..to.min(held) });
+            let rest = (to > held).then(|| Piece { value: zeros(), range: from.max(held)..to });
+            if let Some(found) = kept.into_iter().chain(rest).find_map(&mut look) {
+                return Ok(Some(found));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The whole of a string in one piece.

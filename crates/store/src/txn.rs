@@ -132,6 +132,11 @@ impl<'g> Txn<'g> {
         self.begin.spaces.get(usize::from(database)).copied().unwrap_or(Space(0))
     }
 
+    /// Whether what is written here would last: not where a command only reads.
+    pub fn may_write(&self) -> bool {
+        !matches!(self.view, View::Latest { .. })
+    }
+
     /// Counts work that is not a record: bytes copied, steps taken.
     pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
         self.meter.spend(records, bytes)?;

@@ -1,10 +1,12 @@
 //! The families: a table of rows at the top of each file, and below it their functions in the same
 //! order.
 
+mod bitmap;
 mod database;
 mod elements;
 mod generic;
 mod hash;
+mod hyperloglog;
 mod list;
 mod set;
 mod string;
@@ -14,10 +16,9 @@ mod zset;
 use std::ops::Range;
 
 use resp::{Blob, Reply};
-use store::{Kind, Piece, Record, Txn};
+use store::{Encoding, Kind, Piece, Record, Txn};
 
 use crate::args::Args;
-
 use crate::error::{Error, Result};
 use crate::row::{Access, Arity, Command, Docs, Flags, Keys, Run};
 
@@ -28,6 +29,12 @@ pub const FAMILIES: &[&[Command]] = &[
     string::range::COMMANDS,
     string::number::COMMANDS,
     string::lcs::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::range::COMMANDS,
+    bitmap::operation::COMMANDS,
+    bitmap::field::COMMANDS,
+    hyperloglog::count::COMMANDS,
+    hyperloglog::debug::COMMANDS,
     list::ends::COMMANDS,
     list::items::COMMANDS,
     list::blocking::COMMANDS,
@@ -72,6 +79,14 @@ fn string(txn: &mut Txn<'_>, key: &[u8]) -> Result<Option<Record>> {
         Some(record) if record.kind != Kind::String => Err(Error::WRONG_TYPE),
         found => Ok(found),
     }
+}
+
+/// What Redis unpacks to change it in place is `raw` from then on, even if nothing has changed.
+fn make_raw(txn: &mut Txn<'_>, key: &[u8], record: &Record) -> Result<()> {
+    if matches!(record.encoding, Encoding::Plain | Encoding::Text) {
+        txn.put(key, record.kind, Encoding::Raw, record.expiry_ms, record.payload())?;
+    }
+    Ok(())
 }
 
 /// A string's value as a reply, shared with its record.

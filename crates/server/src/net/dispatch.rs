@@ -175,7 +175,7 @@ pub fn run(
         database,
         group: id,
     };
-    let ran = match entry.row.lane() {
+    let ran = match lane(node, entry) {
         Lane::Read => group.store.run_read(database, scratch, f),
         Lane::Inline => {
             let mut wait = |error: &Error| Some(waiter().waiting(args, error.wait()?, false));
@@ -206,6 +206,13 @@ pub fn run(
 fn refused(node: &Node, entry: &Entry) -> Option<String> {
     let flags = entry.row.flags;
     if flags.has(flags::WRITE) { node.write_refusal(flags.has(flags::DENYOOM)) } else { None }
+}
+
+/// Where a command starts. One that would only write down what it has read reads all the same where
+/// nothing is written.
+fn lane(node: &Node, entry: &Entry) -> Lane {
+    let may_write = entry.row.flags.has(flags::MAY_WRITE);
+    if may_write && node.write_refusal(true).is_some() { Lane::Read } else { entry.row.lane() }
 }
 
 fn finished(node: &Node, group: &Group, entry: &Entry, done: Done<Reply, Error>) -> Step {

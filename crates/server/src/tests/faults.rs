@@ -11,6 +11,7 @@ fn after_a_failed_fsync_nothing_is_written_any_more() {
     let node = Node::start(config(&data, http)).unwrap();
     let mut client = Client::connect(node.addresses()[0]).unwrap();
     check(&mut client, "SET before 1", "+OK");
+    check(&mut client, "PFADD sketch a b", ":1");
     check(&mut client, "DEBUG FAULT fsync on", "+OK");
     let reply = client.line("SET during 1").unwrap();
     assert!(reply.is_error(), "{reply:?} although it is not on disk");
@@ -39,8 +40,10 @@ fn after_a_failed_fsync_nothing_is_written_any_more() {
     for (line, expected) in [
         ("GET before", "\"1\""),
         ("GET during", "(null bulk)"),
-        ("DBSIZE", ":1"),
-        ("KEYS *", "[\"before\"]"),
+        ("DBSIZE", ":2"),
+        ("KEYS b*", "[\"before\"]"),
+        // It cannot write its estimate down.
+        ("PFCOUNT sketch", ":2"),
         ("SET after 1", "-MISCONF the log failed and this node has to be restarted: …"),
         ("FLUSHALL", "-MISCONF the log failed and this node has to be restarted: …"),
     ] {
@@ -88,6 +91,7 @@ fn writes_are_refused_while_there_is_still_room_for_what_was_accepted() {
     let mut client = node.client();
     check(&mut client, "SET before 1", "+OK");
     check(&mut client, "SET fleeting 1 PX 1", "+OK");
+    check(&mut client, "PFADD sketch a b", ":1");
     check(&mut client, "DEBUG FAULT free 110000000", "+OK");
     let refuses = |client: &mut Client| client.line("SET probe 1").unwrap().is_error().then_some(());
     wait::until("writes to be refused", PATIENCE, || refuses(&mut client)).unwrap();
@@ -95,6 +99,10 @@ fn writes_are_refused_while_there_is_still_room_for_what_was_accepted() {
     for write in ["SET during 1", "APPEND before 1", "COPY before {before}2"] {
         check(&mut client, write, FULL);
     }
+    // Nothing is written for the sake of a reader.
+    let sketch = client.line("GET sketch").unwrap();
+    check(&mut client, "PFCOUNT sketch", ":2");
+    assert_eq!(client.line("GET sketch").unwrap(), sketch);
     // What frees room is taken until there is hardly any.
     for (write, reply) in [("DEL nosuch", ":0"), ("FLUSHDB", "+OK")] {
         check(&mut client, write, reply);

@@ -162,6 +162,41 @@ fn a_transaction_reads_the_long_strings_that_it_has_written() {
 }
 
 #[test]
+fn a_string_is_made_part_by_part() {
+    let fixture = Fixture::new();
+    for len in [0, 100, STRING_PLAIN_BYTES_MAX, LONG, ASIDE] {
+        // Its second chunk is all zeros, and kept nowhere.
+        let mut expected = text(len, 1);
+        expected.iter_mut().skip(CHUNK_BYTES).take(CHUNK_BYTES).for_each(|byte| *byte = 0);
+        let done = fixture.heavy(|txn| {
+            txn.put_made_string(b"k", Encoding::Raw, len as u64, |_, range| {
+                Ok(expected[range.start as usize..range.end as usize].to_vec())
+            })
+        });
+        done.result.unwrap();
+        assert!(fixture.heavy(|txn| read(txn, b"k")).result.unwrap() == Some(expected));
+    }
+    settle(&fixture);
+    assert_eq!(count(&fixture, keys::ELEMENT), ASIDE.div_ceil(CHUNK_BYTES) - 1);
+}
+
+#[test]
+fn a_search_ends_where_something_is_found() {
+    let fixture = Fixture::new();
+    fixture.heavy(|txn| txn.put_string(b"k", Encoding::Plain, None, &text(LONG, 1))).result.unwrap();
+    let done = fixture.heavy(|txn| {
+        let record = txn.get(b"k")?.unwrap();
+        let mut pieces = 0;
+        let found = txn.search_string(&record, 5..LONG as u64, |_| {
+            pieces += 1;
+            (pieces == 2).then_some("found")
+        })?;
+        Ok((found, pieces))
+    });
+    assert_eq!(done.result.unwrap(), (Some("found"), 2));
+}
+
+#[test]
 fn what_is_overwritten_within_a_transaction_is_reclaimed() {
     let fixture = Fixture::new();
     let done = fixture.heavy(|txn| {

@@ -3,256 +3,13 @@
 //! A pattern is a command with holes: `<key>` and the like are filled in, `{a|b c|}` chooses, a `+`
 //! after a hole repeats it. So a command's whole syntax is one row of a table.
 
+use super::words::*;
 use crate::Rng;
 use crate::client::Command;
 
-/// Few keys, so that types and expiries meet. Empty, binary and long ones among them.
-const KEYS: &[&[u8]] = &[
-    b"a",
-    b"b",
-    b"c",
-    b"d",
-    b"e",
-    b"{t}1",
-    b"{t}2",
-    b"k\x00\xff\r\n",
-    b"",
-    b"a key that is rather long, and more than one line of it",
-];
-
-const VALUES: &[&[u8]] = &[
-    b"",
-    b"0",
-    b"1",
-    b"-1",
-    b"10",
-    b"42",
-    b"3.0",
-    b"3.14",
-    b"-0",
-    b"-0.5",
-    b"1e3",
-    b"5e-3",
-    b"0.1",
-    b"inf",
-    b"-inf",
-    b"nan",
-    b"0x1A",
-    b" 12",
-    b"12 ",
-    b"0012",
-    b"+5",
-    b"9223372036854775807",
-    b"-9223372036854775808",
-    b"9223372036854775808",
-    b"hello world",
-    b"abcdefghij",
-    b"acbdegfh",
-    b"binary\x00\x01\xfe\xff\r\n",
-    b"ohmytext",
-    b"mynewtext",
-    b"exactly forty-four bytes long, to the last!!",
-    b"this one has more than forty-four bytes, so that it is raw",
-];
-
-const INTEGERS: &[&[u8]] = &[
-    b"1",
-    b"-1",
-    b"0",
-    b"2",
-    b"100",
-    b"-7",
-    b"9223372036854775807",
-    b"-9223372036854775808",
-    b"9223372036854775808",
-    b"1.5",
-    b"x",
-    b"",
-    b" 1",
-    b"01",
-    b"+1",
-    b"-0",
-    b"4294967296",
-];
-
-const FLOATS: &[&[u8]] = &[
-    b"1",
-    b"-1",
-    b"0.1",
-    b"0.2",
-    b"3.0e2",
-    b"1.5",
-    b"-0.25",
-    b"1e17",
-    b"123456789.123456789",
-    b"0",
-    b"5e-5",
-    b"inf",
-    b"-inf",
-    b"nan",
-    b"abc",
-    b"",
-    b" 1",
-    b"1 ",
-    b"0x10",
-    b"1e400",
-    b"1e-400",
-    b".5",
-    b"5.",
-    b"3.3333333333333333",
-];
-
-/// None that is just allowed and huge: a value of half a gigabyte proves nothing that a test of its own cannot.
-const OFFSETS: &[&[u8]] = &[
-    b"0",
-    b"1",
-    b"2",
-    b"5",
-    b"10",
-    b"40",
-    b"100",
-    b"-1",
-    b"-2",
-    b"-5",
-    b"-100",
-    b"536870912",
-    b"4294967296",
-    b"9223372036854775807",
-    b"-9223372036854775808",
-    b"x",
-    b"1.0",
-];
-
-/// Of collections: few, so that they meet; numbers, binary and long ones among them.
-const ELEMENTS: &[&[u8]] = &[
-    b"a",
-    b"b",
-    b"c",
-    b"abc",
-    b"1",
-    b"2",
-    b"10",
-    b"-5",
-    b"007",
-    b"3.5",
-    b"9223372036854775807",
-    b"-9223372036854775808",
-    b"123456789012345678901234567890",
-    b"",
-    b"\x00\xff\r\n",
-    b"longer than eight",
-    b"an element that has more than the sixty-four bytes that it may have in a listpack",
-];
-
-const FIELDS: &[&[u8]] = &[
-    b"f",
-    b"g",
-    b"h",
-    b"1",
-    b"2",
-    b"3",
-    b"a field of some length",
-    b"",
-    b"\x00\xff",
-    b"a field that has more than the sixty-four bytes that it may have in a listpack",
-];
-
-const SCORES: &[&[u8]] = &[
-    b"0",
-    b"1",
-    b"1",
-    b"2",
-    b"-1",
-    b"1.5",
-    b"inf",
-    b"-inf",
-    b"0.125",
-    b"-2.25",
-    b"3",
-    b"100",
-    b"123456789.125",
-];
-
-/// Redis 7.0 writes these with more digits than need be.
-const FRACTIONS: &[&[u8]] =
-    &[b"0.1", b"1e17", b"1e-5", b"9007199254740993", b"3.3333333333333333", b"-1e300"];
-
-const BOUNDS: &[&[u8]] = &[
-    b"0", b"(0", b"1", b"(1", b"2", b"(2", b"-1", b"(-1", b"1.5", b"-inf", b"+inf", b"inf", b"(inf",
-    b"(-inf", b"100", b"(100", b"", b"x", b"nan", b"1e400", b"-0",
-];
-
-const NAME_BOUNDS: &[&[u8]] = &[
-    b"-",
-    b"+",
-    b"[a",
-    b"(a",
-    b"[b",
-    b"(b",
-    b"[c",
-    b"[",
-    b"(",
-    b"[1",
-    b"(2",
-    b"[abc",
-    b"(longer than eight",
-    b"a",
-    b"",
-    b"[\x00\xff\r\n",
-    b"-x",
-];
-
-/// Sorted sets whose scores are all the same.
-const NAMES: &[&[u8]] = &[b"names", b"{t}names"];
-
-const PATTERNS: &[&[u8]] = &[
-    b"*", b"*", b"a", b"?", b"[a-c]", b"[^a]", b"\\a", b"{t}*", b"k*", b"*long*", b"[", b"[a", b"\\", b"",
-    b"a*b*c", b"[b-a]", b"*\xff*", b"**", b"[!a]", b"??*",
-];
-
-const SECONDS: &[&[u8]] = &[
-    b"0",
-    b"-1",
-    b"-100",
-    b"9223372036854775807",
-    b"-9223372036854775808",
-    b"9223372036854775",
-    b"9223370000000000",
-    b"x",
-    b"1.5",
-    b"",
-];
-
-/// Times long past, besides the odd ones that are no times.
-const PAST: &[&[u8]] = &[b"1", b"1000", b"1000000000", b"0", b"-5"];
-
-const JUNK: &[&[u8]] = &[
-    b"",
-    b"junk",
-    b"-1",
-    b"0",
-    b"1.5",
-    b"NX",
-    b"XX",
-    b"GET",
-    b"EX",
-    b"9223372036854775808",
-    b"\x00\xff",
-    b"LEN",
-    b"KEEPTTL",
-    b"*",
-];
-
-/// Databases that the commands wander through, besides numbers that are no databases.
-const DATABASES: &[&[u8]] = &[b"0", b"0", b"1", b"2", b"3", b"15", b"16", b"-1", b"x"];
-
-/// Bulkhead cuts strings into pieces of so many bytes.
-const PIECE_BYTES: i64 = 16 << 10;
-const PLACE_MAX: i64 = 2 << 20;
-
 /// Every key that a pattern can name.
-pub(super) fn keys() -> &'static [&'static [u8]] {
-    KEYS
+pub(super) fn keys() -> impl Iterator<Item = &'static [u8]> {
+    KEYS.iter().chain(SKETCHES).copied()
 }
 
 /// A random command of a pattern.
@@ -343,6 +100,10 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
         "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),
         "<few>" => return command.push(rng.range(1, 6).to_string().into_bytes()),
+
+        "<byte-index>" => INDEXES,
+        "<bit>" => BITS,
+        "<sketch>" => SKETCHES,
         "<glob>" => PATTERNS,
         "<db>" => DATABASES,
         "<junk>" => JUNK,
@@ -364,6 +125,13 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             return command.push(long(rng));
         }
         "<place>" => return command.push(place(rng).to_string().into_bytes()),
+        "<bit-offset>" => return command.push(bit_offset(rng)),
+        "<bit-place>" => return command.push(bit_place(rng)),
+        "<bit-field>" => return field(rng, command, bit_offset),
+        "<long-field>" => return field(rng, command, bit_place),
+        "<field-get>" => return command.extend([b"GET".to_vec(), bit_type(rng), bit_offset(rng)]),
+        "<sketch-element>" => return command.push(element(rng)),
+        "<elements>" => return command.extend((0..rng.range(5, 700)).map(|_| element(rng))),
         "<count>" => return command.push(rng.range(1, 12).to_string().into_bytes()),
         word => return command.push(any_case(word, rng)),
     };
@@ -403,6 +171,47 @@ fn long(rng: &mut Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..len / 8 + 1).flat_map(|_| rng.next().to_le_bytes()).collect();
     bytes.truncate(len as usize);
     bytes
+}
+
+fn bit_offset(rng: &mut Rng) -> Vec<u8> {
+    if rng.chance(6) { rng.pick(BIT_OFFSETS).to_vec() } else { rng.range(0, 400).to_string().into_bytes() }
+}
+
+fn bit_place(rng: &mut Rng) -> Vec<u8> {
+    (place(rng) * 8 + rng.range(0, 7)).to_string().into_bytes()
+}
+
+fn bit_type(rng: &mut Rng) -> Vec<u8> {
+    let good = BIT_TYPES.get(..BIT_TYPES_GOOD).unwrap_or(BIT_TYPES);
+    let types = if rng.chance(97) { good } else { BIT_TYPES };
+    rng.pick(types).to_vec()
+}
+
+/// One of BITFIELD's operations.
+fn field(rng: &mut Rng, command: &mut Command, offset: fn(&mut Rng) -> Vec<u8>) {
+    if rng.chance(25) {
+        let ways: &[&[u8]] = &[b"WRAP", b"SAT", b"FAIL", b"sat", b"Fail"];
+        return command.extend([b"OVERFLOW".to_vec(), rng.pick(ways).to_vec()]);
+    }
+    let names: &[&[u8]] = &[b"GET", b"SET", b"INCRBY", b"get", b"set", b"incrBy"];
+    let name = rng.pick(names).to_vec();
+    let offset = if rng.chance(30) { format!("#{}", rng.range(0, 12)).into_bytes() } else { offset(rng) };
+    let is_get = name.eq_ignore_ascii_case(b"get");
+    command.extend([name, bit_type(rng), offset]);
+    if !is_get {
+        let near = rng.range(-40, 300).to_string().into_bytes();
+        command.push(if rng.chance(60) { near } else { rng.pick(INTEGERS).to_vec() });
+    }
+}
+
+/// An element of a set of some thousands: numbers, and bytes of any length.
+fn element(rng: &mut Rng) -> Vec<u8> {
+    if rng.chance(70) {
+        return rng.range(0, 3_000).to_string().into_bytes();
+    }
+    let len = rng.below(40);
+    let seed = rng.below(100);
+    (0..len).map(|at| (at * 7 + seed) as u8).collect()
 }
 
 fn any_case(word: &str, rng: &mut Rng) -> Vec<u8> {

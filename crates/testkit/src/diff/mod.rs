@@ -10,6 +10,7 @@ mod compare;
 mod grammar;
 mod rows;
 mod shrink;
+mod words;
 
 use crate::client::{Client, Command, Protocol, words};
 use crate::reply::printable;
@@ -33,10 +34,11 @@ const THEME_PERCENT: usize = 70;
 const MUTATED_PERCENT: usize = 4;
 /// An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT, CONFIG and SLOWLOG
 /// can show or do what is the server's own as well; what is drawn is drawn by chance; and who waits may
-/// wait for ever. Ranks have an argument more since Redis 7.2.
+/// wait for ever. Ranks have an argument more since Redis 7.2, and
+/// BITCOUNT and BITPOS notice mistakes in another order.
 const OWN: &[&str] = &[
     "SCAN", "CLIENT", "CONFIG", "SLOWLOG", "HSCAN", "SSCAN", "ZSCAN", "SPOP", "BL", "BRPOP", "BZ", "HRAND",
-    "SRAND", "ZRAND", "ZRANK", "ZREVRANK",
+    "SRAND", "ZRAND", "ZRANK", "ZREVRANK", "BITCOUNT", "BITPOS",
 ];
 /// Databases that the final comparison looks into: those that the patterns name.
 const DATABASES: &[usize] = &[0, 1, 2, 3, 15];

@@ -62,6 +62,22 @@ pub(super) const LONG_ROWS: &[Row] = &[
     row("{INCR|DECR} <key>", 2, Exact),
     row("{INCRBYFLOAT|DECRBY} <key> <float>", 2, Exact),
     row("LCS <key> <key> {|LEN|IDX}", 2, Exact),
+    row("SETBIT <key> <bit-place> <bit>", 10, Exact),
+    row("GETBIT <key> <bit-place>", 6, Exact),
+    row(
+        "BITCOUNT <key> {|<place> <place> {|BYTE}|<bit-place> <bit-place> BIT|<byte-index> <byte-index> BIT}",
+        12,
+        Exact,
+    ),
+    row(
+        "BITPOS <key> {0|1} {|<place> {|<place>|<byte-index> BYTE}|<bit-place> {<bit-place>|<byte-index>} BIT}",
+        12,
+        Exact,
+    ),
+    row("BITOP {AND|OR|XOR} <key> <key>+", 12, Exact),
+    row("BITOP NOT <key> <key>", 4, Exact),
+    row("BITFIELD <key> <long-field>+", 10, Exact),
+    row("PFCOUNT <key>", 2, Exact),
 ];
 
 pub(super) const ROWS: &[Row] = &[
@@ -91,6 +107,36 @@ pub(super) const ROWS: &[Row] = &[
     row("MSET <pair>+", 12, Exact),
     row("MSETNX <pair>+", 8, Exact),
     row("MGET <key>+", 12, Exact),
+    // Bitmaps
+    row("SETBIT <key> <bit-offset> <bit>", 16, Exact),
+    row("GETBIT <key> <bit-offset>", 10, Exact),
+    row("BITCOUNT <key> {|<byte-index> <byte-index> {|BYTE|BIT}}", 14, Exact),
+    row("BITPOS <key> {0|1} {|<byte-index> {|<byte-index> {|BYTE|BIT}}}", 16, Exact),
+    // Redis 7.0 looks at the key before it looks at the arguments.
+    valkey("BITCOUNT <key> <offset> <offset> {|BYTE|BIT}", 3, Exact),
+    valkey("BITPOS <key> <bit> {|<offset> {|<offset> {|BYTE|BIT|NIBBLE|BIT BIT}}}", 3, Exact),
+    row("BITOP {AND|OR|XOR} <key> <key>+", 14, Exact),
+    row("BITOP {NOT|NAND} <key> <key>", 6, Exact),
+    row("BITFIELD <key> <bit-field>+", 20, Exact),
+    row("BITFIELD_RO <key> {|<field-get>+|<bit-field>+}", 8, Exact),
+    // HyperLogLogs
+    row("PFADD <sketch> <sketch-element>+", 12, Exact),
+    row("PFADD <sketch> <elements>", 8, Exact),
+    row("PFADD <sketch>", 2, Exact),
+    row("PFADD <key> <value>", 1, Exact),
+    row("PFCOUNT <sketch>", 8, Exact),
+    row("PFCOUNT <sketch>+", 5, Exact),
+    row("PFMERGE <sketch>+", 6, Exact),
+    row("PFDEBUG {ENCODING|DECODE|TODENSE|GETREG|NOSUCH} <sketch>", 2, Exact),
+    // It takes Redis a second and more.
+    row("PFSELFTEST <junk>", 1, Exact),
+    row("GET <sketch>", 4, Exact),
+    row("SETRANGE <sketch> {0|4|6|8|14} {h|xy}", 1, Exact),
+    row("{SET|SETNX} <sketch> <value>", 1, Exact),
+    row("COPY <sketch> {<sketch>|<key>} REPLACE", 2, Exact),
+    row("{DEL|UNLINK} <sketch>", 2, Exact),
+    row("{EXPIRE|PERSIST} <sketch> {|<seconds>}", 1, Exact),
+    redis("OBJECT ENCODING <sketch>", 1, Exact),
     // Keys
     row("{DEL|UNLINK} <key>+", 12, Exact),
     row("{EXISTS|TOUCH} <key>+", 10, Exact),

@@ -23,9 +23,9 @@ fn a_difference_is_found_and_made_short() {
 
 #[test]
 fn every_row_is_taken() {
-    let mut rng = Rng::new(1);
+    let (mut rng, none) = (Rng::new(1), Theme { rows: &[], percent: 0 });
     let taken: BTreeSet<Vec<u8>> = (0..100)
-        .flat_map(|_| steps(&mut rng, false, Flavour::Bulkhead, Flavour::Redis))
+        .flat_map(|_| random_steps(&mut rng, &none, Flavour::Bulkhead, Flavour::Redis))
         .map(|step| step.command[0].to_ascii_uppercase())
         .collect();
     for row in ROWS.iter().filter(|row| !row.pattern.starts_with('{') && row.with == With::Any) {

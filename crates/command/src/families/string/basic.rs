@@ -16,7 +16,8 @@ const SET_NOTE: &str = "RW and ACCESS due to the optional `GET` argument";
 const GETEX_NOTE: &str = "RW and UPDATE because it changes the TTL";
 
 /// Without GET it only overwrites.
-const SET_KEY: Keys = key(&[RW, ACCESS, UPDATE, VARIABLE]).only_with("get", &[OW, UPDATE]).noted(SET_NOTE);
+const SET_KEY: Keys =
+    key(&[RW, ACCESS, UPDATE, VARIABLE]).only_with(3, &["get"], &[OW, UPDATE]).noted(SET_NOTE);
 
 /// What SET, and what GETEX, may be told besides key and value.
 const CONDITION: Arg =

@@ -1,0 +1,283 @@
+//! What fills the holes of patterns: few of each, so that they meet, odd ones among them.
+
+/// Few keys, so that types and expiries meet. Empty, binary and long ones among them.
+pub(super) const KEYS: &[&[u8]] = &[
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"e",
+    b"{t}1",
+    b"{t}2",
+    b"k\x00\xff\r\n",
+    b"",
+    b"a key that is rather long, and more than one line of it",
+];
+
+/// Keys of HyperLogLogs, which other values seldom take.
+pub(super) const SKETCHES: &[&[u8]] = &[b"h1", b"h2", b"h3", b"h4"];
+
+pub(super) const VALUES: &[&[u8]] = &[
+    b"",
+    b"0",
+    b"1",
+    b"-1",
+    b"10",
+    b"42",
+    b"3.0",
+    b"3.14",
+    b"-0",
+    b"-0.5",
+    b"1e3",
+    b"5e-3",
+    b"0.1",
+    b"inf",
+    b"-inf",
+    b"nan",
+    b"0x1A",
+    b" 12",
+    b"12 ",
+    b"0012",
+    b"+5",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"9223372036854775808",
+    b"hello world",
+    b"abcdefghij",
+    b"acbdegfh",
+    b"binary\x00\x01\xfe\xff\r\n",
+    b"ohmytext",
+    b"mynewtext",
+    b"exactly forty-four bytes long, to the last!!",
+    b"this one has more than forty-four bytes, so that it is raw",
+];
+
+pub(super) const INTEGERS: &[&[u8]] = &[
+    b"1",
+    b"-1",
+    b"0",
+    b"2",
+    b"100",
+    b"-7",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"9223372036854775808",
+    b"1.5",
+    b"x",
+    b"",
+    b" 1",
+    b"01",
+    b"+1",
+    b"-0",
+    b"4294967296",
+];
+
+pub(super) const FLOATS: &[&[u8]] = &[
+    b"1",
+    b"-1",
+    b"0.1",
+    b"0.2",
+    b"3.0e2",
+    b"1.5",
+    b"-0.25",
+    b"1e17",
+    b"123456789.123456789",
+    b"0",
+    b"5e-5",
+    b"inf",
+    b"-inf",
+    b"nan",
+    b"abc",
+    b"",
+    b" 1",
+    b"1 ",
+    b"0x10",
+    b"1e400",
+    b"1e-400",
+    b".5",
+    b"5.",
+    b"3.3333333333333333",
+];
+
+/// None that is just allowed and huge: a value of half a gigabyte proves nothing that a test of its own cannot.
+pub(super) const OFFSETS: &[&[u8]] = &[
+    b"0",
+    b"1",
+    b"2",
+    b"5",
+    b"10",
+    b"40",
+    b"100",
+    b"-1",
+    b"-2",
+    b"-5",
+    b"-100",
+    b"536870912",
+    b"4294967296",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"x",
+    b"1.0",
+];
+
+/// Of collections: few, so that they meet; numbers, binary and long ones among them.
+pub(super) const ELEMENTS: &[&[u8]] = &[
+    b"a",
+    b"b",
+    b"c",
+    b"abc",
+    b"1",
+    b"2",
+    b"10",
+    b"-5",
+    b"007",
+    b"3.5",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"123456789012345678901234567890",
+    b"",
+    b"\x00\xff\r\n",
+    b"longer than eight",
+    b"an element that has more than the sixty-four bytes that it may have in a listpack",
+];
+
+pub(super) const FIELDS: &[&[u8]] = &[
+    b"f",
+    b"g",
+    b"h",
+    b"1",
+    b"2",
+    b"3",
+    b"a field of some length",
+    b"",
+    b"\x00\xff",
+    b"a field that has more than the sixty-four bytes that it may have in a listpack",
+];
+
+pub(super) const SCORES: &[&[u8]] = &[
+    b"0",
+    b"1",
+    b"1",
+    b"2",
+    b"-1",
+    b"1.5",
+    b"inf",
+    b"-inf",
+    b"0.125",
+    b"-2.25",
+    b"3",
+    b"100",
+    b"123456789.125",
+];
+
+/// Redis 7.0 writes these with more digits than need be.
+pub(super) const FRACTIONS: &[&[u8]] =
+    &[b"0.1", b"1e17", b"1e-5", b"9007199254740993", b"3.3333333333333333", b"-1e300"];
+
+pub(super) const BOUNDS: &[&[u8]] = &[
+    b"0", b"(0", b"1", b"(1", b"2", b"(2", b"-1", b"(-1", b"1.5", b"-inf", b"+inf", b"inf", b"(inf",
+    b"(-inf", b"100", b"(100", b"", b"x", b"nan", b"1e400", b"-0",
+];
+
+pub(super) const NAME_BOUNDS: &[&[u8]] = &[
+    b"-",
+    b"+",
+    b"[a",
+    b"(a",
+    b"[b",
+    b"(b",
+    b"[c",
+    b"[",
+    b"(",
+    b"[1",
+    b"(2",
+    b"[abc",
+    b"(longer than eight",
+    b"a",
+    b"",
+    b"[\x00\xff\r\n",
+    b"-x",
+];
+
+/// Sorted sets whose scores are all the same.
+pub(super) const NAMES: &[&[u8]] = &[b"names", b"{t}names"];
+
+/// Offsets that always are numbers.
+pub(super) const INDEXES: &[&[u8]] = &[
+    b"0",
+    b"1",
+    b"2",
+    b"3",
+    b"7",
+    b"9",
+    b"17",
+    b"40",
+    b"300",
+    b"-1",
+    b"-2",
+    b"-5",
+    b"-9",
+    b"-40",
+    b"-300",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+];
+
+pub(super) const BITS: &[&[u8]] = &[b"0", b"1", b"1", b"0", b"1", b"1", b"1", b"0", b"2", b"-1", b"x", b""];
+
+/// No bits at all, besides those within reach.
+pub(super) const BIT_OFFSETS: &[&[u8]] =
+    &[b"-1", b"4294967296", b"9223372036854775807", b"9223372036854775808", b"x", b"", b"#1", b"1.0"];
+
+pub(super) const BIT_TYPES: &[&[u8]] = &[
+    b"u8", b"i8", b"u1", b"i1", b"u4", b"i5", b"u16", b"i16", b"u13", b"i32", b"u32", b"u63", b"i64", b"i63",
+    b"u33", b"u64", b"i65", b"u0", b"x8", b"8", b"",
+];
+
+/// So many of them are types.
+pub(super) const BIT_TYPES_GOOD: usize = 15;
+
+pub(super) const PATTERNS: &[&[u8]] = &[
+    b"*", b"*", b"a", b"?", b"[a-c]", b"[^a]", b"\\a", b"{t}*", b"k*", b"*long*", b"[", b"[a", b"\\", b"",
+    b"a*b*c", b"[b-a]", b"*\xff*", b"**", b"[!a]", b"??*",
+];
+
+pub(super) const SECONDS: &[&[u8]] = &[
+    b"0",
+    b"-1",
+    b"-100",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"9223372036854775",
+    b"9223370000000000",
+    b"x",
+    b"1.5",
+    b"",
+];
+
+/// Times long past, besides the odd ones that are no times.
+pub(super) const PAST: &[&[u8]] = &[b"1", b"1000", b"1000000000", b"0", b"-5"];
+
+pub(super) const JUNK: &[&[u8]] = &[
+    b"",
+    b"junk",
+    b"-1",
+    b"0",
+    b"1.5",
+    b"NX",
+    b"XX",
+    b"GET",
+    b"EX",
+    b"9223372036854775808",
+    b"\x00\xff",
+    b"LEN",
+    b"KEEPTTL",
+    b"*",
+];
+
+/// Databases that the commands wander through, besides numbers that are no databases.
+pub(super) const DATABASES: &[&[u8]] = &[b"0", b"0", b"1", b"2", b"3", b"15", b"16", b"-1", b"x"];
+
+/// Bulkhead cuts strings into pieces of so many bytes.
+pub(super) const PIECE_BYTES: i64 = 16 << 10;
+pub(super) const PLACE_MAX: i64 = 2 << 20;

@@ -54,11 +54,13 @@ pub struct SetBuilder {
     first: Vec<Vec<u8>>,
     bytes: usize,
     builder: Option<Builder>,
+    /// It begins as a set of integers.
+    of_integers: bool,
 }
 
 impl SetBuilder {
-    pub fn new(key: &[u8]) -> Self {
-        Self { slot: base::slot::of(key), first: Vec::new(), bytes: 0, builder: None }
+    pub fn new(key: &[u8], of_integers: bool) -> Self {
+        Self { slot: base::slot::of(key), first: Vec::new(), bytes: 0, builder: None, of_integers }
     }
 
     /// Adds a member that it does not have.
@@ -90,8 +92,8 @@ impl SetBuilder {
         }
         txn.remove(key)?;
         let count = self.first.len();
-        if let Some(first) = self.first.first() {
-            let set = txn.set_or_new(key, first, 1);
+        if !self.first.is_empty() {
+            let set = txn.set_or_empty(key, self.of_integers);
             let mut set = set.map_err(|why| match why {
                 super::Refusal::Stop(stop) => stop,
                 super::Refusal::WrongType => Stop::Moved,

@@ -23,12 +23,17 @@ impl<'g> Txn<'g> {
     /// A key's set, which may be empty so far and is about to get so many members of which this is the
     /// first.
     pub fn set_or_new(&mut self, key: &[u8], first: &[u8], count: usize) -> Result<Set<'_, 'g>, Refusal> {
-        let fits = integer(first).is_some() && count <= self.shapes().intset_entries();
-        let encoding = if fits { Encoding::Integers } else { Encoding::Packed };
-        let opened = Handle::open(self, key, Kind::Set, Some(encoding))?;
-        let mut set = Set(opened.ok_or(Refusal::WrongType)?);
+        let of_integers = integer(first).is_some() && count <= self.shapes().intset_entries();
+        let mut set = self.set_or_empty(key, of_integers)?;
         set.expect_count(count)?;
         Ok(set)
+    }
+
+    /// A key's set, which may be empty so far.
+    pub(super) fn set_or_empty(&mut self, key: &[u8], of_integers: bool) -> Result<Set<'_, 'g>, Refusal> {
+        let encoding = if of_integers { Encoding::Integers } else { Encoding::Packed };
+        let opened = Handle::open(self, key, Kind::Set, Some(encoding))?;
+        opened.map(Set).ok_or(Refusal::WrongType)
     }
 }
 
@@ -168,6 +173,11 @@ impl Set<'_, '_> {
 
     pub fn random_number(&self) -> u64 {
         self.0.txn.random()
+    }
+
+    /// Whether it is kept as integers.
+    pub fn is_of_integers(&self) -> bool {
+        matches!(self.0.body(), Body::Packed(Encoding::Integers, _))
     }
 
     pub fn is_packed(&self) -> bool {

@@ -54,6 +54,8 @@ const SAME_ENCODINGS: &[(&str, &str)] = &[
     ("listpack", "hashtable"),
     // A list that has been long stays so here.
     ("quicklist", "listpack"),
+    // Redis 7.0 begins every intersection as a set of integers.
+    ("listpack", "intset"),
     // Redis 7.0 looks at what comes later than Redis 7.2 does.
     ("skiplist", "listpack"),
     // Valkey embeds by the length of key and value together.

@@ -38,7 +38,7 @@ const MUTATED_PERCENT: usize = 4;
 /// BITCOUNT and BITPOS notice mistakes in another order.
 const OWN: &[&str] = &[
     "SCAN", "CLIENT", "CONFIG", "SLOWLOG", "HSCAN", "SSCAN", "ZSCAN", "SPOP", "BL", "BRPOP", "BZ", "HRAND",
-    "SRAND", "ZRAND", "ZRANK", "ZREVRANK", "BITCOUNT", "BITPOS",
+    "SRAND", "ZRAND", "ZRANK", "ZREVRANK", "BITCOUNT", "BITPOS", "LSET",
 ];
 /// Databases that the final comparison looks into: those that the patterns name.
 const DATABASES: &[usize] = &[0, 1, 2, 3, 15];

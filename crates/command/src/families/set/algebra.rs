@@ -140,7 +140,7 @@ fn reply(txn: &mut Txn<'_>, args: &Args<'_>, operation: Operation) -> Result<Rep
 
 fn store(txn: &mut Txn<'_>, args: &Args<'_>, operation: Operation) -> Result<Reply> {
     let mut members = Members::open(txn, args, 2..args.len(), operation)?;
-    let mut builder = SetBuilder::new(args.get(1));
+    let mut builder = SetBuilder::new(args.get(1), members.of_integers);
     while let Some(member) = members.next(txn, args)? {
         builder.add(txn, member)?;
     }
@@ -160,6 +160,9 @@ struct Members {
     cursors: Vec<Cursor>,
     /// The other sets, which are asked for each member.
     others: Vec<usize>,
+    /// The result begins as a set of integers: that of an intersection only where the set gone through is
+    /// one.
+    of_integers: bool,
 }
 
 impl Members {
@@ -186,12 +189,14 @@ impl Members {
             }
         };
         let mut cursors = Vec::with_capacity(walked.len());
+        let mut of_integers = true;
         for at in walked {
             if let Some(mut set) = txn.set_at(args.get(at))? {
+                of_integers &= operation != Operation::Inter || set.is_of_integers();
                 cursors.push(set.cursor()?);
             }
         }
-        Ok(Self { operation, cursors, others })
+        Ok(Self { operation, cursors, others, of_integers })
     }
 
     fn next(&mut self, txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Option<Vec<u8>>> {

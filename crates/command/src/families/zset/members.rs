@@ -74,6 +74,10 @@ fn zadd(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 fn zincrby(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    // Redis reads it as a ZADD, whose options may stand here: then a score is missing.
+    if Options::parse(args)?.1 != 2 {
+        return Err(Error::SYNTAX);
+    }
     let (increment, member) = (args.float(2)?, args.get(3));
     let options = Options { increments: true, ..Options::default() };
     let mut set = txn.sorted_set_or_new(args.get(1), 1, member.len())?;

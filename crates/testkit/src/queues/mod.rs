@@ -13,7 +13,7 @@ mod worker;
 pub use ledger::{Event, Ledger, QUEUES, Queue, Rest, Verdict};
 
 use crate::server::Server;
-use crate::{Client, Reply, Result, Rng, Spec};
+use crate::{Client, Flavour, Reply, Result, Rng, Spec};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
@@ -99,6 +99,7 @@ impl Run {
         let round = Arc::new(Round {
             addr: self.server.addr(),
             bound: *self.rng.pick(BOUNDS),
+            is_peer: self.server.flavour() != Flavour::Bulkhead,
             integers: self.rng.chance(30),
             is_over: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),

@@ -131,7 +131,7 @@ fn a_round_goes_on_from_what_the_last_one_left() {
     let verdict = ledger.settle(&rests).unwrap();
     assert_eq!((verdict.added, verdict.taken, verdict.left), (3, 2, 1));
     ledger.record(Taken(Second, vec![3]));
-    assert!(ledger.settle(&rests).unwrap_err().to_string().contains("never added"));
+    assert!(ledger.settle(&rests).unwrap_err().to_string().contains("could not be moved"));
 }
 
 #[test]

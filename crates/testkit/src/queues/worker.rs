@@ -20,6 +20,8 @@ pub struct Round {
     pub addr: SocketAddr,
     /// Producers stop filling a collection there: a low one lets it run empty all the time.
     pub bound: i64,
+    /// Redis 7.0 does not know all settings.
+    pub is_peer: bool,
     /// Only elements that are integers.
     pub integers: bool,
     pub is_over: AtomicBool,

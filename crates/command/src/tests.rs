@@ -1,6 +1,7 @@
 //! What the commands answer, as data: each script runs in every lane.
 
 mod bitmaps;
+mod collections;
 mod database;
 mod expiry;
 mod hyperloglogs;

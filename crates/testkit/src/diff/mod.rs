@@ -81,7 +81,8 @@ impl Diff {
         let theme = match () {
             () if is_long => Theme { rows: LONG_ROWS, percent: LONG_PERCENT },
             () if rng.chance(THEME_SESSIONS_PERCENT) => {
-                Theme { rows: *rng.pick(THEMES), percent: THEME_PERCENT }
+                let rows = rng.pick(THEMES);
+                Theme { rows, percent: THEME_PERCENT }
             }
             () => Theme { rows: &[], percent: 0 },
         };

@@ -114,7 +114,7 @@ fn zmscore(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 
 fn zcard(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let Some(mut set) = txn.sorted_set(args.get(1))? else { return Ok(Reply::ZERO) };
-    Ok(Reply::Integer(set.len()? as i64))
+    Ok(Reply::Integer(set.count()? as i64))
 }
 
 fn zrank(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -136,7 +136,7 @@ fn rank(txn: &mut Txn<'_>, args: &Args<'_>, name: &str, of: impl Fn(u64, u64) ->
     let none = if with_score { Reply::NullArray } else { Reply::Null };
     let Some(mut set) = txn.sorted_set(args.get(1))? else { return Ok(none) };
     let Some((rank, score)) = set.rank(args.get(2))? else { return Ok(none) };
-    let rank = Reply::Integer(of(rank, set.len()?) as i64);
+    let rank = Reply::Integer(of(rank, set.count()?) as i64);
     Ok(if with_score { Reply::Array(vec![rank, Reply::Double(score)]) } else { rank })
 }
 
@@ -151,7 +151,7 @@ fn zrandmember(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 fn draw_members(set: &mut SortedSet<'_, '_>, draw: &Draw) -> Result<Vec<(Blob, f64)>> {
-    let len = set.len()?;
+    let len = set.count()?;
     if !draw.takes_whole(len) {
         return draw.one_by_one(len, || Ok(set.random()?));
     }

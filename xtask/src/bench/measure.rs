@@ -21,6 +21,8 @@ pub(super) struct Test {
     command: &'static str,
     /// What it takes from has to be there first.
     stock: Stock,
+    /// What `__rand_int__` is below.
+    keys: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +33,15 @@ enum Stock {
 }
 
 const fn test(name: &'static str, command: &'static str) -> Test {
-    Test { name, command, stock: Stock::None }
+    Test { name, command, stock: Stock::None, keys: KEYS }
 }
 
 pub(super) const SET: Test = test("set", "");
 pub(super) const GET: Test = test("get", "");
 const INCR: Test = test("incr", "");
+/// One list, and fifty.
+pub(super) const HOT: Test = test("lpush hot", "LPUSH hot:list __data__");
+pub(super) const LISTS: Test = Test { keys: 50, ..test("lpush lists", "LPUSH hot:__rand_int__ __data__") };
 const LPUSH: Test = test("lpush", "LPUSH bench:list __data__");
 const LPOP: Test = Test { stock: Stock::List, ..test("lpop", "LPOP bench:stock") };
 const SADD: Test = test("sadd", "SADD bench:set element:__rand_int__");
@@ -82,8 +87,8 @@ impl Scenario {
 
     pub(super) fn args(&self, port: &str, requests: &str) -> Vec<String> {
         let text = format!(
-            "-h 127.0.0.1 -p {port} -c {} -P {} -n {requests} -r {KEYS} -d {VALUE_BYTES} --precision 3 --csv",
-            self.clients, self.pipeline
+            "-h 127.0.0.1 -p {port} -c {} -P {} -n {requests} -r {} -d {VALUE_BYTES} --precision 3 --csv",
+            self.clients, self.pipeline, self.test.keys
         );
         let test = match self.test.command {
             "" => format!("-t {}", self.test.name),

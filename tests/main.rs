@@ -10,4 +10,5 @@ mod commands;
 mod crash;
 mod differential;
 mod durability;
+mod queues;
 mod scan;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::crash::{self, Trouble};
-use testkit::{Durability, Flavour, Rng, Spec, diff, scan};
+use testkit::{Durability, Flavour, Rng, Spec, diff, queues, scan};
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections N]
                                 [--tear] [--faults | --no-room | --full-disk [--disk-mib N]]
+       cargo xtask stress queues [--minutes M] [--producers N] [--consumers N] [--restarts N]
        cargo xtask stress diff [--minutes M] [--reference redis|valkey]
        cargo xtask stress scan [--keys N] [--restarts N]
 
@@ -23,6 +24,9 @@ crash   loads a server from many connections, kills it at a random moment (or st
         --no-room    the log finds no room for a while, likewise by DEBUG FAULT
         --full-disk  a tmpfs of N MiB (default 1024) is filled under load, and freed again: writes are
                      refused cleanly, and taken again without a restart. Mounting it needs root
+queues  producers and consumers share one list, set, hash and sorted set, while collections are deleted,
+        trimmed and expire beside them: every element comes out exactly once, and lengths are exact at
+        rest (default 1 minute). With --restarts the server is killed so often under them
 diff    sends random sequences of commands to the server and to a real Redis or Valkey, in turn, and
         compares every reply. Goes on until it is stopped, or for M minutes. A difference is shown with
         the fewest commands that make it.
@@ -40,6 +44,7 @@ pub(crate) fn command(mut args: Args) -> Result {
     let program: Option<PathBuf> = args.option("--server-cmd")?;
     let run = match what.as_deref() {
         Some("crash") => run_crash,
+        Some("queues") => run_queues,
         Some("diff") => run_diff,
         Some("scan") => run_scan,
         _ => return Err(format!("what shall be put under stress?\n\n{HELP}").into()),
@@ -99,6 +104,35 @@ fn run_crash(mut args: Args, seed: u64, program: &Path) -> Result {
         summary.applied,
         summary.in_flight,
         summary.restart_time_max.as_millis()
+    );
+    Ok(())
+}
+
+fn run_queues(mut args: Args, seed: u64, program: &Path) -> Result {
+    let minutes: f64 = args.option("--minutes")?.unwrap_or(1.0);
+    let producers = args.option("--producers")?;
+    let consumers = args.option("--consumers")?;
+    let restarts = args.option("--restarts")?.unwrap_or(0);
+    let plan = queues::Plan::new(spec(program, args)?, seed);
+    let plan = queues::Plan {
+        time: Duration::try_from_secs_f64(minutes * 60.0)?,
+        producers: producers.unwrap_or(plan.producers),
+        consumers: consumers.unwrap_or(plan.consumers),
+        restarts,
+        ..plan
+    };
+    let summary = queues::run(&plan, &mut |line| println!("{line}"))?;
+    println!(
+        "{} rounds, {} restarts: {} commands, {} elements in, {} out, each once; {} pops found nothing; {} \
+         went to pops without a reply; {} times collections were trimmed, deleted, expired or looked at",
+        summary.rounds,
+        summary.restarts,
+        summary.commands,
+        summary.added,
+        summary.taken,
+        summary.empty,
+        summary.gone_unseen,
+        summary.maintained
     );
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod crash;
 pub mod diff;
 pub mod proc;
+pub mod queues;
 pub mod reply;
 pub mod rng;
 pub mod scan;

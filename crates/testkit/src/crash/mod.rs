@@ -6,12 +6,15 @@
 //! first part of those that were in flight: one comparison finds losses, repetitions and halves. A few
 //! counters are shared by all connections, to see that those count exactly.
 
+mod collection;
+mod collections_load;
 mod model;
 mod tear;
 mod trouble;
 mod verdict;
 mod worker;
 
+pub use collection::{Change, Kind, Value};
 pub use model::{Op, State};
 pub use tear::tear;
 pub use trouble::Trouble;

@@ -1,5 +1,6 @@
 //! What a server ought to do, for the few commands of the load.
 
+use super::collection::{Change, Value};
 use crate::Reply;
 use crate::client::Command;
 use std::collections::BTreeMap;
@@ -8,8 +9,15 @@ use std::fmt;
 /// A value and when it expires, in milliseconds since the epoch (-1 for never).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    pub value: Vec<u8>,
+    pub value: Value,
     pub expire_ms: i64,
+}
+
+impl Entry {
+    /// A string's bytes; the load uses a key for one kind only.
+    fn text(&self) -> &[u8] {
+        if let Value::Text(bytes) = &self.value { bytes } else { &[] }
+    }
 }
 
 /// The keys of one connection.
@@ -27,6 +35,8 @@ pub enum Op {
     Persist(String),
     Append(String, Vec<u8>),
     Del(Vec<String>),
+    /// One collection, of the kind that its key is always used for.
+    Change(String, Change),
     /// INCR of a counter that every connection increments; its value is not in the model.
     Shared(usize),
 }
@@ -52,6 +62,7 @@ impl Op {
             Self::Persist(key) => vec![text("PERSIST"), text(key)],
             Self::Append(key, value) => vec![text("APPEND"), text(key), value.clone()],
             Self::Del(keys) => std::iter::once(text("DEL")).chain(keys.iter().map(|key| text(key))).collect(),
+            Self::Change(key, change) => change.command(key),
             Self::Shared(counter) => vec![text("INCR"), text(&shared_key(*counter))],
         }
     }
@@ -59,7 +70,7 @@ impl Op {
     /// Changes the model, and gives the reply that the server ought to give (`None` if unknown).
     pub fn apply(&self, state: &mut State) -> Option<Reply> {
         let set = |state: &mut State, key: &str, value: &[u8], expire_ms| {
-            state.insert(key.to_owned(), Entry { value: value.to_vec(), expire_ms });
+            state.insert(key.to_owned(), Entry { value: Value::Text(value.to_vec()), expire_ms });
         };
         let reply = match self {
             Self::Set(key, value) => {
@@ -71,10 +82,10 @@ impl Op {
                 set(state, key, value, expire_ms);
                 Reply::ok()
             }
-            Self::Get(key) => state.get(key).map_or(Reply::NullBulk, |entry| Reply::bulk(&entry.value)),
+            Self::Get(key) => state.get(key).map_or(Reply::NullBulk, |entry| Reply::bulk(entry.text())),
             Self::Incr(key) => {
                 let (old, expire_ms) = state.get(key).map_or((0, -1), |entry| {
-                    (String::from_utf8_lossy(&entry.value).parse().unwrap_or(i64::MIN), entry.expire_ms)
+                    (String::from_utf8_lossy(entry.text()).parse().unwrap_or(i64::MIN), entry.expire_ms)
                 });
                 set(state, key, (old + 1i64).to_string().as_bytes(), expire_ms);
                 Reply::Integer(old + 1)
@@ -99,11 +110,22 @@ impl Op {
                 Reply::Integer(done.is_some().into())
             }
             Self::Append(key, value) => {
-                let entry = state.entry(key.clone()).or_insert(Entry { value: Vec::new(), expire_ms: -1 });
-                entry.value.extend_from_slice(value);
-                Reply::Integer(entry.value.len() as i64)
+                let (mut text, expire_ms) =
+                    state.get(key).map_or((Vec::new(), -1), |entry| (entry.text().to_vec(), entry.expire_ms));
+                text.extend_from_slice(value);
+                set(state, key, &text, expire_ms);
+                Reply::Integer(text.len() as i64)
             }
             Self::Del(keys) => Reply::Integer(keys.iter().filter_map(|key| state.remove(key)).count() as i64),
+            Self::Change(key, change) => {
+                let empty = || Entry { value: change.kind().empty(), expire_ms: -1 };
+                let entry = state.entry(key.clone()).or_insert_with(empty);
+                let reply = change.apply(&mut entry.value);
+                if entry.value.is_empty() {
+                    state.remove(key);
+                }
+                reply
+            }
             Self::Shared(_) => return None,
         };
         Some(reply)

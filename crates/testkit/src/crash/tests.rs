@@ -100,3 +100,32 @@ fn a_server_that_loses_the_end_of_its_log_fails() {
     assert!(error.contains("acknowledged"), "{error}");
     assert!(error.contains("seed 2"), "{error}");
 }
+
+fn change(key: &str, change: Change) -> Op {
+    Op::Change(key.into(), change)
+}
+
+#[test]
+fn a_lost_or_doubled_element_of_a_collection_is_found() {
+    let item = |item: &str| item.as_bytes().to_vec();
+    let push = |items: &[&str]| change("l", Change::RPush(items.iter().map(|text| item(text)).collect()));
+    check(&[push(&["a", "b"])], &[], &state(&[push(&["a", "b"])]), Some(0));
+    check(&[push(&["a", "b"])], &[], &state(&[push(&["a"])]), None);
+    check(&[push(&["a", "b"])], &[], &state(&[push(&["a", "b", "b"])]), None);
+    check(&[push(&["a", "b"])], &[], &state(&[push(&["b", "a"])]), None);
+    check(&[], &[push(&["a", "b"])], &state(&[push(&["a"])]), None);
+    let add = |names: &[&str]| change("s", Change::SAdd(names.iter().map(|text| item(text)).collect()));
+    check(&[add(&["a", "b"])], &[], &state(&[add(&["a"])]), None);
+    let score = |by| change("z", Change::ZIncrBy(item("a"), by));
+    check(&[score(1)], &[score(1)], &state(&[score(2)]), Some(1));
+    check(&[score(1)], &[], &state(&[score(2)]), None);
+    let field = |by| change("h", Change::HIncrBy(item("a"), by));
+    check(&[field(1), field(1)], &[], &state(&[field(1)]), None);
+}
+
+#[test]
+fn a_collection_that_was_emptied_is_gone() {
+    let push = change("l", Change::LPush(vec![b"a".to_vec(), b"b".to_vec()]));
+    check(&[push.clone(), change("l", Change::LPop(5))], &[], &State::new(), Some(0));
+    check(&[push, change("l", Change::LTrim(1, 1))], &[], &State::new(), None);
+}

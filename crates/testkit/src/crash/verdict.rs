@@ -1,9 +1,9 @@
 //! What must hold after a restart.
 
 use super::Summary;
+use super::collection::{self, Kind, Value};
 use super::model::{Entry, Op, State, shared_key};
 use super::worker::{SHARED_COUNTERS, Shared, Worker, number};
-use crate::reply::printable;
 use crate::{Client, Result, Server};
 
 pub(super) fn check(server: &Server, workers: &mut [Worker], shared: &mut Shared) -> Result<Summary> {
@@ -12,7 +12,8 @@ pub(super) fn check(server: &Server, workers: &mut [Worker], shared: &mut Shared
     let mut keys_expected = 0;
     check_shared(&mut client, workers, shared)?;
     for worker in workers.iter_mut() {
-        let actual = read(&mut client, &worker.keys())?;
+        let mut actual = read(&mut client, &worker.keys())?;
+        read_collections(&mut client, &worker.collections(), &mut actual)?;
         let uncertain = worker.uncertain.drain(..);
         let in_flight: Vec<Op> = uncertain.chain(worker.in_flight.drain(..)).collect();
         let applied = explain(&worker.sure, &in_flight, &actual)?;
@@ -61,7 +62,7 @@ pub fn explain(sure: &State, in_flight: &[Op], actual: &State) -> Result<usize> 
 fn differences(expected: &State, actual: &State) -> Vec<String> {
     let show = |entry: Option<&Entry>| {
         entry.map_or("nothing".to_owned(), |entry| {
-            format!("{} expiring {}", printable(&entry.value), entry.expire_ms)
+            format!("{} expiring {}", entry.value.show(), entry.expire_ms)
         })
     };
     let mut keys: Vec<&String> = expected.keys().chain(actual.keys()).collect();
@@ -85,12 +86,23 @@ fn read(client: &mut Client, keys: &[String]) -> Result<State> {
         let (value, expiry) = (client.receive()?, client.receive()?);
         let expire_ms = expiry.integer().ok_or_else(|| format!("PEXPIRETIME {key}: {expiry:?}"))?;
         if let Some(value) = value.bytes() {
-            state.insert(key.clone(), Entry { value: value.to_vec(), expire_ms });
+            state.insert(key.clone(), Entry { value: Value::Text(value.to_vec()), expire_ms });
         } else if !value.is_null() {
             return Err(format!("GET {key}: {value:?}").into());
         }
     }
     Ok(state)
+}
+
+fn read_collections(client: &mut Client, keys: &[(Kind, String)], state: &mut State) -> Result {
+    for (kind, key) in keys {
+        let expiry = client.want(&format!("PEXPIRETIME {key}"))?;
+        let expire_ms = expiry.integer().ok_or_else(|| format!("PEXPIRETIME {key}: {expiry:?}"))?;
+        if let Some(value) = collection::read(client, *kind, key)? {
+            state.insert(key.clone(), Entry { value, expire_ms });
+        }
+    }
+    Ok(())
 }
 
 fn check_shared(client: &mut Client, workers: &mut [Worker], shared: &mut Shared) -> Result {

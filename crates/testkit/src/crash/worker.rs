@@ -10,16 +10,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(super) const SHARED_COUNTERS: usize = 4;
 const VALUE_KEYS: usize = 24;
 const COUNTER_KEYS: usize = 6;
+const COLLECTIONS_PERCENT: usize = 40;
 const PIPELINE_MAX: usize = 12;
 /// Appending stops here, so that values stay small enough to compare them all.
 const APPENDED_BYTES_MAX: usize = 16 << 10;
 /// Expiries far in the future, in milliseconds: the year 2100 and a while.
-const FUTURE_MS: i64 = 4_100_000_000_000;
+pub(super) const FUTURE_MS: i64 = 4_100_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    id: usize,
-    rng: Rng,
+    pub(super) id: usize,
+    pub(super) rng: Rng,
     sequence: u64,
     /// After every acknowledged command.
     pub(super) sure: State,
@@ -51,7 +52,7 @@ impl Worker {
         }
     }
 
-    /// Every key that the worker ever writes. The tag keeps them in one slot, so in one log.
+    /// Every string that the worker ever writes. The tag keeps them in one slot, so in one log.
     pub(super) fn keys(&self) -> Vec<String> {
         let values = (0..VALUE_KEYS).map(|key| self.value_key(key));
         values.chain((0..COUNTER_KEYS).map(|key| self.counter_key(key))).collect()
@@ -150,6 +151,9 @@ impl Worker {
     }
 
     fn choose(&mut self) -> Op {
+        if self.rng.chance(COLLECTIONS_PERCENT) {
+            return self.choose_for_collections();
+        }
         let key = {
             let number = self.rng.below(VALUE_KEYS);
             self.value_key(number)
@@ -190,6 +194,11 @@ impl Worker {
                 if other == key { Op::Del(vec![key]) } else { Op::Del(vec![key, other]) }
             }
         }
+    }
+
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
     }
 
     /// A value that no other command writes; mostly small, now and then large.

@@ -3,6 +3,7 @@
 mod bitmaps;
 mod database;
 mod expiry;
+mod geo;
 mod hyperloglogs;
 mod keys;
 mod lanes;

@@ -4,6 +4,7 @@ mod bitmaps;
 mod collections;
 mod database;
 mod expiry;
+mod geo;
 mod hyperloglogs;
 mod keys;
 mod lanes;

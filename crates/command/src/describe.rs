@@ -101,20 +101,20 @@ pub fn keys<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
 
 /// COMMAND GETKEYSANDFLAGS: each key of a call with what is done with it.
 pub fn keys_and_flags<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
-    let positions: Vec<usize> = command.keys.positions(args).collect();
+    let placed: Vec<usize> = command.keys.placed(args).collect();
     let access_at = |nth: usize| match (command.keys.spec, command.keys.second) {
         (KeySpec::Counted { extra: Some(_), .. } | KeySpec::Range { .. }, Some(second)) if nth > 0 => second,
         _ => command.keys.access_in(args),
     };
-    let entry = |(nth, &at): (usize, &usize)| {
-        Reply::Array(vec![Reply::copied(args.get(at)), Reply::Set(access_flags(access_at(nth)))])
-    };
-    positions.iter().enumerate().map(entry).collect()
+    let entry =
+        |at, access| Reply::Array(vec![Reply::copied(args.get(at)), Reply::Set(access_flags(access))]);
+    let placed = placed.into_iter().enumerate().map(|(nth, at)| entry(at, access_at(nth)));
+    let behind = command.keys.behind.map_or(Access::default(), |behind| behind.access);
+    placed.chain(command.keys.searched(args).map(|at| entry(at, behind))).collect()
 }
 
 fn shown_flags<R>(command: &Command<R>) -> Vec<Reply> {
-    let counted = matches!(command.keys.spec, KeySpec::Counted { .. });
-    let all = if counted { command.flags | flags::MOVABLE_KEYS } else { command.flags };
+    let all = if command.keys.are_movable() { command.flags | flags::MOVABLE_KEYS } else { command.flags };
     let name = |&(flag, name): &(Flags, &'static str)| all.has(flag).then(|| Reply::simple(name));
     flags::SHOWN.iter().filter_map(name).collect()
 }
@@ -129,6 +129,20 @@ fn legacy_range(keys: &Keys) -> (i64, i64, i64) {
 }
 
 fn key_specs(keys: &Keys) -> Vec<Reply> {
+    let mut specs = placed_specs(keys);
+    if keys.unknown.is_empty() {
+        let behind = keys.behind.iter().flat_map(|behind| {
+            let begin = |word: &str| begin_behind(word, behind.words.from);
+            behind.words.any_of.iter().map(move |word| spec(behind.access, "", begin(word), find_range(0, 1)))
+        });
+        specs.extend(behind);
+    }
+    let unknown = || map([("type", Reply::bulk("unknown")), ("spec", Reply::Map(Vec::new()))]);
+    specs.extend(keys.unknown.iter().map(|key| spec(key.access, key.note, unknown(), unknown())));
+    specs
+}
+
+fn placed_specs(keys: &Keys) -> Vec<Reply> {
     let second = keys.second.unwrap_or(keys.access);
     match keys.spec {
         KeySpec::None => Vec::new(),
@@ -136,25 +150,35 @@ fn key_specs(keys: &Keys) -> Vec<Reply> {
             // The others are one key, or all to the end.
             let last = i64::from(last.min(0));
             vec![
-                spec(keys.access, keys.note, first, find_range(0, 1)),
-                spec(second, "", first + step, find_range(last, step)),
+                spec(keys.access, keys.note, begin_at(first), find_range(0, 1)),
+                spec(second, "", begin_at(first + step), find_range(last, step)),
             ]
         }
         KeySpec::Range { first, last, step } => {
             // Counted from the first key, unless it is from the end.
             let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
-            vec![spec(keys.access, keys.note, first, find_range(last, step))]
+            vec![spec(keys.access, keys.note, begin_at(first), find_range(last, step))]
         }
         KeySpec::Counted { at, extra } => {
-            let destination = extra.map(|extra| spec(keys.access, keys.note, extra, find_range(0, 1)));
+            let destination =
+                extra.map(|extra| spec(keys.access, keys.note, begin_at(extra), find_range(0, 1)));
             let counted = if extra.is_some() { second } else { keys.access };
-            destination.into_iter().chain([spec(counted, "", at, find_counted())]).collect()
+            destination.into_iter().chain([spec(counted, "", begin_at(at), find_counted())]).collect()
         }
     }
 }
 
-fn spec(access: Access, note: &'static str, first: u32, find_keys: Reply) -> Reply {
-    let begin = map([("type", Reply::bulk("index")), ("spec", map([("index", integer(first))]))]);
+fn begin_at(first: u32) -> Reply {
+    map([("type", Reply::bulk("index")), ("spec", map([("index", integer(first))]))])
+}
+
+fn begin_behind(word: &str, from: usize) -> Reply {
+    let word = ("keyword", Reply::bulk(word.to_ascii_uppercase()));
+    let keyword = map([word, ("startfrom", Reply::Integer(from as i64))]);
+    map([("type", Reply::bulk("keyword")), ("spec", keyword)])
+}
+
+fn spec(access: Access, note: &'static str, begin: Reply, find_keys: Reply) -> Reply {
     let mut spec = Vec::with_capacity(4);
     if !note.is_empty() {
         spec.push((Reply::bulk("notes"), Reply::bulk(note)));

@@ -10,6 +10,7 @@ mod args;
 pub mod describe;
 mod error;
 mod families;
+mod keys;
 mod row;
 mod wait;
 
@@ -17,10 +18,8 @@ pub use arg::Arg;
 pub use args::{Args, OwnedArgs};
 pub use error::{Error, Result};
 pub use families::FAMILIES;
-pub use row::{
-    Access, Arity, Command, Deprecated, Docs, Flags, KeySpec, Keys, Lane, Positions, Run, Words, access,
-    flags,
-};
+pub use keys::{Access, Behind, KeySpec, Keys, Positions, Unknown, Words, access};
+pub use row::{Arity, Command, Deprecated, Docs, Flags, Lane, Run, flags};
 pub use wait::Wait;
 
 #[cfg(test)]

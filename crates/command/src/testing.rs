@@ -200,6 +200,11 @@ pub fn show(reply: &Reply) -> String {
         Reply::Array(items) => format!("[{}]", many(items)),
         Reply::Map(entries) => format!("{{{}}}", pairs(entries)),
         Reply::Set(items) => format!("~{}~", many(items)),
+        Reply::Double(value) => format!(",{value}"),
+        Reply::Pairs(entries) => {
+            let pairs = entries.iter().map(|(k, v)| format!("{} {}", show(k), show(v)));
+            format!("[{}]", pairs.collect::<Vec<_>>().join(" "))
+        }
         other => format!("{other:?}"),
     }
 }
@@ -208,8 +213,15 @@ pub fn show(reply: &Reply) -> String {
 /// or several between `;` that run as one transaction, or `wait MS`, or `db N`.
 #[track_caller]
 pub fn check(script: &str) {
+    check_with(|_| {}, script);
+}
+
+/// Like [`check`], on a bench that is prepared first.
+#[track_caller]
+pub fn check_with(prepare: impl Fn(&Bench), script: &str) {
     for mode in MODES {
         let mut bench = Bench::new(mode);
+        prepare(&bench);
         for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
             if let Some(ms) = line.strip_prefix("wait ") {
                 bench.pass(ms.parse().unwrap());

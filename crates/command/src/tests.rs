@@ -1,8 +1,10 @@
 //! What the commands answer, as data: each script runs in every lane.
 
 mod bitmaps;
+mod collections;
 mod database;
 mod expiry;
+mod geo;
 mod hyperloglogs;
 mod keys;
 mod lanes;

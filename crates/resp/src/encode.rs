@@ -43,6 +43,7 @@ pub fn reply(what: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Set(items) => sequence(if resp3 { b'~' } else { b'*' }, items, protocol, out),
         Reply::Push(items) => sequence(if resp3 { b'>' } else { b'*' }, items, protocol, out),
         Reply::Double(value) => double(*value, protocol, out),
+        Reply::Decimal(value) => decimal(*value, protocol, out),
         Reply::Boolean(value) if resp3 => out.extend_from_slice(if *value { b"#t\r\n" } else { b"#f\r\n" }),
         Reply::Boolean(value) => integer(i64::from(*value), out),
         Reply::BigNumber(digits) if resp3 => line(b'(', digits, out),
@@ -144,6 +145,17 @@ pub fn map_header(len: usize, protocol: Protocol, out: &mut Vec<u8>) {
     }
 }
 
+fn decimal(value: f64, protocol: Protocol, out: &mut Vec<u8>) {
+    let mut text = Vec::with_capacity(DOUBLE_BYTES_MAX);
+    format_decimal(value, &mut text);
+    if protocol == Protocol::Resp2 {
+        return bulk(&text, out);
+    }
+    out.push(b',');
+    out.extend_from_slice(&text);
+    out.extend_from_slice(b"\r\n");
+}
+
 pub fn double(value: f64, protocol: Protocol, out: &mut Vec<u8>) {
     if protocol == Protocol::Resp3 {
         out.push(b',');
@@ -182,6 +194,14 @@ pub fn format_double(value: f64, out: &mut Vec<u8>) {
     }
     let (digits, count, exponent) = grisu::digits(value.abs());
     layout(digits.get(..count).unwrap_or_default(), exponent, value < 0.0, out);
+}
+
+/// Appends a finite double without an exponent, with up to 17 digits behind its point, as Redis writes
+/// coordinates.
+pub fn format_decimal(value: f64, out: &mut Vec<u8>) {
+    let text = format!("{value:.17}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    out.extend_from_slice(if text == "-0" { b"0" } else { text.as_bytes() });
 }
 
 /// Appends a double with 17 digits, as C's `%.17g` does.
@@ -256,6 +276,22 @@ mod tests {
         ] {
             let mut text = Vec::new();
             format_double_17(value, &mut text);
+            assert_eq!(String::from_utf8_lossy(&text), expected);
+        }
+    }
+
+    #[test]
+    fn coordinates_have_up_to_17_digits_behind_the_point() {
+        for (value, expected) in [
+            (13.361_389_338_970_184, "13.36138933897018433"),
+            (-179.999_997_317_790_99, "-179.99999731779098511"),
+            (180.0, "180"),
+            (-0.5, "-0.5"),
+            (-1e-300, "0"),
+            (0.0, "0"),
+        ] {
+            let mut text = Vec::new();
+            format_decimal(value, &mut text);
             assert_eq!(String::from_utf8_lossy(&text), expected);
         }
     }

@@ -32,6 +32,8 @@ pub enum Reply {
     /// Out-of-band data: pub/sub messages, invalidations.
     Push(Vec<Reply>),
     Double(f64),
+    /// A double without an exponent, with up to 17 digits behind its point: Redis' coordinates.
+    Decimal(f64),
     Boolean(bool),
     BigNumber(Line),
     Verbatim {

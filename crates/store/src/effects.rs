@@ -40,7 +40,7 @@ impl Change {
     }
 
     /// Bytes of what it brings.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Put(value) => value.len(),
             Self::Delete => 0,

@@ -150,8 +150,7 @@ impl Group {
             if result.is_err() || !txn.has_writes() {
                 let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
                 drop(txn);
-                let waiting = result.as_ref().err().and_then(wait);
-                let ticket = waiting.map(|waiting| section.waiters.add(waiting));
+                let ticket = register(&mut section, &result, wait);
                 return Ok(Done { result, gate, wrote: false, ticket });
             }
             txn.derive().map_err(|stop| leave(&stop))?;
@@ -296,8 +295,7 @@ impl Group {
         }
         drop(reads);
         if waits {
-            let waiting = result.as_ref().err().and_then(wait);
-            let ticket = waiting.map(|waiting| section.waiters.add(waiting));
+            let ticket = register(&mut section, &result, wait);
             return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket }));
         }
         if let Some(ran) = self.settle_waiting(scratch)? {
@@ -350,8 +348,7 @@ impl Group {
             drop(txn);
             // What it found not to be there is reserved: nobody has written it since.
             let mut section = self.sequencer.lock();
-            let waiting = result.as_ref().err().and_then(wait);
-            let ticket = waiting.map(|waiting| section.waiters.add(waiting));
+            let ticket = register(&mut section, &result, wait);
             return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
@@ -467,6 +464,12 @@ impl Drop for Reservation<'_> {
         self.group.sequencer.lock().reserved.release(self.token);
         self.group.sequencer.notify_released();
     }
+}
+
+/// Takes note of whoever waits because of a transaction's outcome.
+fn register<R, E>(section: &mut Section, result: &Result<R, E>, wait: &mut Wait<'_, E>) -> Option<Ticket> {
+    let waiting = wait(result.as_ref().err()?)?;
+    Some(section.waiters.add(waiting))
 }
 
 /// What became of one run of a heavy transaction.

@@ -149,9 +149,7 @@ impl Scratch {
         let start = self.keys.len();
         self.keys.extend_from_slice(record_key);
         let key = start..self.keys.len();
-        let home = keys::home_of(record_key).filter(|_| record_key.first() == Some(&keys::COUNTERS));
-        let is_fresh =
-            home.is_some_and(|home| self.fresh.iter().any(|fresh| fresh.home == home && !fresh.aside));
+        let is_fresh = record_key.first() == Some(&keys::COUNTERS) && self.is_made(record_key);
         let need = Need::Value;
         self.rows.push(Touched {
             key,
@@ -177,6 +175,12 @@ impl Scratch {
             _ => {}
         }
         RowId(rows.len() - 1)
+    }
+
+    /// Whether a record belongs to a collection that this transaction makes, in its own write set.
+    fn is_made(&self, record_key: &[u8]) -> bool {
+        let home = keys::home_of(record_key);
+        self.fresh.iter().any(|fresh| Some(fresh.home) == home && !fresh.aside)
     }
 
     #[allow(clippy::indexing_slicing)] // a RowId is only made by `touch` and `find`

@@ -273,12 +273,12 @@ impl Sequencer {
             let written = self.table.write(at, stamp, write.value(), listed, keep);
             if written.listed.batch == batch.id {
                 if let Some((_, change)) = batch.effects.get_mut(written.listed.at as usize) {
-                    batch.bytes -= change.len();
+                    batch.bytes -= change.bytes();
                     *change = std::mem::replace(change, Change::Delete).then(write.change);
-                    batch.bytes += change.len();
+                    batch.bytes += change.bytes();
                 }
             } else {
-                batch.bytes += write.key.len() + write.change.len();
+                batch.bytes += write.key.len() + write.change.bytes();
                 self.dirty.list(Listing { batch: batch.id, stamp, key: written.key.clone() });
                 batch.effects.push((written.key, write.change));
             }

@@ -1,6 +1,6 @@
 //! What small commands feel of `KEYS *` over many keys, in a loop, from many connections.
 
-use super::measure::{Measure, Scenario, benchmark, measure, median};
+use super::measure::{GET, Measure, SET, Scenario, benchmark, measure, median, scenario};
 use crate::{Result, install};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,8 +29,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(1);
 const BURN: Duration = Duration::from_millis(2);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
-const VICTIMS: [Scenario; 2] =
-    [Scenario { test: "get", clients: 50, pipeline: 1 }, Scenario { test: "set", clients: 50, pipeline: 1 }];
+const VICTIMS: [Scenario; 2] = [scenario(GET, 1), scenario(SET, 1)];
 
 /// A scenario with and without attack, round by round.
 #[derive(Default)]

@@ -3,25 +3,76 @@
 use crate::Result;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use testkit::{Server, tools};
+use testkit::{Client, Server, tools};
 
 /// What redis-benchmark is told. More rows here are more rows in the report.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scenario {
-    /// redis-benchmark's name of the test.
-    pub(super) test: &'static str,
+    pub(super) test: Test,
     pub(super) clients: u32,
     pub(super) pipeline: u32,
 }
 
+/// A command, over and over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Test {
+    name: &'static str,
+    /// Its words, unless redis-benchmark has a test of this name.
+    command: &'static str,
+    /// What it takes from has to be there first.
+    stock: Stock,
+    /// What `__rand_int__` is below.
+    keys: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stock {
+    None,
+    List,
+    SortedSet,
+}
+
+const fn test(name: &'static str, command: &'static str) -> Test {
+    Test { name, command, stock: Stock::None, keys: KEYS }
+}
+
+pub(super) const SET: Test = test("set", "");
+pub(super) const GET: Test = test("get", "");
+const INCR: Test = test("incr", "");
+/// One list, and fifty.
+pub(super) const HOT: Test = test("lpush hot", "LPUSH hot:list __data__");
+pub(super) const LISTS: Test = Test { keys: 50, ..test("lpush lists", "LPUSH hot:__rand_int__ __data__") };
+const LPUSH: Test = test("lpush", "LPUSH bench:list __data__");
+const LPOP: Test = Test { stock: Stock::List, ..test("lpop", "LPOP bench:stock") };
+const SADD: Test = test("sadd", "SADD bench:set element:__rand_int__");
+const HSET: Test = test("hset", "HSET bench:hash element:__rand_int__ __data__");
+const ZADD: Test = test("zadd", "ZADD bench:zset __rand_int__ element:__rand_int__");
+const ZPOPMIN: Test = Test { stock: Stock::SortedSet, ..test("zpopmin", "ZPOPMIN bench:zstock") };
+
+pub(super) const fn scenario(test: Test, pipeline: u32) -> Scenario {
+    Scenario { test, clients: 50, pipeline }
+}
+
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario { test: "set", clients: 50, pipeline: 1 },
-    Scenario { test: "get", clients: 50, pipeline: 1 },
-    Scenario { test: "incr", clients: 50, pipeline: 1 },
-    Scenario { test: "set", clients: 50, pipeline: 16 },
-    Scenario { test: "get", clients: 50, pipeline: 16 },
-    Scenario { test: "incr", clients: 50, pipeline: 16 },
-    Scenario { test: "set", clients: 1, pipeline: 1 },
+    scenario(SET, 1),
+    scenario(GET, 1),
+    scenario(INCR, 1),
+    scenario(LPUSH, 1),
+    scenario(LPOP, 1),
+    scenario(SADD, 1),
+    scenario(HSET, 1),
+    scenario(ZADD, 1),
+    scenario(ZPOPMIN, 1),
+    scenario(SET, 16),
+    scenario(GET, 16),
+    scenario(INCR, 16),
+    scenario(LPUSH, 16),
+    scenario(LPOP, 16),
+    scenario(SADD, 16),
+    scenario(HSET, 16),
+    scenario(ZADD, 16),
+    scenario(ZPOPMIN, 16),
+    Scenario { test: SET, clients: 1, pipeline: 1 },
 ];
 
 pub(super) const KEYS: u32 = 100_000;
@@ -29,17 +80,37 @@ pub(super) const VALUE_BYTES: usize = 64;
 
 impl Scenario {
     pub(super) fn name(&self) -> String {
-        let command = self.test.to_uppercase();
+        let command = self.test.name.to_uppercase();
         let clients = if self.clients == 1 { ", one connection".to_owned() } else { String::new() };
         format!("{command} P={}{clients}", self.pipeline)
     }
 
     pub(super) fn args(&self, port: &str, requests: &str) -> Vec<String> {
         let text = format!(
-            "-h 127.0.0.1 -p {port} -c {} -P {} -n {requests} -r {KEYS} -d {VALUE_BYTES} -t {} --precision 3 --csv",
-            self.clients, self.pipeline, self.test
+            "-h 127.0.0.1 -p {port} -c {} -P {} -n {requests} -r {} -d {VALUE_BYTES} --precision 3 --csv",
+            self.clients, self.pipeline, self.test.keys
         );
-        text.split(' ').map(str::to_owned).collect()
+        let test = match self.test.command {
+            "" => format!("-t {}", self.test.name),
+            command => command.replace("__data__", &"x".repeat(VALUE_BYTES)),
+        };
+        format!("{text} {test}").split(' ').map(str::to_owned).collect()
+    }
+
+    /// Puts there what so many requests take.
+    fn prepare(&self, client: &mut Client, requests: u64) -> Result {
+        const IN_ONE: u64 = 500;
+        let (head, of): (&str, fn(u64) -> String) = match self.test.stock {
+            Stock::None => return Ok(()),
+            Stock::List => ("RPUSH bench:stock", |_| "x".repeat(VALUE_BYTES)),
+            Stock::SortedSet => ("ZADD bench:zstock", |at| format!("{at} element:{at:012}")),
+        };
+        client.want(&format!("DEL {}", head.split(' ').nth(1).unwrap_or_default()))?;
+        for first in (0..requests).step_by(IN_ONE as usize) {
+            let some: Vec<String> = (first..requests.min(first + IN_ONE)).map(of).collect();
+            client.want(&format!("{head} {}", some.join(" ")))?;
+        }
+        Ok(())
     }
 
     /// Enough requests to see about how fast a server is, without taking long.
@@ -57,6 +128,7 @@ pub(super) struct Measure {
 }
 
 pub(super) fn measure(server: &Server, scenario: Scenario, requests: u64) -> Result<Measure> {
+    scenario.prepare(&mut server.client()?, requests)?;
     settle(server)?;
     let before = server.cpu_time()?;
     let measure = benchmark(server, scenario, requests)?;

@@ -1,5 +1,6 @@
 //! `bench`: how fast it is, beside its peers and by itself.
 
+mod hot;
 mod lanes;
 mod measure;
 mod peers;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench lanes [OPTIONS]
+       cargo xtask bench hot [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
 peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
@@ -35,6 +37,13 @@ lanes   measures GET and SET of 50 connections with and without others that send
   --rounds N         how often everything is measured (default 3)
   --bulkhead PATH    this server instead of the one built from here
 
+hot     measures 50 producers on one list beside 50 lists and beside Valkey, and what a GET feels while
+        a huge list is deleted, and prints tables.
+
+  --items N          items of the list that is deleted (default 10,000,000)
+  --rounds N         how often everything is measured (default 3)
+  --bulkhead PATH    this server instead of the one built from here
+
 micro   runs the crates' own benchmarks (`cargo bench`).
 ";
 
@@ -42,6 +51,7 @@ pub(crate) fn command(mut args: Args) -> Result {
     match args.word().as_deref() {
         Some("peers") => peers_command(args),
         Some("lanes") => lanes_command(args),
+        Some("hot") => hot_command(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
     }
@@ -73,6 +83,14 @@ fn lanes_command(mut args: Args) -> Result {
     let program: Option<PathBuf> = args.option("--bulkhead")?;
     args.finish()?;
     lanes::run(&lanes::Plan { program: server(program)?, rounds, seconds: 3.0, keys, attackers })
+}
+
+fn hot_command(mut args: Args) -> Result {
+    let rounds = args.option("--rounds")?.unwrap_or(3);
+    let items = args.option("--items")?.unwrap_or(10_000_000);
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    args.finish()?;
+    hot::run(&hot::Plan { program: server(program)?, rounds, seconds: 2.5, items })
 }
 
 /// The server to measure: the given one, or the one that is built from here.

@@ -5,6 +5,7 @@ mod bitmap;
 mod database;
 mod elements;
 mod generic;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod list;
@@ -46,6 +47,8 @@ pub const FAMILIES: &[&[Command]] = &[
     zset::ranges::COMMANDS,
     zset::pops::COMMANDS,
     zset::algebra::COMMANDS,
+    geo::places::COMMANDS,
+    geo::search::COMMANDS,
     generic::keys::COMMANDS,
     generic::rename::COMMANDS,
     generic::expiry::COMMANDS,

@@ -99,6 +99,27 @@ fn command_info_is_that_of_redis() {
 }
 
 #[test]
+fn keys_behind_words_are_shown_as_such() {
+    let behind = |word: &str| {
+        format!(
+            r#"{{"flags": ~+OW +update~, "begin_search": {{"type": "keyword", "spec":
+            {{"keyword": "{word}", "startfrom": :5}}}},
+            "find_keys": {{"type": "range", "spec": {{"lastkey": :0, "keystep": :1, "limit": :0}}}}}}"#
+        )
+    };
+    let first = r#"{"flags": ~+RO +access~, "begin_search": {"type": "index", "spec": {"index": :1}},
+        "find_keys": {"type": "range", "spec": {"lastkey": :0, "keystep": :1, "limit": :0}}}"#;
+    let (store, distances) = (behind("STORE"), behind("STOREDIST"));
+    check_info(
+        "georadiusbymember",
+        &format!(
+            r#"["georadiusbymember" :-5 ~+write +denyoom +movablekeys~ :1 :1 :1 ~+@write +@geo +@slow~ ~~
+            ~{first} {store} {distances}~ ~~]"#
+        ),
+    );
+}
+
+#[test]
 fn containers_list_their_subcommands() {
     let of_object = |row: &&Command| row.name.starts_with("object|");
     let subcommands = rows().filter(of_object).map(|row| describe::info(row, Vec::new())).collect();
@@ -163,6 +184,8 @@ fn keys_and_what_is_done_with_them() {
         ("bitfield a Set u8 0 1", r#"["a" ~+RW +access +update~]"#),
         ("pfmerge a b", r#"["a" ~+RW +access +insert~] ["b" ~+RO +access~]"#),
         ("object encoding a", r#"["a" ~+RO~]"#),
+        ("georadius a 0 0 1 m", r#"["a" ~+RO +access~]"#),
+        ("georadius a 0 0 1 m asc storedist b count 5", r#"["a" ~+RO +access~] ["b" ~+OW +update~]"#),
         ("scan 0", ""),
     ] {
         let args = split(line);

@@ -14,7 +14,7 @@ use store::{Cancel, Gate, Scratch};
 
 use crate::engine::node::Node;
 use crate::net::blocked::Waiter;
-use crate::net::dispatch;
+use crate::net::dispatch::{self, Call};
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
 use crate::session::account;
@@ -213,16 +213,8 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
     let (entry, args, outcome) = match work {
         Work::Task { entry, args, task } => (entry, args, task(node, cancel)),
         Work::Command { entry, args, database, target } => {
-            let outcome = dispatch::run_heavy(
-                node,
-                entry,
-                &args.as_args(),
-                database,
-                target,
-                cancel,
-                scratch,
-                Some(caller),
-            );
+            let call = Call { entry, args: args.as_args(), database, target, caller: Some(caller) };
+            let outcome = dispatch::run_heavy(node, &call, cancel, scratch);
             (Some(entry), args, outcome)
         }
     };

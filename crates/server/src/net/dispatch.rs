@@ -250,17 +250,19 @@ pub fn left_reply(left: &Leave) -> Reply {
     }
 }
 
+/// A command for the heavy pool.
+pub struct Call<'a> {
+    pub entry: &'static Entry,
+    pub args: Args<'a>,
+    pub database: u8,
+    pub target: Target,
+    /// Who waits if there is nothing yet; nobody does where the server itself asks.
+    pub caller: Option<&'a Caller>,
+}
+
 /// Runs a command on a thread of the heavy pool.
-pub fn run_heavy(
-    node: &Arc<Node>,
-    entry: &'static Entry,
-    args: &Args<'_>,
-    database: u8,
-    target: Target,
-    cancel: &Cancel,
-    scratch: &mut Scratch,
-    caller: Option<&Caller>,
-) -> Outcome {
+pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
+    let &Call { entry, ref args, database, target, caller } = call;
     let Handler::Data(handler) = entry.row.run else {
         return Outcome::ungated(Reply::error("ERR not a command on data"));
     };

@@ -1,6 +1,8 @@
 //! A network thread: an event loop over its connections. It reads, runs the read and inline lanes,
 //! submits the batch that came of it, and sends what is committed.
 
+mod waits;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -8,21 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use command::Wait;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use store::Scratch;
 
 use crate::engine::clients::{Client, Details};
-use crate::engine::heavy::{Finished, Work};
+use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
-use crate::net::blocked::Place;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
-use crate::net::execute::{execute, submit};
+use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::Session;
 use crate::session::stats;
-use crate::table::Entry;
 
 const WAKE: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
@@ -290,50 +289,6 @@ impl NetThread {
                 }
                 self.stopping = Some(Instant::now() + STOP_WITHIN);
             }
-        }
-    }
-
-    /// A client waits from now on.
-    fn block(&mut self, at: usize, place: Place) {
-        if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
-            connection.state = State::Blocked(place);
-            self.timers.extend(place.until.map(|until| (until, at)));
-        }
-    }
-
-    /// Those whose time is over wait no longer, unless they are being served at this moment.
-    fn end_waits(&mut self) {
-        let now = Instant::now();
-        while let Some(&(until, at)) = self.timers.first().filter(|(until, _)| *until <= now) {
-            self.timers.remove(&(until, at));
-            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { continue };
-            let State::Blocked(place) = connection.state else { continue };
-            let group = self.node.groups.get(usize::from(place.group));
-            if group.is_some_and(|group| group.store.stop_waiting(place.ticket)) {
-                connection.reply(&Wait::TIMED_OUT);
-                connection.state = State::Ready;
-                self.touched.push(at);
-                self.queue(at);
-            }
-        }
-    }
-
-    /// What a client waits for is more than the section may do.
-    fn outgrown(&mut self, client: u64, entry: &'static Entry, work: Work) {
-        let Some(&at) = self.by_client.get(&client) else { return };
-        self.forget_timer(at);
-        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
-        if submit(&self.node, connection, Some(entry), work) {
-            connection.state = State::Ready;
-            self.queue(at);
-        }
-        self.touched.push(at);
-    }
-
-    fn forget_timer(&mut self, at: usize) {
-        let connection = self.connections.get(at).and_then(Option::as_ref);
-        if let Some(State::Blocked(Place { until: Some(until), .. })) = connection.map(|c| &c.state) {
-            self.timers.remove(&(*until, at));
         }
     }
 

@@ -95,7 +95,8 @@ fn describe(node: &Arc<Node>, cancel: &Cancel, database: u8, key: &[u8]) -> Outc
         let args = owned.as_args();
         let entry = table().find(command[0]).and_then(|entry| table().find_sub(entry, command[1]))?;
         let target = dispatch::target(node, entry, &args).ok()?;
-        Some(dispatch::run_heavy(node, entry, &args, database, target, cancel, &mut Scratch::default(), None))
+        let call = dispatch::Call { entry, args, database, target, caller: None };
+        Some(dispatch::run_heavy(node, &call, cancel, &mut Scratch::default()))
     };
     let (Some(encoding), Some(size)) = (ask([b"object", b"encoding"]), ask([b"memory", b"usage"])) else {
         return Outcome::ungated(Reply::error("ERR not available"));

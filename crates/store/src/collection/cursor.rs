@@ -29,7 +29,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    fn packed(txn: &Txn<'_>, members: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+    fn packed(txn: &Txn<'_>, members: Members) -> Self {
         let place = |(member, payload): (Vec<u8>, Vec<u8>)| Placed {
             at: txn.begin.seed.hash48(&member),
             member,
@@ -88,7 +88,10 @@ impl Cursor {
 /// Every member of a packed collection.
 type Walk<'w> = dyn FnMut(&mut dyn FnMut(&Found<'_>) -> Result<Flow, Stop>) -> Result<(), Stop> + 'w;
 
-fn gather(walk: &mut Walk<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Stop> {
+/// Members with their payloads.
+type Members = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn gather(walk: &mut Walk<'_>) -> Result<Members, Stop> {
     let mut found = Vec::new();
     walk(&mut |member| {
         found.push((member.member.to_vec(), member.payload.to_vec()));

@@ -27,7 +27,7 @@ impl<'g> Txn<'g> {
 }
 
 impl Hash<'_, '_> {
-    pub fn len(&mut self) -> Result<u64, Stop> {
+    pub fn count(&mut self) -> Result<u64, Stop> {
         self.0.len(|packed| packed.count() / 2)
     }
 

@@ -24,6 +24,9 @@ pub enum End {
 /// A key's list.
 pub struct List<'t, 'g>(Handle<'t, 'g>);
 
+/// What a walk does with each item and its index.
+pub type Visit<'v, E> = dyn FnMut(u64, &[u8]) -> Result<Flow, E> + 'v;
+
 /// Fewer items than these are looked up one by one: a range costs more to begin.
 const RANGE_ITEMS_MIN: u64 = 16;
 /// More items than these are not removed one by one when a list is cut: they are left to be reclaimed.
@@ -88,7 +91,7 @@ impl<'g> Txn<'g> {
 }
 
 impl List<'_, '_> {
-    pub fn len(&mut self) -> Result<u64, Stop> {
+    pub fn count(&mut self) -> Result<u64, Stop> {
         self.0.len(Packed::count)
     }
 
@@ -108,11 +111,7 @@ impl List<'_, '_> {
     }
 
     /// Visits the items at indexes that are within the list.
-    pub fn walk<E: From<Stop>>(
-        &mut self,
-        indexes: Range<u64>,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<Flow, E>,
-    ) -> Result<(), E> {
+    pub fn walk<E: From<Stop>>(&mut self, indexes: Range<u64>, each: &mut Visit<'_, E>) -> Result<(), E> {
         match self.0.body() {
             Body::Packed(_, packed) => {
                 let count = indexes.end.saturating_sub(indexes.start) as usize;
@@ -148,7 +147,7 @@ impl List<'_, '_> {
         home: Home,
         sequences: Range<i64>,
         first: u64,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<Flow, E>,
+        each: &mut Visit<'_, E>,
     ) -> Result<(), E> {
         let (mut from, mut to) = (Vec::new(), Vec::new());
         keys::item_record(&mut from, home, sequences.start);
@@ -175,7 +174,7 @@ impl List<'_, '_> {
     pub fn walk_back<E: From<Stop>>(
         &mut self,
         indexes: Range<u64>,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<Flow, E>,
+        each: &mut Visit<'_, E>,
     ) -> Result<(), E> {
         match self.0.body() {
             Body::Packed(_, packed) => {

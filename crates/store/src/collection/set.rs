@@ -49,7 +49,7 @@ impl Set<'_, '_> {
         if too_many { self.widen() } else { Ok(()) }
     }
 
-    pub fn len(&mut self) -> Result<u64, Stop> {
+    pub fn count(&mut self) -> Result<u64, Stop> {
         self.0.len(Packed::count)
     }
 

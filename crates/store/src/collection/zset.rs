@@ -48,7 +48,7 @@ impl<'g> Txn<'g> {
 }
 
 impl SortedSet<'_, '_> {
-    pub fn len(&mut self) -> Result<u64, Stop> {
+    pub fn count(&mut self) -> Result<u64, Stop> {
         self.0.len(Packed::count)
     }
 
@@ -310,7 +310,7 @@ impl SortedSet<'_, '_> {
 
     /// A member by chance, with its score.
     pub fn random(&mut self) -> Result<Option<(Vec<u8>, f64)>, Stop> {
-        let len = self.len()?;
+        let len = self.count()?;
         let rank = self.0.txn.random() % len.max(1);
         let mut found = None;
         self.walk_ranks(rank..rank + 1, false, &mut |member, score| {

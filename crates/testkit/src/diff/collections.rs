@@ -5,7 +5,7 @@ use super::rows::{Row, row, valkey};
 use Compare::{Encoding, Exact, Kind, Scan, Unordered};
 
 /// What many commands of a session are about.
-pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES];
+pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES];
 
 const LISTS: &[Row] = &[
     row("{LPUSH|RPUSH} <key> <element>+", 30, Exact),
@@ -177,6 +177,59 @@ const RANGES: &[Row] = &[
     row("ZLEXCOUNT <names> <name-bound> <name-bound>", 10, Exact),
     row("ZREMRANGEBYLEX <names> <name-bound> <name-bound>", 5, Exact),
     row("ZRANGE <names> 0 -1", 6, Exact),
+];
+
+const PLACES: &[Row] = &[
+    row("GEOADD <key> <located>+", 40, Exact),
+    row("GEOADD <key> {|NX|XX|CH|XX CH|NX XX} <located>+ {|1|1 1}", 10, Exact),
+    row("ZADD <key> <score> <town>", 4, Exact),
+    row("ZREM <key> <town>+", 8, Exact),
+    row("GEOPOS <key> <town>+", 10, Exact),
+    row("GEOHASH <key> <town>+", 8, Exact),
+    row("{GEOPOS|GEOHASH} <key>", 1, Exact),
+    row("GEODIST <key> <town> <town> {||M|KM|FT|MI|NOSUCH|M M}", 10, Exact),
+    row(
+        "GEOSEARCH <key> {FROMMEMBER <town>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM|KM|FT|MI|X} {|ASC|DESC} {||COUNT <few>|COUNT <few> ANY} {|WITHCOORD} {|WITHDIST} {|WITHHASH}",
+        40,
+        Exact,
+    ),
+    row(
+        "GEOSEARCH <key> {FROMMEMBER <town>|FROMLONLAT <spot>|} {BYRADIUS 1 KM|BYBOX 1 1 M|} {|ASC|COUNT 0|COUNT|ANY|STORE <key>|STOREDIST|FROMMEMBER a|BYRADIUS 1 KM|NOSUCH}",
+        4,
+        Exact,
+    ),
+    row(
+        "GEOSEARCHSTORE <key> <key> {FROMMEMBER <town>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM|KM|X} {||ASC|DESC} {||COUNT <few>} {|||WITHDIST}",
+        10,
+        Exact,
+    ),
+    row(
+        "GEORADIUS <key> <spot> <radius> {M|KM|MI} {|ASC|DESC} {||COUNT <few>} {|WITHCOORD} {|WITHDIST}",
+        14,
+        Exact,
+    ),
+    row("GEORADIUS_RO <key> <spot> <radius> {M|KM|MI} {|ASC|DESC} {|WITHHASH} {|||STORE <key>}", 5, Exact),
+    row(
+        "GEORADIUSBYMEMBER <key> <town> <radius> {M|KM|MI} {|ASC|DESC} {||COUNT <few>} {|WITHDIST}",
+        14,
+        Exact,
+    ),
+    row("GEORADIUSBYMEMBER_RO <key> <town> <radius> {M|KM|MI} {|ASC|DESC} {|||STORE <key>}", 5, Exact),
+    row(
+        "GEORADIUS <key> <spot> <radius> {M|KM|MI} STORE <key> {||COUNT <few>} {|||WITHDIST|STORE}",
+        6,
+        Exact,
+    ),
+    row("GEORADIUSBYMEMBER <key> <town> <radius> KM {||COUNT <few>} STORE <key>", 6, Exact),
+    // Redis 7.0 reckons some distances in another way, which shows in the last digits.
+    valkey(
+        "GEOSEARCHSTORE <key> <key> {FROMMEMBER <town>|FROMLONLAT <spot>} BYRADIUS <radius> {M|KM} STOREDIST {||COUNT <few>}",
+        6,
+        Exact,
+    ),
+    valkey("GEORADIUS <key> <spot> <radius> {M|KM|MI} STOREDIST <key> {|STORE <key>}", 4, Exact),
+    row("ZRANGE <key> 0 -1 WITHSCORES", 6, Exact),
+    row("OBJECT ENCODING <key>", 3, Encoding),
 ];
 
 /// What both servers are told at the beginning of a session, so that collections outgrow being packed

@@ -124,6 +124,15 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             command.push(rng.pick(KEYS).to_vec());
             return command.push(long(rng));
         }
+        "<town>" => TOWNS,
+        "<radius>" => RADII,
+        "<spot>" => return spot(rng, 0, command),
+        "<located>" => {
+            // Each a little beside the others: places that are equally far come in any order.
+            let town = rng.below(TOWNS.len());
+            spot(rng, town + 1, command);
+            return command.push(TOWNS[town].to_vec());
+        }
         "<place>" => return command.push(place(rng).to_string().into_bytes()),
         "<bit-offset>" => return command.push(bit_offset(rng)),
         "<bit-place>" => return command.push(bit_place(rng)),
@@ -212,6 +221,17 @@ fn element(rng: &mut Rng) -> Vec<u8> {
     let len = rng.below(40);
     let seed = rng.below(100);
     (0..len).map(|at| (at * 7 + seed) as u8).collect()
+}
+
+/// Longitude and latitude.
+fn spot(rng: &mut Rng, shift: usize, command: &mut Command) {
+    if rng.chance(3) {
+        let (longitude, latitude) = *rng.pick(NO_SPOTS);
+        return command.extend([longitude.to_vec(), latitude.to_vec()]);
+    }
+    let (longitude, latitude) = *rng.pick(SPOTS);
+    let (longitude, latitude) = (longitude + shift as f64 * 0.0007, latitude - shift as f64 * 0.0003);
+    command.extend([longitude.to_string().into_bytes(), latitude.to_string().into_bytes()]);
 }
 
 fn any_case(word: &str, rng: &mut Rng) -> Vec<u8> {

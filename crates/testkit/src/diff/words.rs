@@ -202,6 +202,39 @@ pub(super) const NAME_BOUNDS: &[&[u8]] = &[
 /// Sorted sets whose scores are all the same.
 pub(super) const NAMES: &[&[u8]] = &[b"names", b"{t}names"];
 
+/// Near each other and far, at the edges of the world, and beyond them.
+pub(super) const SPOTS: &[(f64, f64)] = &[
+    (13.361389, 38.115556),
+    (15.087269, 37.502669),
+    (13.37, 38.12),
+    (0.0, 0.0),
+    (-0.001, 0.001),
+    (179.99, 10.0),
+    (-179.99, 10.0),
+    (100.0, 84.9),
+    (-70.6, -33.4),
+    (20.0, -84.9),
+    (-9.1, 67.0),
+    (2.35, 48.85),
+];
+
+pub(super) const NO_SPOTS: &[(&[u8], &[u8])] = &[
+    (b"200", b"1"),
+    (b"1", b"-90"),
+    (b"x", b"1"),
+    (b"1", b"nan"),
+    (b"inf", b"0"),
+    (b"-180", b"85.05112878"),
+];
+
+pub(super) const TOWNS: &[&[u8]] =
+    &[b"Palermo", b"Catania", b"a", b"b", b"c", b"1", b"-5", b"", b"\x00\xff\r\n"];
+
+pub(super) const RADII: &[&[u8]] = &[
+    b"0", b"1", b"10", b"150", b"200", b"200", b"1000", b"5000", b"20000", b"1e9", b"inf", b"-1", b"x",
+    b"0.5",
+];
+
 /// Offsets that always are numbers.
 pub(super) const INDEXES: &[&[u8]] = &[
     b"0",

@@ -119,7 +119,7 @@ fn hexists(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 
 fn hlen(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let Some(mut hash) = txn.hash(args.get(1))? else { return Ok(Reply::ZERO) };
-    Ok(Reply::Integer(hash.len()? as i64))
+    Ok(Reply::Integer(hash.count()? as i64))
 }
 
 fn hstrlen(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -83,7 +83,7 @@ fn hrandfield(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 fn draw_fields(hash: &mut Hash<'_, '_>, draw: &Draw) -> Result<Vec<(Blob, Blob)>> {
-    let len = hash.len()?;
+    let len = hash.count()?;
     if draw.takes_whole(len) {
         let mut all = Vec::new();
         hash.walk(0, &mut |field| -> Result<Flow> {

@@ -78,7 +78,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 
 fn llen(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let Some(mut list) = txn.list(args.get(1))? else { return Ok(Reply::ZERO) };
-    Ok(Reply::Integer(list.len()? as i64))
+    Ok(Reply::Integer(list.count()? as i64))
 }
 
 fn lindex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -91,7 +91,7 @@ fn lrange(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (start, stop) = (args.int(2)?, args.int(3)?);
     let Some(mut list) = txn.list(args.get(1))? else { return Ok(Reply::Array(Vec::new())) };
     let mut found = Vec::new();
-    let range = index_range(list.len()?, start, stop);
+    let range = index_range(list.count()?, start, stop);
     list.walk(range, &mut |_, item| -> Result<Flow> {
         found.push(Reply::copied(item));
         Ok(Flow::More)
@@ -120,7 +120,7 @@ fn linsert(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         () => return Err(Error::SYNTAX),
     };
     let Some(mut list) = txn.list(args.get(1))? else { return Ok(Reply::ZERO) };
-    let (pivot, len) = (args.get(3), list.len()?);
+    let (pivot, len) = (args.get(3), list.count()?);
     let mut found = None;
     list.walk(0..len, &mut |index, item| -> Result<Flow> {
         if item != pivot {
@@ -147,14 +147,14 @@ fn lrem(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 fn ltrim(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (start, stop) = (args.int(2)?, args.int(3)?);
     let Some(mut list) = txn.list(args.get(1))? else { return Ok(Reply::Ok) };
-    let kept = index_range(list.len()?, start, stop);
+    let kept = index_range(list.count()?, start, stop);
     list.trim(kept)?;
     Ok(Reply::Ok)
 }
 
 /// The index that an argument names, from the end if it is negative; `None` outside of the list.
 fn index(list: &mut List<'_, '_>, args: &Args<'_>, at: usize) -> Result<Option<u64>> {
-    let (index, len) = (args.int(at)?, list.len()? as i64);
+    let (index, len) = (args.int(at)?, list.count()? as i64);
     let index = if index < 0 { index.saturating_add(len) } else { index };
     Ok(u64::try_from(index).ok().filter(|_| index < len))
 }
@@ -200,7 +200,7 @@ impl Search {
 
     /// The indexes of what is found, in the order in which it is.
     fn run(&self, list: &mut List<'_, '_>, wanted: &[u8]) -> Result<Vec<u64>> {
-        let len = list.len()?;
+        let len = list.count()?;
         let looked_at = self.looked_at.min(len);
         let (mut matches, mut found) = (0, Vec::new());
         let mut look = |index: u64, item: &[u8]| -> Result<Flow> {
@@ -214,9 +214,9 @@ impl Search {
         };
         let range: Range<u64> = if self.backwards { len - looked_at..len } else { 0..looked_at };
         if self.backwards {
-            list.walk_back(range, &mut look)?
+            list.walk_back(range, &mut look)?;
         } else {
-            list.walk(range, &mut look)?
+            list.walk(range, &mut look)?;
         }
         Ok(found)
     }

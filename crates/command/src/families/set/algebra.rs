@@ -170,7 +170,7 @@ impl Members {
         let mut sets = Vec::with_capacity(keys.len());
         for at in keys {
             let len = match txn.set_at(args.get(at))? {
-                Some(mut set) => set.len()?,
+                Some(mut set) => set.count()?,
                 None => 0,
             };
             sets.push((len, at));

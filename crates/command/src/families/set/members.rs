@@ -105,7 +105,7 @@ fn smismember(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 
 fn scard(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let Some(mut set) = txn.set_at(args.get(1))? else { return Ok(Reply::ZERO) };
-    Ok(Reply::Integer(set.len()? as i64))
+    Ok(Reply::Integer(set.count()? as i64))
 }
 
 fn smove(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -161,7 +161,7 @@ fn spop(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     if count == 0 {
         return Ok(Reply::Set(Vec::new()));
     }
-    if count >= set.len()? {
+    if count >= set.count()? {
         let taken = all(&mut set)?;
         drop(set);
         txn.remove(args.get(1))?;
@@ -198,7 +198,7 @@ fn all(set: &mut Set<'_, '_>) -> Result<Vec<Blob>> {
 }
 
 fn draw_members(set: &mut Set<'_, '_>, draw: &Draw) -> Result<Vec<Blob>> {
-    let len = set.len()?;
+    let len = set.count()?;
     if draw.takes_whole(len) {
         let all = all(set)?;
         let random = set.random_number();

@@ -160,7 +160,8 @@ fn store(txn: &mut Txn<'_>, args: &Args<'_>, operation: Operation, name: &str) -
     Ok(Reply::Integer(txn.store_sorted(args.get(1), &found)? as i64))
 }
 
-fn sort(found: &mut [Scored]) {
+/// Puts members in the order of a sorted set.
+pub(in crate::families) fn sort(found: &mut [Scored]) {
     found.sort_by(|a, b| a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| a.0.cmp(&b.0)));
 }
 

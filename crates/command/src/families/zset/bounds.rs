@@ -86,7 +86,7 @@ impl<'a> Bounds<'a> {
     /// The ranks of the members within the bounds. `reverse` matters for ranks only: they count from
     /// the other end then.
     pub(super) fn find(&self, set: &mut SortedSet<'_, '_>, reverse: bool) -> Result<Range<u64>> {
-        let len = set.len()?;
+        let len = set.count()?;
         let range = match *self {
             Self::Ranks(start, stop) => {
                 let range = crate::families::index_range(len, start, stop);

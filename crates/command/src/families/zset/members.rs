@@ -52,19 +52,28 @@ fn zadd(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         return Err(Error::SYNTAX);
     }
     options.check(count / 2)?;
-    let mut scores = Vec::with_capacity(count / 2);
+    let mut members = Vec::with_capacity(count / 2);
     for at in (first..args.len()).step_by(2) {
-        scores.push(args.float(at)?);
+        members.push((args.get(at + 1), args.float(at)?));
     }
-    if options.only_old && txn.sorted_set(args.get(1))?.is_none() {
+    add(txn, args.get(1), &options, &members)
+}
+
+/// Adds members or changes their scores, as far as the options let it.
+pub(in crate::families) fn add(
+    txn: &mut Txn<'_>,
+    key: &[u8],
+    options: &Options,
+    members: &[(&[u8], f64)],
+) -> Result<Reply> {
+    if options.only_old && txn.sorted_set(key)?.is_none() {
         return Ok(if options.increments { Reply::Null } else { Reply::ZERO });
     }
-    let members = || args.from(first).skip(1).step_by(2);
-    let longest = members().map(<[u8]>::len).max().unwrap_or(0);
-    let mut set = txn.sorted_set_or_new(args.get(1), count / 2, longest)?;
-    set.expect(members())?;
+    let longest = members.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
+    let mut set = txn.sorted_set_or_new(key, members.len(), longest)?;
+    set.expect(members.iter().map(|(member, _)| *member))?;
     let (mut changes, mut last) = (Changes::default(), None);
-    for (member, score) in members().zip(scores) {
+    for &(member, score) in members {
         last = options.apply(&mut set, member, score, &mut changes)?;
     }
     if options.increments {
@@ -114,7 +123,7 @@ fn zmscore(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 
 fn zcard(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let Some(mut set) = txn.sorted_set(args.get(1))? else { return Ok(Reply::ZERO) };
-    Ok(Reply::Integer(set.len()? as i64))
+    Ok(Reply::Integer(set.count()? as i64))
 }
 
 fn zrank(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -136,7 +145,7 @@ fn rank(txn: &mut Txn<'_>, args: &Args<'_>, name: &str, of: impl Fn(u64, u64) ->
     let none = if with_score { Reply::NullArray } else { Reply::Null };
     let Some(mut set) = txn.sorted_set(args.get(1))? else { return Ok(none) };
     let Some((rank, score)) = set.rank(args.get(2))? else { return Ok(none) };
-    let rank = Reply::Integer(of(rank, set.len()?) as i64);
+    let rank = Reply::Integer(of(rank, set.count()?) as i64);
     Ok(if with_score { Reply::Array(vec![rank, Reply::Double(score)]) } else { rank })
 }
 
@@ -151,7 +160,7 @@ fn zrandmember(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 fn draw_members(set: &mut SortedSet<'_, '_>, draw: &Draw) -> Result<Vec<(Blob, f64)>> {
-    let len = set.len()?;
+    let len = set.count()?;
     if !draw.takes_whole(len) {
         return draw.one_by_one(len, || Ok(set.random()?));
     }
@@ -188,12 +197,12 @@ fn scanned(score: f64, is_packed: bool) -> Blob {
 
 /// What ZADD may be told.
 #[derive(Clone, Copy, Debug, Default)]
-struct Options {
-    only_new: bool,
-    only_old: bool,
+pub(in crate::families) struct Options {
+    pub(in crate::families) only_new: bool,
+    pub(in crate::families) only_old: bool,
     only_greater: bool,
     only_less: bool,
-    counts_changes: bool,
+    pub(in crate::families) counts_changes: bool,
     increments: bool,
 }
 

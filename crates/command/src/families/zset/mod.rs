@@ -19,7 +19,7 @@ const fn row(name: &'static str, arity: i32, keys: Keys, flags: &[Flags], run: R
 }
 
 /// A member and its score.
-type Scored = (Vec<u8>, f64);
+pub(super) type Scored = (Vec<u8>, f64);
 
 /// Members, with their scores if they are wanted.
 fn reply(found: Vec<Scored>, with_scores: bool) -> Reply {

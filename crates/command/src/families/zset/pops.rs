@@ -71,7 +71,7 @@ enum End {
 /// Takes up to so many members, the outermost first.
 fn take(txn: &mut Txn<'_>, key: &[u8], end: End, count: u64) -> Result<Vec<Scored>> {
     let Some(mut set) = txn.sorted_set(key)? else { return Ok(Vec::new()) };
-    let len = set.len()?;
+    let len = set.count()?;
     let count = count.min(len);
     let mut taken = set.remove_ranks(if end == End::Min { 0..count } else { len - count..len })?;
     if end == End::Max {

@@ -1,0 +1,58 @@
+//! The connections of a network thread that wait for a key.
+
+use std::time::Instant;
+
+use command::Wait;
+
+use super::NetThread;
+use crate::engine::heavy::Work;
+use crate::net::blocked::Place;
+use crate::net::connection::State;
+use crate::net::execute::submit;
+use crate::table::Entry;
+
+impl NetThread {
+    /// A client waits from now on.
+    pub(super) fn block(&mut self, at: usize, place: Place) {
+        if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
+            connection.state = State::Blocked(place);
+            self.timers.extend(place.until.map(|until| (until, at)));
+        }
+    }
+
+    /// Those whose time is over wait no longer, unless they are being served at this moment.
+    pub(super) fn end_waits(&mut self) {
+        let now = Instant::now();
+        while let Some(&(until, at)) = self.timers.first().filter(|(until, _)| *until <= now) {
+            self.timers.remove(&(until, at));
+            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { continue };
+            let State::Blocked(place) = connection.state else { continue };
+            let group = self.node.groups.get(usize::from(place.group));
+            if group.is_some_and(|group| group.store.stop_waiting(place.ticket)) {
+                connection.reply(&Wait::TIMED_OUT);
+                connection.state = State::Ready;
+                self.touched.push(at);
+                self.queue(at);
+            }
+        }
+    }
+
+    /// What a client waits for is more than the section may do.
+    pub(super) fn outgrown(&mut self, client: u64, entry: &'static Entry, work: Work) {
+        let Some(&at) = self.by_client.get(&client) else { return };
+        self.forget_timer(at);
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
+        if submit(&self.node, connection, Some(entry), work) {
+            connection.state = State::Ready;
+            self.queue(at);
+        }
+        self.touched.push(at);
+    }
+
+    pub(super) fn forget_timer(&mut self, at: usize) {
+        let connection = self.connections.get(at).and_then(Option::as_ref);
+        if let Some(State::Blocked(Place { until: Some(until), .. })) = connection.map(|c| &c.state) {
+            self.timers.remove(&(*until, at));
+        }
+    }
+}

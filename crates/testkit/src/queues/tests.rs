@@ -153,7 +153,7 @@ fn a_server_that_keeps_its_promise_passes() {
 fn a_server_that_forgets_when_it_is_killed_fails() {
     let spec = Spec::redis().unwrap().durability(Durability::None);
     let plan =
-        Plan { time: Duration::from_secs(1), producers: 3, consumers: 1, restarts: 1, ..Plan::new(spec, 2) };
+        Plan { time: Duration::from_secs(1), producers: 3, consumers: 0, restarts: 1, ..Plan::new(spec, 2) };
     let error = run(&plan, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("lost") && error.contains("seed 2"), "{error}");
 }

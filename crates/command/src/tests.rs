@@ -10,4 +10,5 @@ mod lanes;
 mod numbers;
 mod rows;
 mod scan;
+mod sort;
 mod strings;

@@ -125,6 +125,9 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             return command.push(long(rng));
         }
         "<town>" => TOWNS,
+        "<weight>" => WEIGHTS,
+        "<record>" => RECORDS,
+        "<weights>" => return command.push(rng.pick(PATTERNS_OF_WEIGHTS).to_vec()),
         "<radius>" => RADII,
         "<spot>" => return spot(rng, 0, command),
         "<located>" => {

@@ -235,6 +235,14 @@ pub(super) const RADII: &[&[u8]] = &[
     b"0.5",
 ];
 
+/// Strings and hashes that say in which order small numbers are.
+pub(super) const WEIGHTS: &[&[u8]] = &[b"w_1", b"w_2", b"w_3", b"w_-1", b"w_10", b"w_a"];
+pub(super) const RECORDS: &[&[u8]] = &[b"r_1", b"r_2", b"r_3", b"r_-1", b"r_10", b"r_a"];
+
+/// Their names by the elements.
+pub(super) const PATTERNS_OF_WEIGHTS: &[&[u8]] =
+    &[b"w_*", b"w_*", b"r_*->f", b"r_*->f", b"r_*->g", b"*", b"r_*->", b"r_*", b"w_*->f", b"w_*x"];
+
 /// Offsets that always are numbers.
 pub(super) const INDEXES: &[&[u8]] = &[
     b"0",

@@ -2,6 +2,7 @@
 
 mod bitmaps;
 mod database;
+mod dump;
 mod expiry;
 mod geo;
 mod hyperloglogs;

@@ -56,6 +56,7 @@ pub const FAMILIES: &[&[Command]] = &[
     generic::expiry::COMMANDS,
     generic::scan::COMMANDS,
     generic::sort::COMMANDS,
+    generic::dump::COMMANDS,
     generic::object::COMMANDS,
     generic::usage::COMMANDS,
     database::COMMANDS,

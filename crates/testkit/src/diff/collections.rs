@@ -2,10 +2,10 @@
 
 use super::compare::Compare;
 use super::rows::{Row, row, valkey};
-use Compare::{Encoding, Exact, Kind, Scan, Unordered};
+use Compare::{Encoding, Exact, Kind, Nullness, Scan, Unordered};
 
 /// What many commands of a session are about.
-pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS];
+pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS, DUMPS];
 
 const LISTS: &[Row] = &[
     row("{LPUSH|RPUSH} <key> <element>+", 30, Exact),
@@ -268,6 +268,26 @@ const SORTS: &[Row] = &[
     row("{SORT|SORT_RO} <key> {LIMIT 1|LIMIT x 1|BY|GET|STORE|NOSUCH|DESC ASC|BY nosort ALPHA}", 3, Kind),
     row("LRANGE {<key>|l1} 0 -1", 6, Exact),
     row("OBJECT ENCODING <key>", 3, Encoding),
+];
+
+const DUMPS: &[Row] = &[
+    row("RESTORE <key> 0 <payload> {|REPLACE|REPLACE}", 40, Exact),
+    row(
+        "RESTORE <key> {<millis>|-1|x} <payload> {|REPLACE} {|IDLETIME 5|FREQ 7|IDLETIME -1|FREQ 256|FREQ 1 IDLETIME 1}",
+        12,
+        Exact,
+    ),
+    row("RESTORE <key> {<at-millis>|<future-millis>} <payload> ABSTTL {|REPLACE}", 6, Exact),
+    row("RESTORE <key> 0 <payload> {NOSUCH|IDLETIME|FREQ x|REPLACE REPLACE}", 2, Exact),
+    row("RESTORE <key> 0 {junk|<value>}", 2, Exact),
+    row("DUMP <key>", 8, Nullness),
+    row("{RPUSH|SADD} <key> <element>+", 12, Exact),
+    row("{HSET|ZADD} <key> <small> <element>", 12, Exact),
+    row("{APPEND|SET} <key> <value>", 8, Exact),
+    row("{LRANGE|ZRANGE} <key> 0 -1", 8, Exact),
+    row("{HGETALL|SMEMBERS} <key>", 8, Unordered),
+    row("DEL <key>+", 6, Exact),
+    row("OBJECT ENCODING <key>", 6, Encoding),
 ];
 
 /// What both servers are told at the beginning of a session, so that collections outgrow being packed

@@ -124,6 +124,7 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             command.push(rng.pick(KEYS).to_vec());
             return command.push(long(rng));
         }
+        "<payload>" => PAYLOADS,
         "<town>" => TOWNS,
         "<weight>" => WEIGHTS,
         "<record>" => RECORDS,

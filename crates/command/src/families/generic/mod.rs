@@ -1,5 +1,6 @@
 //! Keys, whatever they hold.
 
+pub(super) mod dump;
 pub(super) mod expiry;
 pub(super) mod keys;
 pub(super) mod object;

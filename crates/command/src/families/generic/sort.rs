@@ -85,8 +85,8 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, may_store: bool) -> Result<Reply> {
     let mut elements = Vec::new();
     if let Some(kind) = kind {
         let is_kept = plan.order == Order::Kept && kind != Kind::Set;
-        elements =
-            load(txn, args.get(1), kind, if is_kept { wanted.clone() } else { 0..len }, plan.descending)?;
+        let (range, descending) = if is_kept { (wanted.clone(), plan.descending) } else { (0..len, false) };
+        elements = load(txn, args.get(1), kind, range, descending)?;
         if !is_kept {
             let bytes = elements.iter().map(Vec::len).sum();
             txn.spend(elements.len() as u32, bytes)?;

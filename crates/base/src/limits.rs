@@ -26,6 +26,10 @@ pub const CHUNK_BYTES: usize = 16 << 10;
 /// the string is built anew aside.
 pub const STRING_IN_PLACE_BYTES_MAX: usize = 16 << 20;
 
+/// What a value may hold that is dumped or restored: it is in memory as a whole, and once more as its
+/// payload. A quarter of what a bulk string may have, which a payload is.
+pub const DUMP_BYTES_MAX: usize = BULK_BYTES_MAX / 4;
+
 /// Deltas of one collection's counters that a reader adds up; where there are more, they are folded first.
 pub const DELTAS_READ_MAX: usize = 256;
 /// From so many on the deltas of a collection are folded into its base.

@@ -29,6 +29,8 @@ pub enum Kind {
     UnixTime,
     /// A word that stands for itself.
     Word,
+    /// A pattern of keys, and which of the key specifications finds them.
+    KeyPattern(u32),
     /// A key, and which of the key specifications finds it.
     Key(u32),
     OneOf(&'static [Arg]),
@@ -60,6 +62,10 @@ pub const fn unix_time(name: &'static str) -> Arg {
 
 pub const fn key(name: &'static str, spec: u32) -> Arg {
     Arg::new(name, Kind::Key(spec))
+}
+
+pub const fn key_pattern(name: &'static str, spec: u32) -> Arg {
+    Arg::new(name, Kind::KeyPattern(spec))
 }
 
 pub const fn word(token: &'static str) -> Arg {
@@ -138,7 +144,7 @@ impl Kind {
             Self::String => "string",
             Self::Integer => "integer",
             Self::Double => "double",
-            Self::Pattern => "pattern",
+            Self::Pattern | Self::KeyPattern(_) => "pattern",
             Self::UnixTime => "unix-time",
             Self::Word => "pure-token",
             Self::Key(_) => "key",

@@ -73,7 +73,7 @@ fn argument(arg: &Arg) -> Reply {
         let display = if arg.display.is_empty() { name } else { arg.display.to_owned() };
         about.push((Reply::bulk("display_text"), Reply::bulk(display)));
     }
-    if let Kind::Key(spec) = arg.kind {
+    if let Kind::Key(spec) | Kind::KeyPattern(spec) = arg.kind {
         about.push((Reply::bulk("key_spec_index"), integer(spec)));
     }
     let texts = [("token", arg.token), ("since", arg.since), ("deprecated_since", arg.deprecated)];

@@ -7,7 +7,7 @@ use store::Txn;
 use crate::arg::Arg;
 use crate::args::Args;
 use crate::error::Result;
-pub use crate::keys::{Access, KeySpec, Keys, access};
+pub use crate::keys::{Access, KeySpec, Keys, Unknown, access};
 
 /// A command's function.
 pub type Run = fn(&mut Txn<'_>, &Args<'_>) -> Result<Reply>;
@@ -72,6 +72,8 @@ pub mod flags {
     pub const NO_MULTI: Flags = Flags(1 << 16);
     pub const MOVABLE_KEYS: Flags = Flags(1 << 17);
     pub const ALLOW_BUSY: Flags = Flags(1 << 18);
+    /// Not shown: of the ACL categories of lists, sets and sorted sets, whatever its group.
+    pub const COLLECTIONS: Flags = Flags(1 << 21);
     /// Not shown: reads, and writes down what it has found where it may.
     pub const MAY_WRITE: Flags = Flags(1 << 22);
     /// Not shown: not for users, as COMMAND DOCS says.
@@ -225,16 +227,18 @@ impl<R> Command<R> {
         let has = |flag| self.flags.has(flag);
         let container = has(flags::CONTAINER);
         let fast = has(flags::FAST);
+        let of_collections = has(flags::COLLECTIONS);
         let named = [
             (
-                (group == "generic" && !container && !has(flags::CONNECTION)) || has(flags::KEYSPACE),
+                (group == "generic" && !container && !has(flags::CONNECTION) && !of_collections)
+                    || has(flags::KEYSPACE),
                 "@keyspace",
             ),
             (has(flags::READONLY) && group != "scripting", "@read"),
             (has(flags::WRITE) && group != "scripting", "@write"),
-            (family == "set", "@set"),
-            (family == "sortedset", "@sortedset"),
-            (family == "list", "@list"),
+            (family == "set" || of_collections, "@set"),
+            (family == "sortedset" || of_collections, "@sortedset"),
+            (family == "list" || of_collections, "@list"),
             (family == "hash", "@hash"),
             (family == "string", "@string"),
             (family == "bitmap", "@bitmap"),

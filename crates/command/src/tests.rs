@@ -3,6 +3,7 @@
 mod bitmaps;
 mod collections;
 mod database;
+mod dump;
 mod expiry;
 mod geo;
 mod hyperloglogs;
@@ -11,4 +12,5 @@ mod lanes;
 mod numbers;
 mod rows;
 mod scan;
+mod sort;
 mod strings;

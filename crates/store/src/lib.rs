@@ -36,7 +36,8 @@ mod view;
 mod waiters;
 
 pub use collection::{
-    Cursor, End, Hash, List, Member, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, score_of,
+    Cursor, End, Hash, HashBuilder, List, ListBuilder, Member, Placed, Refusal, Set, SetBuilder, Setting,
+    Shapes, SortedSet, score_of,
 };
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::Expired;

@@ -14,6 +14,8 @@ mod string;
 mod time;
 mod zset;
 
+pub use generic::sort::leaves_its_slot as sort_leaves_its_slot;
+
 use std::ops::Range;
 
 use resp::{Blob, Reply};
@@ -53,6 +55,8 @@ pub const FAMILIES: &[&[Command]] = &[
     generic::rename::COMMANDS,
     generic::expiry::COMMANDS,
     generic::scan::COMMANDS,
+    generic::sort::COMMANDS,
+    generic::dump::COMMANDS,
     generic::object::COMMANDS,
     generic::usage::COMMANDS,
     database::COMMANDS,

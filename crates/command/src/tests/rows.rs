@@ -120,6 +120,19 @@ fn keys_behind_words_are_shown_as_such() {
 }
 
 #[test]
+fn sort_says_that_it_knows_not_all_of_its_keys() {
+    let row = rows().find(|row| row.name == "sort").unwrap();
+    let info = show(&describe::info(row, Vec::new()));
+    assert!(info.starts_with(
+        r#"["sort" :-2 ~+write +denyoom +movablekeys~ :1 :1 :1 ~+@write +@set +@sortedset +@list +@slow +@dangerous~"#
+    ));
+    let unknown =
+        r#""begin_search": {"type": "unknown", "spec": {}}, "find_keys": {"type": "unknown", "spec": {}}"#;
+    assert_eq!(info.matches(unknown).count(), 2);
+    assert!(!info.contains("keyword\":"));
+}
+
+#[test]
 fn containers_list_their_subcommands() {
     let of_object = |row: &&Command| row.name.starts_with("object|");
     let subcommands = rows().filter(of_object).map(|row| describe::info(row, Vec::new())).collect();
@@ -184,6 +197,8 @@ fn keys_and_what_is_done_with_them() {
         ("bitfield a Set u8 0 1", r#"["a" ~+RW +access +update~]"#),
         ("pfmerge a b", r#"["a" ~+RW +access +insert~] ["b" ~+RO +access~]"#),
         ("object encoding a", r#"["a" ~+RO~]"#),
+        ("sort a", r#"["a" ~+RO +access~]"#),
+        ("sort a get store store b", r#"["a" ~+RO +access~] ["b" ~+OW +update~]"#),
         ("georadius a 0 0 1 m", r#"["a" ~+RO +access~]"#),
         ("georadius a 0 0 1 m asc storedist b count 5", r#"["a" ~+RO +access~] ["b" ~+OW +update~]"#),
         ("scan 0", ""),

@@ -103,7 +103,7 @@ pub fn target(node: &Node, entry: &Entry, args: &Args<'_>) -> Result<Target, Err
     if node.groups.len() == 1 {
         return Ok(Target::One(0));
     }
-    if let Some(why) = needs_databases(entry, args) {
+    if let Some(why) = needs_whole(entry, args) {
         return Err(Error::line(why));
     }
     if entry.row.flags.has(flags::FANOUT) {
@@ -117,14 +117,16 @@ pub fn target(node: &Node, entry: &Entry, args: &Args<'_>) -> Result<Target, Err
     Ok(Target::One(node.group_of(first)))
 }
 
-/// With several groups there is one database, as in Redis Cluster. Says so to what is about several.
-fn needs_databases(entry: &Entry, args: &Args<'_>) -> Option<&'static str> {
+/// With several groups there is one database, as in Redis Cluster, and a transaction is within one slot.
+/// Says so to what is about several.
+fn needs_whole(entry: &Entry, args: &Args<'_>) -> Option<&'static str> {
     match entry.row.name {
         "swapdb" => Some("ERR SWAPDB is not allowed in cluster mode"),
         "move" => Some("ERR MOVE is not allowed in cluster mode"),
         "copy" if args.from(3).any(|arg| arg.eq_ignore_ascii_case(b"db")) => {
             Some("ERR Copying to another database is not allowed in cluster mode")
         }
+        "sort" | "sort_ro" => command::sort_leaves_its_slot(args),
         _ => None,
     }
 }

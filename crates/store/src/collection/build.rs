@@ -5,6 +5,7 @@ use crate::aside::Aside;
 use crate::collection::members;
 use crate::collection::packed::Packed;
 use crate::collection::zset::{SCORE_BYTES, node_record, signed_zero, tree_key};
+use crate::collection::{End, Refusal};
 use crate::counters::Counters;
 use crate::disk::DiskError;
 use crate::keys::{self, Home};
@@ -35,6 +36,22 @@ impl Builder {
         self.aside.push(txn, key, members::encode(member, payload))
     }
 
+    /// Adds an item of a list behind the others.
+    fn push_item(&mut self, txn: &Txn<'_>, item: Vec<u8>) -> Result<(), Stop> {
+        let mut key = Vec::new();
+        keys::item_record(&mut key, self.aside.home(), self.count);
+        self.count += 1;
+        self.aside.push(txn, key, Value::from(item))
+    }
+
+    /// Sets a key to it; says how many elements it has.
+    fn name(self, txn: &mut Txn<'_>, key: &[u8], kind: Kind) -> Result<u64, Stop> {
+        let count = self.count.unsigned_abs();
+        let home = self.finish(txn)?;
+        txn.put(key, kind, Encoding::Wide, None, &home.encode())?;
+        Ok(count)
+    }
+
     pub(super) fn finish(mut self, txn: &Txn<'_>) -> Result<Home, Stop> {
         finish(&mut self.aside, txn, Counters::len(self.count))?;
         self.aside.finish(txn)
@@ -47,12 +64,31 @@ fn finish(aside: &mut Aside, txn: &Txn<'_>, counters: Counters) -> Result<(), St
     aside.push(txn, key, counters.encode())
 }
 
+/// What is kept at hand of a collection before it is built aside.
+struct Kept<T> {
+    slot: u16,
+    entries: Vec<T>,
+    bytes: usize,
+}
+
+impl<T> Kept<T> {
+    fn new(key: &[u8]) -> Self {
+        Self { slot: base::slot::of(key), entries: Vec::new(), bytes: 0 }
+    }
+
+    /// Keeps an entry of so many bytes; says whether there is room for more.
+    fn keep(&mut self, txn: &mut Txn<'_>, entry: T, bytes: usize) -> Result<bool, Stop> {
+        self.bytes += bytes;
+        self.entries.push(entry);
+        txn.spend(1, bytes)?;
+        Ok(self.entries.len() <= KEPT_MAX && self.bytes <= KEPT_BYTES_MAX)
+    }
+}
+
 /// A set that is being built.
 pub struct SetBuilder {
-    slot: u16,
     /// The first members, as long as it may be packed.
-    first: Vec<Vec<u8>>,
-    bytes: usize,
+    first: Kept<Vec<u8>>,
     builder: Option<Builder>,
     /// It begins as a set of integers.
     of_integers: bool,
@@ -60,7 +96,7 @@ pub struct SetBuilder {
 
 impl SetBuilder {
     pub fn new(key: &[u8], of_integers: bool) -> Self {
-        Self { slot: base::slot::of(key), first: Vec::new(), bytes: 0, builder: None, of_integers }
+        Self { first: Kept::new(key), builder: None, of_integers }
     }
 
     /// Adds a member that it does not have.
@@ -68,14 +104,12 @@ impl SetBuilder {
         if let Some(builder) = &mut self.builder {
             return builder.add(txn, &member, &[]);
         }
-        self.bytes += member.len();
-        self.first.push(member);
-        txn.spend(1, self.first.last().map_or(0, Vec::len))?;
-        if self.first.len() <= KEPT_MAX && self.bytes <= KEPT_BYTES_MAX {
+        let bytes = member.len();
+        if self.first.keep(txn, member, bytes)? {
             return Ok(());
         }
-        let mut builder = Builder::begin(txn, self.slot)?;
-        for member in self.first.drain(..) {
+        let mut builder = Builder::begin(txn, self.first.slot)?;
+        for member in self.first.entries.drain(..) {
             builder.add(txn, &member, &[])?;
         }
         self.builder = Some(builder);
@@ -85,28 +119,116 @@ impl SetBuilder {
     /// Sets a key to it, or removes the key if it is empty; says how many members it has.
     pub fn store(self, txn: &mut Txn<'_>, key: &[u8]) -> Result<u64, Stop> {
         if let Some(builder) = self.builder {
-            let count = builder.count.unsigned_abs();
-            let home = builder.finish(txn)?;
-            txn.put(key, Kind::Set, Encoding::Wide, None, &home.encode())?;
-            return Ok(count);
+            return builder.name(txn, key, Kind::Set);
         }
         txn.remove(key)?;
-        let count = self.first.len();
-        if !self.first.is_empty() {
-            let set = txn.set_or_empty(key, self.of_integers);
-            let mut set = set.map_err(|why| match why {
-                super::Refusal::Stop(stop) => stop,
-                super::Refusal::WrongType => Stop::Moved,
-            })?;
-            for member in &self.first {
+        if !self.first.entries.is_empty() {
+            let mut set = opened(txn.set_or_empty(key, self.of_integers))?;
+            for member in &self.first.entries {
                 set.add(member)?;
             }
         }
-        Ok(count as u64)
+        Ok(self.first.entries.len() as u64)
     }
 }
 
-/// Members kept at hand before a set is built aside.
+/// A hash that is being built.
+pub struct HashBuilder {
+    /// The first fields, as long as it may be packed.
+    first: Kept<(Vec<u8>, Vec<u8>)>,
+    builder: Option<Builder>,
+}
+
+impl HashBuilder {
+    pub fn new(key: &[u8]) -> Self {
+        Self { first: Kept::new(key), builder: None }
+    }
+
+    /// Adds a field that it does not have.
+    pub fn add(&mut self, txn: &mut Txn<'_>, field: Vec<u8>, value: Vec<u8>) -> Result<(), Stop> {
+        if let Some(builder) = &mut self.builder {
+            return builder.add(txn, &field, &value);
+        }
+        let bytes = field.len() + value.len();
+        if self.first.keep(txn, (field, value), bytes)? {
+            return Ok(());
+        }
+        let mut builder = Builder::begin(txn, self.first.slot)?;
+        for (field, value) in self.first.entries.drain(..) {
+            builder.add(txn, &field, &value)?;
+        }
+        self.builder = Some(builder);
+        Ok(())
+    }
+
+    /// Sets a key to it, or removes the key if it is empty; says how many fields it has.
+    pub fn store(self, txn: &mut Txn<'_>, key: &[u8]) -> Result<u64, Stop> {
+        if let Some(builder) = self.builder {
+            return builder.name(txn, key, Kind::Hash);
+        }
+        txn.remove(key)?;
+        if !self.first.entries.is_empty() {
+            let mut hash = opened(txn.hash_or_new(key))?;
+            for (field, value) in &self.first.entries {
+                hash.set(field, value)?;
+            }
+        }
+        Ok(self.first.entries.len() as u64)
+    }
+}
+
+/// A list that is being built, from its head on.
+pub struct ListBuilder {
+    /// The first items, as long as it may be packed.
+    first: Kept<Vec<u8>>,
+    builder: Option<Builder>,
+}
+
+impl ListBuilder {
+    pub fn new(key: &[u8]) -> Self {
+        Self { first: Kept::new(key), builder: None }
+    }
+
+    /// Adds an item behind the others.
+    pub fn push(&mut self, txn: &mut Txn<'_>, item: Vec<u8>) -> Result<(), Stop> {
+        if let Some(builder) = &mut self.builder {
+            return builder.push_item(txn, item);
+        }
+        let bytes = item.len();
+        if self.first.keep(txn, item, bytes)? {
+            return Ok(());
+        }
+        let mut builder = Builder::begin(txn, self.first.slot)?;
+        for item in self.first.entries.drain(..) {
+            builder.push_item(txn, item)?;
+        }
+        self.builder = Some(builder);
+        Ok(())
+    }
+
+    /// Sets a key to it, or removes the key if it is empty; says how many items it has.
+    pub fn store(self, txn: &mut Txn<'_>, key: &[u8]) -> Result<u64, Stop> {
+        if let Some(builder) = self.builder {
+            return builder.name(txn, key, Kind::List);
+        }
+        txn.remove(key)?;
+        if !self.first.entries.is_empty() {
+            let mut list = opened(txn.list_or_new(key))?;
+            list.push(End::Tail, self.first.entries.iter().map(Vec::as_slice))?;
+        }
+        Ok(self.first.entries.len() as u64)
+    }
+}
+
+/// A collection of a key that has just been removed: there is none of another type.
+fn opened<T>(collection: Result<T, Refusal>) -> Result<T, Stop> {
+    collection.map_err(|why| match why {
+        Refusal::Stop(stop) => stop,
+        Refusal::WrongType => Stop::Moved,
+    })
+}
+
+/// Entries kept at hand before a collection is built aside.
 const KEPT_MAX: usize = 1024;
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
@@ -118,11 +240,7 @@ impl Txn<'_> {
         let bytes: usize = members.iter().map(|(member, _)| member.len() + SCORE_BYTES).sum();
         if members.len() <= KEPT_MAX && bytes <= KEPT_BYTES_MAX {
             let longest = members.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
-            let set = self.sorted_set_or_new(key, members.len(), longest);
-            let mut set = set.map_err(|why| match why {
-                super::Refusal::Stop(stop) => stop,
-                super::Refusal::WrongType => Stop::Moved,
-            })?;
+            let mut set = opened(self.sorted_set_or_new(key, members.len(), longest))?;
             for (member, score) in members {
                 set.put(member, *score, None)?;
             }
@@ -152,9 +270,7 @@ impl Txn<'_> {
         if members.iter().any(|(_, score)| *score == 0.0 && score.is_sign_negative()) {
             builder.aside.push(self, signed_zero(home), Value::from(&[][..]))?;
         }
-        let home = builder.finish(self)?;
-        self.put(key, Kind::SortedSet, Encoding::Wide, None, &home.encode())?;
-        Ok(members.len() as u64)
+        builder.name(self, key, Kind::SortedSet)
     }
 
     /// Copies the records of a wide collection to one for another key.

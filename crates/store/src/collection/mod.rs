@@ -13,7 +13,7 @@ mod set;
 mod shapes;
 mod zset;
 
-pub use build::SetBuilder;
+pub use build::{HashBuilder, ListBuilder, SetBuilder};
 pub use cursor::{Cursor, Placed};
 pub use hash::Hash;
 pub use list::{End, List};

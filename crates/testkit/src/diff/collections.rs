@@ -2,10 +2,10 @@
 
 use super::compare::Compare;
 use super::rows::{Row, row, valkey};
-use Compare::{Encoding, Exact, Kind, Scan, Unordered};
+use Compare::{Encoding, Exact, Kind, Nullness, Scan, Unordered};
 
 /// What many commands of a session are about.
-pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES];
+pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS, DUMPS];
 
 const LISTS: &[Row] = &[
     row("{LPUSH|RPUSH} <key> <element>+", 30, Exact),
@@ -230,6 +230,64 @@ const PLACES: &[Row] = &[
     valkey("GEORADIUS <key> <spot> <radius> {M|KM|MI} STOREDIST <key> {|STORE <key>}", 4, Exact),
     row("ZRANGE <key> 0 -1 WITHSCORES", 6, Exact),
     row("OBJECT ENCODING <key>", 3, Encoding),
+];
+
+const SORTS: &[Row] = &[
+    row("RPUSH <key> <small>+", 20, Exact),
+    row("RPUSH <key> <element>+", 6, Exact),
+    row("SADD <key> <small>+", 12, Exact),
+    row("ZADD <key> <small> <small> <small> <small>", 12, Exact),
+    row("LPOP <key> <few>", 4, Exact),
+    row("SET <weight> {<small>|<small>|<float>|<value>}", 20, Exact),
+    row("HSET <record> {f|g} {<small>|<small>|<float>|<value>}", 20, Exact),
+    row("DEL {<weight>|<record>}", 2, Exact),
+    row("{SORT|SORT_RO} <key> {|ASC|DESC} {|LIMIT <index> <index>}", 20, Exact),
+    row(
+        "{SORT|SORT_RO} <key> {|DESC} {|LIMIT <index> <index>} GET # {|GET <weights>} {|GET nosuch}",
+        12,
+        Exact,
+    ),
+    row("{SORT|SORT_RO} <key> BY <weights> {|DESC} {|LIMIT <index> <index>}", 20, Exact),
+    row(
+        "SORT <key> BY <weights> {|DESC} {|LIMIT <index> <index>} {|GET <weights>} {|GET #} {|STORE <key>}",
+        20,
+        Exact,
+    ),
+    row("SORT <key> {|DESC} {|LIMIT <index> <index>} STORE <key>", 8, Exact),
+    // What is equal comes in any order.
+    row("SORT <key> BY <weights> ALPHA {|DESC}", 8, Unordered),
+    row("SORT <key> ALPHA {|DESC}", 8, Unordered),
+    row("SORT <key> ALPHA {|DESC} {|LIMIT <index> <index>} STORE <key>", 8, Exact),
+    row("RPUSH {l1|l2} {<small>|<element>}", 20, Exact),
+    row("ZADD {z1|z2} <small> <small>", 20, Exact),
+    row("SADD {s1|s2} <small> <small>", 10, Exact),
+    row("SORT {l1|l2|z1|z2} BY nosort {|DESC} {|LIMIT <index> <index>} {|GET # GET <weights>}", 14, Exact),
+    row("SORT {l1|l2} ALPHA {|DESC} {|LIMIT <index> <index>}", 8, Exact),
+    row("SORT {s1|s2} BY nosort {|GET <weights>}", 5, Unordered),
+    row("SORT {s1|s2} BY nosort {|DESC} {|LIMIT <index> <index>} STORE l1", 5, Exact),
+    row("{SORT|SORT_RO} <key> {LIMIT 1|LIMIT x 1|BY|GET|STORE|NOSUCH|DESC ASC|BY nosort ALPHA}", 3, Kind),
+    row("LRANGE {<key>|l1} 0 -1", 6, Exact),
+    row("OBJECT ENCODING <key>", 3, Encoding),
+];
+
+const DUMPS: &[Row] = &[
+    row("RESTORE <key> 0 <payload> {|REPLACE|REPLACE}", 40, Exact),
+    row(
+        "RESTORE <key> {<millis>|-1|x} <payload> {|REPLACE} {|IDLETIME 5|FREQ 7|IDLETIME -1|FREQ 256|FREQ 1 IDLETIME 1}",
+        12,
+        Exact,
+    ),
+    row("RESTORE <key> {<at-millis>|<future-millis>} <payload> ABSTTL {|REPLACE}", 6, Exact),
+    row("RESTORE <key> 0 <payload> {NOSUCH|IDLETIME|FREQ x|REPLACE REPLACE}", 2, Exact),
+    row("RESTORE <key> 0 {junk|<value>}", 2, Exact),
+    row("DUMP <key>", 8, Nullness),
+    row("{RPUSH|SADD} <key> <element>+", 12, Exact),
+    row("{HSET|ZADD} <key> <small> <element>", 12, Exact),
+    row("{APPEND|SET} <key> <value>", 8, Exact),
+    row("{LRANGE|ZRANGE} <key> 0 -1", 8, Exact),
+    row("{HGETALL|SMEMBERS} <key>", 8, Unordered),
+    row("DEL <key>+", 6, Exact),
+    row("OBJECT ENCODING <key>", 6, Encoding),
 ];
 
 /// What both servers are told at the beginning of a session, so that collections outgrow being packed

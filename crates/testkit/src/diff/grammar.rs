@@ -124,7 +124,11 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             command.push(rng.pick(KEYS).to_vec());
             return command.push(long(rng));
         }
+        "<payload>" => PAYLOADS,
         "<town>" => TOWNS,
+        "<weight>" => WEIGHTS,
+        "<record>" => RECORDS,
+        "<weights>" => return command.push(rng.pick(PATTERNS_OF_WEIGHTS).to_vec()),
         "<radius>" => RADII,
         "<spot>" => return spot(rng, 0, command),
         "<located>" => {

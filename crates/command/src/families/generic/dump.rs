@@ -83,7 +83,7 @@ impl Room {
 fn dump_list(txn: &mut Txn<'_>, key: &[u8]) -> Result<Vec<u8>> {
     let (mut writer, mut room) = (ListWriter::new(COMPRESSION), Room(0));
     if let Some(mut list) = txn.list(key)? {
-        let len = list.len()?;
+        let len = list.count()?;
         list.walk(0..len, &mut |_, item: &[u8]| -> Result<Flow> {
             writer.element(item);
             room.take(item.len())

@@ -281,7 +281,7 @@ fn load(
                 Ok(Flow::More)
             };
             if descending {
-                let len = list.len()?;
+                let len = list.count()?;
                 list.walk_back(len - range.end..len - range.start, &mut take)?;
             } else {
                 list.walk(range, &mut take)?;
@@ -289,7 +289,7 @@ fn load(
         }
         Kind::SortedSet => {
             let Some(mut set) = txn.sorted_set(key)? else { return Ok(found) };
-            let len = set.len()?;
+            let len = set.count()?;
             let range = if descending { len - range.end..len - range.start } else { range };
             set.walk_ranks(range, descending, &mut |member, _| {
                 found.push(member.to_vec());

@@ -135,8 +135,13 @@ fn a_time_that_has_passed_removes_the_key() {
     let mut bench = Bench::new(Mode::Lanes);
     bench.run("set k v");
     let payload = dump(&mut bench, "k");
-    for (ttl, left) in [(&b"1000"[..], ":0"), (b"1700000009000", ":1")] {
-        let args = OwnedArgs::of([&b"restore"[..], b"k", ttl, &payload, b"absttl", b"replace"]);
+    for (ttl, base, left) in [
+        (&b"1000"[..], &b"absttl"[..], ":0"),
+        (b"1700000009000", b"absttl", ":1"),
+        (b"9223372036854775807", b"replace", ":0"),
+        (b"9223372036854775807", b"absttl", ":1"),
+    ] {
+        let args = OwnedArgs::of([&b"restore"[..], b"k", ttl, &payload, base, b"replace"]);
         assert_eq!(show(&bench.call(&args)), "+OK");
         assert_eq!(bench.answer("exists k"), left);
     }

@@ -138,15 +138,14 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     if !options.replace && txn.get(key)?.is_some() {
         return Err(Error::line("BUSYKEY Target key name already exists."));
     }
-    let ttl = u64::try_from(args.int(2)?).map_err(|_| Error::line("ERR Invalid TTL value, must be >= 0"))?;
+    let ttl = args.int(2)?;
+    if ttl < 0 {
+        return Err(Error::line("ERR Invalid TTL value, must be >= 0"));
+    }
     let payload = args.get(3);
     txn.spend(0, payload.len())?;
     let object = rdb::decode(payload, Limits { bytes_max: limits::DUMP_BYTES_MAX }).map_err(refused)?;
-    let expiry_ms = match ttl {
-        0 => None,
-        at if options.absolute => Some(at),
-        ttl => Some(txn.now_ms().saturating_add(ttl)),
-    };
+    let expiry_ms = (ttl > 0).then(|| expiry_ms(ttl.unsigned_abs(), options.absolute, txn.now_ms()));
     if expiry_ms.is_some_and(|at| at <= txn.now_ms()) {
         // It would be gone at once.
         txn.remove(key)?;
@@ -154,6 +153,12 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     }
     put(txn, key, object, expiry_ms)?;
     Ok(Reply::Ok)
+}
+
+/// When a key expires. What is more than 64 bits hold has passed, as in Redis, where it overflows.
+fn expiry_ms(ttl: u64, absolute: bool, now_ms: u64) -> u64 {
+    let at = if absolute { ttl } else { ttl.saturating_add(now_ms) };
+    if i64::try_from(at).is_ok() { at } else { 0 }
 }
 
 fn refused(error: rdb::Error) -> Error {

@@ -75,7 +75,7 @@ fn what_is_found_can_be_kept() {
         r#"{SICILY}
         geosearchstore d s fromlonlat 15 37 byradius 200 km => :2
         zrange d 0 -1 => ["Palermo" "Catania"]
-        zscore d Palermo => Double(3479099956230698.0)
+        zscore d Palermo => ,3479099956230698
         geosearchstore d s fromlonlat 15 37 byradius 200 km storedist count 1 => :1
         zrange d 0 -1 => ["Catania"]
         georadius s 15 37 200 km store d => :2

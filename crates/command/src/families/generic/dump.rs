@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::families::key;
 use crate::families::zset::algebra;
 use crate::row::access::{ACCESS, OW, RO, UPDATE};
-use crate::row::flags::{DENYOOM, READONLY, WRITE};
+use crate::row::flags::{DANGEROUS, DENYOOM, READONLY, WRITE};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("dump", 2, key(&[RO, ACCESS]), &[READONLY], dump)
@@ -24,7 +24,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         )
         .tips(&["nondeterministic_output"])
         .takes(&[KEY]),
-    row("restore", -4, key(&[OW, UPDATE]), &[WRITE, DENYOOM], restore)
+    row("restore", -4, key(&[OW, UPDATE]), &[WRITE, DENYOOM, DANGEROUS], restore)
         .docs(
             "2.6.0",
             "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value",

@@ -56,6 +56,7 @@ const SAME_ENCODINGS: &[(&str, &str)] = &[
     ("quicklist", "listpack"),
     // Redis 7.0 begins every intersection as a set of integers.
     ("listpack", "intset"),
+    ("hashtable", "intset"),
     // Redis unpacks a sorted set that it sorts.
     ("listpack", "skiplist"),
     // Redis 7.0 looks at what comes later than Redis 7.2 does.

@@ -3,7 +3,7 @@
 
 use testkit::{Durability, Spec, diff};
 
-const COMMANDS: usize = 40_000;
+const COMMANDS: usize = 60_000;
 /// The same commands at every run; `cargo xtask stress diff` takes fresh seeds.
 const SEED: u64 = 20_261_121;
 

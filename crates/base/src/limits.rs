@@ -51,6 +51,10 @@ pub const DIRTY_BYTES_MAX: usize = 128 << 20;
 const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);
 
+/// Elements drawn by one command that may draw the same one again (HRANDFIELD and the like): its reply is
+/// as long as the client says, and is in memory before it is sent.
+pub const DRAWN_MAX: i64 = 1 << 22;
+
 /// Largest command with its framing, as Redis' `client-query-buffer-limit`: what one connection can
 /// make the server hold before anything runs. Offsets into it are 32 bits wide.
 pub const COMMAND_BYTES_MAX: usize = 1 << 30;

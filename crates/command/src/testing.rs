@@ -2,6 +2,7 @@
 //! or all of them in the heavy one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -37,7 +38,6 @@ pub struct Bench {
     scratch: Scratch,
     queue: Arc<Queue>,
     applying: Option<JoinHandle<()>>,
-    index: u64,
     _dir: TempDir,
 }
 
@@ -63,8 +63,15 @@ impl Bench {
         let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();
         let applying = Some(std::thread::spawn(|| applier.run()));
         assert!(group.open(EPOCH, Stamp::ZERO).unwrap());
+        // What is built aside waits until what was built before is on its way.
+        let (committed, to) = (Arc::downgrade(&group), queue.clone());
+        group.connect(Box::new(move || {
+            if let Some(group) = committed.upgrade() {
+                commit(&group, &to);
+            }
+        }));
         let scratch = Scratch::default();
-        Self { group, mode, database: 0, clock, scratch, queue, applying, index: 0, _dir: dir }
+        Self { group, mode, database: 0, clock, scratch, queue, applying, _dir: dir }
     }
 
     /// Lets time pass.
@@ -137,14 +144,7 @@ impl Bench {
 
     /// Commits what is sequenced, and waits until the store holds it.
     pub fn store(&mut self) {
-        while let Some(batch) = self.group.sequencer.take_batch() {
-            for payload in batch.entries {
-                self.index += 1;
-                let (term, index) = (1, self.index);
-                self.queue.apply(Committed { term, index, payload, membership: None, permit: None });
-            }
-            self.group.sequencer.on_committed(batch.epoch, batch.last);
-        }
+        commit(&self.group, &self.queue);
         let (done, wait) = mpsc::sync_channel(1);
         self.queue.barrier(move |_| done.send(()).unwrap());
         wait.recv().unwrap();
@@ -156,6 +156,18 @@ impl Drop for Bench {
         self.queue.stop();
         let ended = self.applying.take().map(JoinHandle::join);
         assert!(std::thread::panicking() || ended.is_none_or(|ended| ended.is_ok()));
+    }
+}
+
+/// Commits what is sequenced. Batches are numbered as they come.
+fn commit(group: &Group, queue: &Queue) {
+    static INDEX: AtomicU64 = AtomicU64::new(0);
+    while let Some(batch) = group.sequencer.take_batch() {
+        for payload in batch.entries {
+            let index = INDEX.fetch_add(1, Ordering::SeqCst) + 1;
+            queue.apply(Committed { term: 1, index, payload, membership: None, permit: None });
+        }
+        group.sequencer.on_committed(batch.epoch, batch.last);
     }
 }
 

@@ -399,18 +399,22 @@ impl Applier {
             if !may || !self.watch.has_room(RECLAIM_BYTES) {
                 return;
             }
-            let folded = self.folder.slice(&self.group);
-            let reclaimed = folded.and_then(|deltas| {
-                self.stats.folded.fetch_add(deltas, Ordering::Relaxed);
-                self.reclaimer.slice(&self.group, &mut self.counts)
-            });
-            match reclaimed {
-                Ok(records) => {
-                    self.stats.reclaimed.fetch_add(records, Ordering::Relaxed);
-                }
-                Err(error) => self.fail(error),
+            if let Err(error) = self.upkeep_slice() {
+                self.fail(error);
             }
         }
+    }
+
+    fn upkeep_slice(&mut self) -> Result<(), DiskError> {
+        if self.folder.has_work() {
+            let deltas = self.folder.slice(&self.group)?;
+            self.stats.folded.fetch_add(deltas, Ordering::Relaxed);
+        }
+        if self.reclaimer.has_work() {
+            let records = self.reclaimer.slice(&self.group, &mut self.counts)?;
+            self.stats.reclaimed.fetch_add(records, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn has_upkeep(&self) -> bool {

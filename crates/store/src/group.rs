@@ -308,8 +308,9 @@ fn apply_catalog(catalog: &mut Catalog, key: &[u8], value: &[u8]) {
                 catalog.seed = Some(HashSeed(u64::from_be_bytes(*first), u64::from_be_bytes(second)));
             }
         }
-        ([keys::CATALOG, b'd', database], Some(space)) => {
-            if let Some(mapped) = catalog.spaces.get_mut(usize::from(*database)) {
+        (key, Some(space)) => {
+            let database = keys::database_of(key).map(usize::from);
+            if let Some(mapped) = database.and_then(|database| catalog.spaces.get_mut(database)) {
                 *mapped = Space(space);
             }
         }

@@ -368,6 +368,14 @@ pub fn catalog_database(database: u8) -> [u8; 3] {
     [CATALOG, b'd', database]
 }
 
+/// Which database a catalog record maps.
+pub fn database_of(record_key: &[u8]) -> Option<u8> {
+    match record_key {
+        [CATALOG, b'd', database] => Some(*database),
+        _ => None,
+    }
+}
+
 /// The catalog record with the next space id to give out.
 pub const CATALOG_NEXT_SPACE: &[u8] = b"Sn";
 /// The catalog record with the group's hash seed.

@@ -1,16 +1,16 @@
 //! The three ways to run a transaction: read, inline, heavy. Every command goes through one of
 //! these; which one is decided above, and by what the transaction turns out to touch.
 
-use std::collections::HashSet;
+mod depends;
 
 use base::Stamp;
 use parking_lot::MutexGuard;
 
+use self::depends::Reads;
 use crate::counters::Settled;
 use crate::disk::DiskError;
 use crate::group::Group;
-use crate::keys::{self, Home};
-use crate::reserve::Token;
+use crate::keys::Home;
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Begin, Meter, Stop, Txn};
@@ -348,6 +348,9 @@ impl Group {
             drop(txn);
             // What it found not to be there is reserved: nobody has written it since.
             let mut section = self.sequencer.lock();
+            if section.epoch() != Some(begin.epoch) || !section.reserved.is_held_by(reservation.token) {
+                return Err(Leave::Closed);
+            }
             let ticket = register(&mut section, &result, wait);
             return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket }));
         }
@@ -363,6 +366,9 @@ impl Group {
             return Ok(ran);
         }
         let gate = self.commit(&mut section, begin.epoch, scratch);
+        // IMPORTANT: before those are served who waited for what was written, or it would be kept from them.
+        section.reserved.release(reservation.token);
+        self.sequencer.notify_released();
         self.leave_section(section);
         Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None }))
     }
@@ -374,7 +380,7 @@ impl Group {
         let stamp = self.sequencer.commit(section, self.wall_ms(), scratch.writes(), scratch.count_deltas());
         self.note_catalog(section, stamp, &changes);
         self.note_expiry(scratch.earliest_expiry_ms());
-        Self::find_ready(section, scratch, !changes.is_empty());
+        Self::find_ready(section, scratch);
         Gate { epoch, stamp }
     }
 
@@ -403,66 +409,6 @@ impl Group {
                 return Ok((begin, Pinned { pin, disk, batch, cancel, ranges: Vec::new(), counts }));
             }
         }
-    }
-
-    fn reserve(&self, cancel: &Cancel) -> Result<(Begin, Reservation<'_>), Leave> {
-        let mut section = self.sequencer.lock();
-        loop {
-            let begin = self.begin_section(&section).ok_or(Leave::Closed)?;
-            if let Some(token) = section.reserved.take() {
-                let to = base::codec::prefix_end(keys::CATALOG_PREFIX);
-                let held = section.reserved.add_range(token, keys::CATALOG_PREFIX, to.as_deref());
-                debug_assert!(held);
-                drop(section);
-                return Ok((begin, Reservation { group: self, token }));
-            }
-            if cancel.is_cancelled() {
-                return Err(Leave::Cancelled);
-            }
-            self.sequencer.wait_released(&mut section);
-        }
-    }
-
-    /// Whether nothing that was read has been written since the view was pinned, as far as the
-    /// batches from `since` on tell. A row that is not in memory any more may have been.
-    fn unchanged(&self, reads: &mut Reads<'_>, since: u64) -> bool {
-        let view = reads.view;
-        !self.dirty.since(since, |key| {
-            reads.covers(key) && self.table.version(self.table.hash(key)).is_none_or(|v| v > view)
-        })
-    }
-}
-
-/// What a transaction depends on.
-struct Reads<'t> {
-    view: Stamp,
-    keys: HashSet<&'t [u8]>,
-    ranges: &'t [(Vec<u8>, Option<Vec<u8>>)],
-}
-
-impl<'t> Reads<'t> {
-    fn of(scratch: &'t Scratch, pinned: &'t Pinned<'_>) -> Self {
-        Self { view: pinned.pin.view, keys: scratch.reads().collect(), ranges: &pinned.ranges }
-    }
-
-    fn covers(&self, key: &[u8]) -> bool {
-        let within = |(from, to): &(Vec<u8>, Option<Vec<u8>>)| {
-            key >= from.as_slice() && to.as_ref().is_none_or(|to| key < to.as_slice())
-        };
-        self.keys.contains(key) || self.ranges.iter().any(within)
-    }
-}
-
-/// Gives the reservation back when it is dropped.
-struct Reservation<'g> {
-    group: &'g Group,
-    token: Token,
-}
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        self.group.sequencer.lock().reserved.release(self.token);
-        self.group.sequencer.notify_released();
     }
 }
 

@@ -80,7 +80,10 @@ impl Reclaimer {
         };
         let records = doomed.len() as u64;
         if finished {
-            doomed.push(next.encode());
+            // The same stretch of a list may have been cut off once more meanwhile.
+            if !self.found.iter().skip(1).any(|other| *other == next) {
+                doomed.push(next.encode());
+            }
             if let Unreachable::Space(space) = next {
                 doomed.push(keys::meta_count(space));
                 counts.remove(&space);

@@ -2,7 +2,7 @@
 //! commit finds out which of them may have something now; they are served in the section, each by a
 //! transaction of its own, before anybody else comes in between.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use parking_lot::MutexGuard;
 
@@ -66,8 +66,9 @@ pub struct Waiters {
     last: u64,
     waiting: BTreeMap<Ticket, Waiter>,
     by_key: HashMap<Wanted, BTreeSet<Ticket>>,
-    /// Keys that have changed since their waiters were looked at.
+    /// Keys that have changed since their waiters were looked at, each once.
     ready: VecDeque<Wanted>,
+    is_ready: HashSet<Wanted>,
 }
 
 impl Waiters {
@@ -108,7 +109,7 @@ impl Waiters {
 
     /// A key holds something of a kind now.
     fn changed(&mut self, wanted: Wanted) {
-        if self.by_key.contains_key(&wanted) && !self.ready.contains(&wanted) {
+        if self.by_key.contains_key(&wanted) && self.is_ready.insert(wanted.clone()) {
             self.ready.push_back(wanted);
         }
     }
@@ -128,8 +129,8 @@ impl Waiters {
         while let Some(wanted) = self.ready.front() {
             match self.by_key.get(wanted).and_then(BTreeSet::first) {
                 Some(&ticket) => return Some((ticket, wanted.0)),
-                None => self.ready.pop_front(),
-            };
+                None => self.exhausted(),
+            }
         }
         None
     }
@@ -146,13 +147,16 @@ impl Waiters {
     }
 
     fn exhausted(&mut self) {
-        self.ready.pop_front();
+        if let Some(wanted) = self.ready.pop_front() {
+            self.is_ready.remove(&wanted);
+        }
     }
 
     /// Everybody has to go.
     pub(crate) fn clear(&mut self) {
         self.by_key.clear();
         self.ready.clear();
+        self.is_ready.clear();
         for waiter in std::mem::take(&mut self.waiting).into_values() {
             if let Some(attempt) = waiter.attempt {
                 attempt.left(Leave::Closed);
@@ -184,12 +188,14 @@ impl Group {
     }
 
     /// Finds out for whom there may be something after a commit.
-    pub(crate) fn find_ready(section: &mut Section, scratch: &Scratch, spaces_changed: bool) {
+    pub(crate) fn find_ready(section: &mut Section, scratch: &Scratch) {
         if section.waiters.is_empty() {
             return;
         }
-        if spaces_changed {
-            (0..section.catalog.spaces.len()).for_each(|database| section.waiters.swapped(database as u8));
+        for (key, _) in scratch.catalog_changes() {
+            if let Some(database) = keys::database_of(&key) {
+                section.waiters.swapped(database);
+            }
         }
         for row in scratch.rows.iter().filter(|row| row.is_written() || row.is_marked) {
             let key = scratch.keys.get(row.key.clone()).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use base::glob;
+use base::{glob, limits};
 use resp::{Blob, Reply};
 use store::{Flow, Member};
 
@@ -109,7 +109,8 @@ impl Draw {
         if args.len() > 3 && !with {
             return Err(Error::SYNTAX);
         }
-        if with && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
+        let too_many = count < -limits::DRAWN_MAX;
+        if too_many || (with && count > i64::MAX / 2) {
             return Err(Error::line("ERR value is out of range"));
         }
         Ok(Some(Self { count, with }))

@@ -273,3 +273,73 @@ fn scans_come_to_every_element_once() {
         assert_eq!((found.len(), pages), (1000, 20), "{mode:?}");
     }
 }
+
+/// Runs a command of many words.
+fn call(bench: &mut Bench, words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<String> = words.into_iter().collect();
+    show(&bench.call(&crate::OwnedArgs::of(words.iter().map(String::as_bytes))))
+}
+
+/// Many members, of a megabyte and a half in all: what is made of them is built aside, in several turns.
+fn many(head: &str, member: impl Fn(usize) -> Vec<String>) -> Vec<String> {
+    let members = (0..MANY).flat_map(member);
+    head.split(' ').map(str::to_owned).chain(members).collect()
+}
+
+const MANY: usize = 6_000;
+
+fn long(number: usize) -> String {
+    format!("{number:0>250}")
+}
+
+#[test]
+fn what_is_large_is_built_aside_and_holds_the_same() {
+    let bench = &mut Bench::new(Mode::Lanes);
+    assert_eq!(call(bench, many("SADD a", |number| vec![long(number)])), format!(":{MANY}"));
+    assert_eq!(call(bench, many("SADD b", |number| vec![long(number + 1_000)])), format!(":{MANY}"));
+    assert_eq!(bench.answer("SUNIONSTORE u a b"), format!(":{}", MANY + 1_000));
+    assert_eq!(bench.answer("SINTERCARD 2 u a"), format!(":{MANY}"));
+    assert_eq!(bench.answer("SDIFFSTORE d u a"), ":1000");
+    let scored = |number: usize| vec![(number % 100).to_string(), long(number)];
+    assert_eq!(call(bench, many("ZADD z", scored)), format!(":{MANY}"));
+    assert_eq!(bench.answer("ZUNIONSTORE y 2 z a WEIGHTS 1 0"), format!(":{MANY}"));
+    bench.store();
+    for rank in [0, 1, 59, 60, 3_000, 5_999] {
+        let member = |key: &str| format!("ZRANGE {key} {rank} {rank} WITHSCORES");
+        assert_eq!(bench.answer(&member("y")), bench.answer(&member("z")), "{rank}");
+    }
+    assert_eq!(bench.answer("ZCOUNT y 10 19"), format!(":{}", MANY / 10));
+    let fields = |number: usize| vec![format!("f{number}"), long(number)];
+    assert_eq!(call(bench, many("HSET h", fields)), format!(":{MANY}"));
+    assert_eq!(call(bench, many("RPUSH l", |number| vec![long(number)])), format!(":{MANY}"));
+    for (key, ask) in [("h", "HGET copy f5999"), ("l", "LINDEX copy 5999"), ("z", "ZRANGE copy 5999 5999")] {
+        assert_eq!(bench.answer(&format!("COPY {key} copy REPLACE")), ":1");
+        bench.store();
+        assert_eq!(bench.answer(ask), bench.answer(&ask.replace("copy", key)), "{key}");
+    }
+    assert_eq!(bench.answer("DEL a b u d z y h l copy"), ":9");
+}
+
+#[test]
+fn a_dump_of_what_is_large_comes_back() {
+    for (make, pair, count) in [
+        ("SADD k", false, "SCARD k"),
+        ("RPUSH k", false, "LLEN k"),
+        ("HSET k", true, "HLEN k"),
+        ("ZADD k", true, "ZCARD k"),
+    ] {
+        let bench = &mut Bench::new(Mode::Lanes);
+        let member = |number: usize| {
+            if pair { vec![number.to_string(), long(number)] } else { vec![long(number)] }
+        };
+        call(bench, many(make, member));
+        let Reply::Bulk(payload) = bench.run("DUMP k") else { panic!("{make}") };
+        bench.answer("DEL k");
+        let restore: [&[u8]; 4] = [b"RESTORE", b"k", b"0", &payload];
+        assert_eq!(show(&bench.call(&crate::OwnedArgs::of(restore))), "+OK", "{make}");
+        bench.store();
+        assert_eq!(bench.answer(count), format!(":{MANY}"));
+        let Reply::Bulk(again) = bench.run("DUMP k") else { panic!("{make}") };
+        assert_eq!(again.len(), payload.len(), "{make}");
+    }
+}

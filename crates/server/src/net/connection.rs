@@ -58,6 +58,8 @@ pub struct Connection {
     spans: Vec<Span>,
     pub readable: bool,
     pub writable: bool,
+    /// Until when it waits in all, if the heavy pool had to look in between.
+    pub waits_until: Option<Instant>,
     /// Whether it is in its thread's queue of connections to serve.
     pub queued: bool,
     /// Whether it is in its thread's list of connections with held replies.
@@ -92,6 +94,7 @@ impl Connection {
             spans: Vec::new(),
             readable: true,
             writable: true,
+            waits_until: None,
             queued: false,
             listed: false,
             ended: false,

@@ -298,6 +298,7 @@ impl NetThread {
         self.forget_timer(at);
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         connection.state = State::Ready;
+        connection.waits_until = None;
         connection.output.push_gated(outcome.reply, &outcome.gates);
         self.touched.push(at);
         self.queue(at);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::apply::Applied;
+use crate::counters::{Base, Counters};
 use crate::effects::{Change, CountDelta, Encoder};
 use crate::group::encode_count;
 use crate::keys::{self, Cid, HashSeed, Home, Space, Unreachable};
@@ -45,6 +46,10 @@ fn record_keys_stay_as_they_are() {
     check(&written(|out| keys::chunk_record(out, HOME, 3)), "45 1234 0102030405060708 00000009 00000003");
     check(&Unreachable::Space(Space(7)).encode(), "58 00 00000007");
     check(&Unreachable::Collection(HOME).encode(), "58 01 1234 0102030405060708 00000009");
+    check(
+        &Unreachable::Items { home: HOME, from: -1, to: 2 }.encode(),
+        "58 02 1234 0102030405060708 00000009 ffffffffffffffff 0000000000000002",
+    );
     check(&keys::building(HOME), "42 1234 0102030405060708 00000009");
     check(&keys::catalog_database(15), "53 64 0f");
     check(keys::CATALOG_NEXT_SPACE, "53 6e");
@@ -57,9 +62,61 @@ fn record_keys_stay_as_they_are() {
 }
 
 #[test]
+fn keys_of_collections_stay_as_they_are() {
+    let seed = HashSeed(1, 2);
+    check(&written(|out| keys::counters_record(out, HOME)), "43 1234 0102030405060708 00000009");
+    check(
+        &written(|out| keys::delta_record(out, HOME, 0x1122)),
+        "44 1234 0102030405060708 00000009 0000000000001122",
+    );
+    check(
+        &written(|out| keys::item_record(out, HOME, -1)),
+        "45 1234 0102030405060708 00000009 7fffffffffffffff",
+    );
+    check(&written(|out| keys::member_record(out, seed, HOME, b"foo")), MEMBER);
+    let long = [b'x'; keys::MEMBER_IN_KEY_BYTES_MAX + 1];
+    check(&written(|out| keys::member_record(out, seed, HOME, &long)), LONG_MEMBER);
+    assert_eq!(keys::MEMBER_IN_KEY_BYTES_MAX, 1024);
+}
+
+const MEMBER: &str = "45 1234 0102030405060708 00000009 6d 8856c64e8b80 00 666f6f";
+const LONG_MEMBER: &str =
+    "45 1234 0102030405060708 00000009 6d ff224d5f70f5 01 11c01f919415add32a7baa800cc4c929";
+
+#[test]
+fn collections_stay_as_they_are() {
+    let base = Base { counters: Counters { len: 3, head: -1 }, folded: 300 };
+    check(&base.encode(), "06 01 ac02");
+    check(&base.counters.encode(), "06 01");
+    let fixture = Fixture::new();
+    let kept = |key: &str, write: &dyn Fn(&mut Txn<'_>) -> Result<(), Stop>| {
+        fixture.inline(write).result.unwrap();
+        let record = fixture.inline(|txn| Ok(txn.get(key.as_bytes())?.unwrap().value().to_vec()));
+        record.result.unwrap()
+    };
+    let list = kept("l", &|txn| {
+        txn.list_or_new(b"l").map_err(stop)?.push(End::Tail, [&b"ab"[..], b""].into_iter()).map(|_| ())
+    });
+    check(&list, "41 02 02 6162 00");
+    let hash = kept("h", &|txn| txn.hash_or_new(b"h").map_err(stop)?.set(b"f", b"v").map(|_| ()));
+    check(&hash, "44 02 01 66 01 76");
+    let integers = kept("s", &|txn| {
+        let mut set = txn.set_or_new(b"s", b"5", 2).map_err(stop)?;
+        set.add(b"5")?;
+        set.add(b"-1").map(|_| ())
+    });
+    check(&integers, "52 02 08 7fffffffffffffff 08 8000000000000005");
+    let sorted = kept("z", &|txn| txn.sorted_set_or_new(b"z", 1, 1).map_err(stop)?.put(b"m", 1.5, None));
+    check(&sorted, "43 01 09 3ff8000000000000 6d");
+    check(&record(Kind::Hash, Encoding::Wide, None, &HOME.encode()), "64 1234 0102030405060708 00000009");
+}
+
+fn record(kind: Kind, encoding: Encoding, expiry_ms: Option<u64>, payload: &[u8]) -> Value {
+    Record::encode(kind, encoding, expiry_ms, payload)
+}
+
+#[test]
 fn record_values_stay_as_they_are() {
-    let record =
-        |kind, encoding, expiry_ms, payload: &[u8]| Record::encode(kind, encoding, expiry_ms, payload);
     check(&record(Kind::String, Encoding::Plain, None, b"value"), "00 76616c7565");
     check(&record(Kind::String, Encoding::Raw, None, b""), "10");
     check(&record(Kind::String, Encoding::Text, None, b"1.5"), "30 312e35");
@@ -86,8 +143,9 @@ fn entries_and_their_parts_stay_as_they_are() {
     let mut entry = Encoder::new(Stamp(0x1122_3344_5566_7788), &counts, 0);
     entry.effect(b"Ka", &Change::Put(b"v"[..].into()));
     entry.effect(b"Kb", &Change::Delete);
+    entry.effect(b"C", &Change::Add(Counters { len: 2, head: -1 }));
     let entry = entry.finish();
-    check(&entry, "01 1122334455667788 01 ac02 04 01 01 02 4b61 01 76 00 02 4b62");
+    check(&entry, "01 1122334455667788 01 ac02 04 01 01 02 4b61 01 76 00 02 4b62 02 01 43 02 04 01");
     assert_eq!(parts::split(entry.clone(), Stamp(5)), [Bytes::from(entry)]);
     let long = vec![0xab; base::limits::BATCH_BYTES_MAX + 2];
     let parts = parts::split(long, Stamp(5));

@@ -1,6 +1,7 @@
 //! The store with a stand-in for consensus: batches are committed by a thread, in order, or held
 //! back when a test says so.
 
+mod counters;
 mod epochs;
 mod expiry;
 mod formats;
@@ -211,4 +212,12 @@ pub(crate) fn number(txn: &mut Txn<'_>, key: &str) -> Result<i64, Stop> {
 /// What the store holds of a group's stamps.
 pub(crate) fn last_stamp(fixture: &Fixture) -> Stamp {
     fixture.group.sequencer.published()
+}
+
+/// No test opens a key of the wrong kind.
+pub(crate) fn stop(refusal: Refusal) -> Stop {
+    match refusal {
+        Refusal::Stop(stop) => stop,
+        Refusal::WrongType => panic!("{refusal}"),
+    }
 }

@@ -13,8 +13,10 @@ use crate::table::Entry;
 
 impl NetThread {
     /// A client waits from now on.
-    pub(super) fn block(&mut self, at: usize, place: Place) {
+    pub(super) fn block(&mut self, at: usize, mut place: Place) {
         if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
+            // It may have waited before.
+            place.until = connection.waits_until.take().or(place.until);
             connection.state = State::Blocked(place);
             self.timers.extend(place.until.map(|until| (until, at)));
         }
@@ -42,6 +44,9 @@ impl NetThread {
         let Some(&at) = self.by_client.get(&client) else { return };
         self.forget_timer(at);
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
+        if let State::Blocked(place) = &connection.state {
+            connection.waits_until = place.until;
+        }
         if submit(&self.node, connection, Some(entry), work) {
             connection.state = State::Ready;
             self.queue(at);

@@ -259,6 +259,9 @@ fn about_groups(node: &Node, page: &mut Exposition) {
     counter("bulkhead_apply_records_total", "Records written to the store.", |g| {
         g.apply_stats.records.load(Relaxed)
     });
+    counter("bulkhead_folded_deltas_total", "Deltas of collections folded into their bases.", |g| {
+        g.apply_stats.folded.load(Relaxed)
+    });
     counter("bulkhead_reclaimed_records_total", "Unreachable records removed.", |g| {
         g.apply_stats.reclaimed.load(Relaxed)
     });

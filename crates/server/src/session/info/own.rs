@@ -109,13 +109,14 @@ pub(super) fn store(node: &Node, lines: &mut Lines) {
         lines.add(
             &format!("group{}", group.id),
             format_args!(
-                "queue={},entries={},effects={},batches={batches},records={},write_usec={},reclaimed={},pins={}",
+                "queue={},entries={},effects={},batches={batches},records={},write_usec={},reclaimed={},folded={},pins={}",
                 group.queue.len(),
                 stats.entries.load(Relaxed),
                 stats.effects.load(Relaxed),
                 stats.records.load(Relaxed),
                 stats.write_us.load(Relaxed),
                 stats.reclaimed.load(Relaxed),
+                stats.folded.load(Relaxed),
                 group.store.pins.count(),
             ),
         );

@@ -13,6 +13,8 @@ pub enum DecodeError {
     Tag(u8),
     #[error("bytes are left over")]
     Trailing,
+    #[error("it does not fit what was there before")]
+    Mismatch,
 }
 
 /// Reads fields off the front of a byte slice.

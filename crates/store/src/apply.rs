@@ -1,6 +1,7 @@
 //! The apply thread: takes committed entries in log order, keeps the last effect per record, and
 //! writes them to the store in sorted batches, up to a second or 64 MiB behind. Between batches it
-//! folds deltas and reclaims what is unreachable. It reads no record: replicas apply blindly.
+//! folds deltas and reclaims what is unreachable. It reads no record but those of which only a part
+//! changes: replicas apply blindly.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use crate::disk::DiskError;
-use crate::effects::{Change, Effect, Entry};
+use crate::effects::{Change, Entry};
 use crate::fold::Folder;
 use crate::group::{Group, decode_count, encode_count};
 use crate::keys::{self, Home, Space};
@@ -291,7 +292,7 @@ impl Applier {
         let mut at = decoded.position(payload);
         let mut effects = 0;
         while let Some(effect) = decoded.next() {
-            self.collected.push(&effect?, entry, at)?;
+            self.bytes += self.collected.push(&effect?, entry, at)?;
             at = decoded.position(payload);
             effects += 1;
         }
@@ -361,7 +362,7 @@ impl Applier {
 
     /// Says which of the records written say that something is unreachable.
     fn write(&mut self) -> Result<Vec<Vec<u8>>, DiskError> {
-        self.collected.keep_last(&self.entries);
+        self.collected.settle(&self.entries, &self.group.disk)?;
         let position = self.applied.encode();
         let counts: Vec<_> = (self.counts_changed.iter())
             .map(|space| {
@@ -370,7 +371,7 @@ impl Applier {
             .collect();
         let membership = self.membership.as_deref().filter(|_| self.membership_changed);
         let mut unreachable = Vec::new();
-        let records = self.collected.effects(&self.entries).map(|Effect { key, value, .. }| {
+        let records = self.collected.records(&self.entries).map(|(key, value)| {
             if key.first() == Some(&keys::UNREACHABLE) && value.is_some() {
                 unreachable.push(key.to_vec());
             }

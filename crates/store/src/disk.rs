@@ -4,7 +4,9 @@
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch as WriteBatch, PersistMode, Readable,
+};
 use thiserror::Error;
 
 use crate::keys;
@@ -146,7 +148,8 @@ impl GroupDisk {
         &self,
         records: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     ) -> Result<(), DiskError> {
-        let mut batch = self.database.batch();
+        let records = records.into_iter();
+        let mut batch = WriteBatch::with_capacity(self.database.clone(), records.size_hint().0);
         for (key, value) in records {
             match value {
                 Some(value) => batch.insert(&self.keyspace, key, value),

@@ -1,8 +1,9 @@
-//! The payload of a log entry: effects, never commands. Replicas apply it without reading anything.
+//! The payload of a log entry: effects, never commands.
 //!
 //! `version(1) last_stamp(8) counts effects…`: counts say by how much each space's number of keys
-//! changed (that is how DBSIZE stays exact without reading), effects are puts, deletes, and what is to
-//! be added to a collection's counters. An entry names each record at most once.
+//! changed (that is how DBSIZE stays exact without reading), effects are puts, deletes, what has changed in
+//! a large record, and what is to be added to a collection's counters. An entry names each record at most
+//! once.
 
 use base::Stamp;
 use base::codec::{DecodeError, Reader, Write};
@@ -10,11 +11,13 @@ use base::codec::{DecodeError, Reader, Write};
 use crate::counters::Counters;
 use crate::keys::Space;
 use crate::record::Value;
+use crate::splice::Splice;
 
 const VERSION: u8 = 1;
 const DELETE: u8 = 0;
 const PUT: u8 = 1;
 const ADD: u8 = 2;
+const SPLICE: u8 = 3;
 
 /// What is done to a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +110,13 @@ impl Encoder {
         }
     }
 
+    /// What has changed in a record.
+    pub fn splice(&mut self, key: &[u8], splice: &Splice<'_>) {
+        self.out.push(SPLICE);
+        self.out.put_bytes(key);
+        splice.encode(&mut self.out);
+    }
+
     pub fn finish(self) -> Vec<u8> {
         self.out
     }
@@ -123,9 +133,16 @@ pub struct Entry<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect<'a> {
     pub key: &'a [u8],
-    /// What it holds from now on, if anything; of an addition, what is added.
-    pub value: Option<&'a [u8]>,
-    pub is_addition: bool,
+    pub act: Act<'a>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act<'a> {
+    Put(&'a [u8]),
+    Delete,
+    /// To counters.
+    Add(&'a [u8]),
+    Splice(Splice<'a>),
 }
 
 impl<'a> Entry<'a> {
@@ -153,16 +170,20 @@ impl<'a> Entry<'a> {
 /// The effect at a position that [`Entry::position`] gave, which has been read before.
 pub fn at(payload: &[u8], position: u32) -> Effect<'_> {
     let rest = payload.get(position as usize..).unwrap_or_default();
-    read(&mut Reader::new(rest)).unwrap_or(Effect { key: &[], value: None, is_addition: false })
+    read(&mut Reader::new(rest)).unwrap_or(Effect { key: &[], act: Act::Delete })
 }
 
 fn read<'a>(rest: &mut Reader<'a>) -> Result<Effect<'a>, DecodeError> {
-    match rest.u8()? {
-        DELETE => Ok(Effect { key: rest.bytes()?, value: None, is_addition: false }),
-        PUT => Ok(Effect { key: rest.bytes()?, value: Some(rest.bytes()?), is_addition: false }),
-        ADD => Ok(Effect { key: rest.bytes()?, value: Some(rest.bytes()?), is_addition: true }),
-        other => Err(DecodeError::Tag(other)),
-    }
+    let tag = rest.u8()?;
+    let key = rest.bytes()?;
+    let act = match tag {
+        DELETE => Act::Delete,
+        PUT => Act::Put(rest.bytes()?),
+        ADD => Act::Add(rest.bytes()?),
+        SPLICE => Act::Splice(Splice::decode(rest)?),
+        other => return Err(DecodeError::Tag(other)),
+    };
+    Ok(Effect { key, act })
 }
 
 impl<'a> Iterator for Entry<'a> {
@@ -194,10 +215,11 @@ mod tests {
     }
 
     fn decoded(effect: Effect<'_>) -> (Vec<u8>, Change) {
-        let change = match effect.value {
-            Some(delta) if effect.is_addition => Change::Add(Counters::decode(delta).unwrap()),
-            Some(value) => Change::Put(value.into()),
-            None => Change::Delete,
+        let change = match effect.act {
+            Act::Add(delta) => Change::Add(Counters::decode(delta).unwrap()),
+            Act::Put(value) => Change::Put(value.into()),
+            Act::Delete => Change::Delete,
+            Act::Splice(_) => unreachable!("none was encoded"),
         };
         (effect.key.to_vec(), change)
     }

@@ -280,7 +280,7 @@ impl Group {
         let writes = records.iter().map(|(key, value)| {
             let hash = self.table.hash(key).hash;
             let change = value.clone().map_or(Change::Delete, Change::Put);
-            Write { key, hash, place: Place::UNKNOWN, change, total: None }
+            Write { key, hash, place: Place::UNKNOWN, change, total: None, by_splice: false }
         });
         self.sequencer.commit(section, self.wall_ms(), writes, &[])
     }

@@ -26,6 +26,7 @@ mod reserve;
 mod scratch;
 mod sequencer;
 mod small;
+mod splice;
 mod string;
 mod table;
 // Public for its benchmark only.

@@ -27,6 +27,8 @@ pub(crate) struct Touched {
     pub(crate) is_marked: bool,
     /// Of counters that are changed: what they are then.
     pub(crate) total: Option<Value>,
+    /// See [`Write::by_splice`].
+    by_splice: bool,
 }
 
 /// What a transaction depends on of a record that it read.
@@ -160,6 +162,7 @@ impl Scratch {
             change: None,
             is_marked: false,
             total: None,
+            by_splice: record_key.first() == Some(&keys::KEY),
         });
         let rows = &self.rows;
         let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
@@ -201,6 +204,13 @@ impl Scratch {
             Some(before) => before.then(change),
             None => change,
         });
+    }
+
+    /// Like [`Self::set`]; see [`Write::by_splice`].
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn revise(&mut self, row: RowId, value: Value) {
+        self.rows[row.0].by_splice = true;
+        self.set(row, Some(value));
     }
 
     #[allow(clippy::indexing_slicing)] // as above
@@ -245,7 +255,8 @@ impl Scratch {
             }
             let key = self.keys.get(row.key.clone())?;
             let place = row.seen.as_ref().map_or(Place::UNKNOWN, |seen| seen.place);
-            Some(Write { key, hash: row.hash, place, change, total: row.total.clone() })
+            let by_splice = row.by_splice;
+            Some(Write { key, hash: row.hash, place, change, total: row.total.clone(), by_splice })
         })
     }
 

@@ -5,6 +5,8 @@
 //! time; the next is taken when it is durable. An *epoch* is one stretch of leading without a
 //! failure: what an epoch sequenced and did not commit vanishes as a whole when it ends.
 
+mod batch;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,18 +14,18 @@ use std::time::Duration;
 
 use base::limits;
 use base::{Hlc, Stamp};
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::dirty::{Dirty, Listing};
-use crate::effects::{self, Change, CountDelta, Encoder};
+use crate::effects::{self, Change, CountDelta};
 use crate::keys::{HashSeed, Space};
-use crate::parts;
 use crate::pins::Pins;
 use crate::record::{RowKey, Value};
 use crate::reserve::Reserved;
 use crate::table::{Hashed, Listed, Place, Table};
 use crate::waiters::Waiters;
+pub use batch::Batch;
+use batch::OpenBatch;
 
 /// Keys of a space: how many, and how many of them expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub struct Write<'a> {
     pub change: Change,
     /// Of counters that are added to: the sum.
     pub total: Option<Value>,
+    /// Whether the log may say what changes in the record. IMPORTANT: only of records that no replica ever
+    /// deletes by itself: of what a list no longer holds it is not known whether it is still there.
+    pub by_splice: bool,
 }
 
 impl Write<'_> {
@@ -69,28 +74,6 @@ impl Write<'_> {
             }
         }
     }
-}
-
-/// The open batch: the last effect of every record written since the previous one was closed.
-#[derive(Default)]
-struct OpenBatch {
-    id: u64,
-    effects: Vec<(RowKey, Change)>,
-    counts: Vec<CountDelta>,
-    bytes: usize,
-    last: Stamp,
-    transactions: u64,
-}
-
-/// A closed batch on its way to consensus: one log entry, or several if it is larger than one may
-/// be. It is committed with the last of them.
-pub struct Batch {
-    pub epoch: u64,
-    pub last: Stamp,
-    pub transactions: u64,
-    pub effects: usize,
-    pub entries: Vec<Bytes>,
-    pub bytes: usize,
 }
 
 /// What the lock protects.
@@ -174,10 +157,15 @@ pub struct Sequencer {
     waiting_bytes: AtomicU64,
     /// Submitted or handed over, and not in the store yet.
     dirty_bytes: AtomicU64,
+    /// The list of a batch that is on its way, empty by now: memory that was used before costs less.
+    spare: Mutex<Vec<(RowKey, Change)>>,
     table: Arc<Table>,
     dirty: Arc<Dirty>,
     pins: Arc<Pins>,
 }
+
+/// A longer list is given back.
+const SPARE_EFFECTS_MAX: usize = 1 << 16;
 
 impl Sequencer {
     pub fn new(table: Arc<Table>, dirty: Arc<Dirty>, pins: Arc<Pins>) -> Self {
@@ -206,6 +194,7 @@ impl Sequencer {
             room: (Mutex::new(()), Condvar::new()),
             waiting_bytes: AtomicU64::new(0),
             dirty_bytes: AtomicU64::new(0),
+            spare: Mutex::default(),
             table,
             dirty,
             pins,
@@ -270,7 +259,7 @@ impl Sequencer {
         for write in writes {
             let at = Hashed { key: write.key, hash: write.hash, place: write.place };
             let listed = Listed { batch: batch.id, at: batch.effects.len() as u32 };
-            let written = self.table.write(at, stamp, write.value(), listed, keep);
+            let mut written = self.table.write(at, stamp, write.value(), listed, keep);
             if written.listed.batch == batch.id {
                 if let Some((_, change)) = batch.effects.get_mut(written.listed.at as usize) {
                     batch.bytes -= change.bytes();
@@ -280,6 +269,8 @@ impl Sequencer {
             } else {
                 batch.bytes += write.key.len() + write.change.bytes();
                 self.dirty.list(Listing { batch: batch.id, stamp, key: written.key.clone() });
+                let base = written.replaced.take().filter(|_| write.by_splice);
+                batch.bases.extend(base.map(|base| (listed.at, base)));
                 batch.effects.push((written.key, write.change));
             }
         }
@@ -292,7 +283,7 @@ impl Sequencer {
         batch.last = stamp;
         batch.transactions += 1;
         if batch.bytes >= limits::BATCH_BYTES_MAX {
-            section.close();
+            section.close(self.take_spare());
         }
         self.waiting_bytes.store(section.waiting_bytes(), Ordering::Relaxed);
         // The rows were written under their shards' locks, before this.
@@ -337,7 +328,7 @@ impl Sequencer {
             return None;
         }
         if section.closed.is_empty() {
-            section.close();
+            section.close(self.take_spare());
         }
         let batch = section.closed.pop_front();
         section.closed_bytes -= batch.as_ref().map_or(0, |batch| batch.bytes);
@@ -347,24 +338,19 @@ impl Sequencer {
         let batch = batch?;
         self.in_flight.store(true, Ordering::SeqCst);
         drop(section);
-        let batch = self.encode(epoch, &batch);
+        let mut batch = batch;
+        let encoded = batch.encode(epoch);
+        self.add_dirty_bytes(encoded.bytes as u64);
         self.room.1.notify_all();
-        Some(batch)
+        batch.effects.clear();
+        if batch.effects.capacity() <= SPARE_EFFECTS_MAX {
+            *self.spare.lock() = batch.effects;
+        }
+        Some(encoded)
     }
 
-    /// Outside the lock: copying a batch takes time.
-    fn encode(&self, epoch: u64, batch: &OpenBatch) -> Batch {
-        let size = batch.bytes + batch.effects.len() * 8 + 64;
-        let mut encoder = Encoder::new(batch.last, &batch.counts, size);
-        for (key, change) in &batch.effects {
-            encoder.effect(key, change);
-        }
-        let payload = encoder.finish();
-        self.add_dirty_bytes(payload.len() as u64);
-        let (transactions, effects) = (batch.transactions, batch.effects.len());
-        let bytes = payload.len();
-        let entries = parts::split(payload, batch.last);
-        Batch { epoch, last: batch.last, transactions, effects, entries, bytes }
+    fn take_spare(&self) -> Vec<(RowKey, Change)> {
+        std::mem::take(&mut *self.spare.lock())
     }
 
     /// The batch in flight is committed. Called on a raft thread: two stores and no section lock.
@@ -465,12 +451,13 @@ impl Sequencer {
 }
 
 impl Section {
-    fn close(&mut self) {
+    /// Closes the open batch; the next one lists its effects in `effects`.
+    fn close(&mut self, effects: Vec<(RowKey, Change)>) {
         if self.batch.effects.is_empty() {
             return;
         }
         let id = self.batch.id + 1;
-        let batch = std::mem::replace(&mut self.batch, OpenBatch { id, ..OpenBatch::default() });
+        let batch = std::mem::replace(&mut self.batch, OpenBatch { id, effects, ..OpenBatch::default() });
         self.closed_bytes += batch.bytes;
         self.closed.push_back(batch);
     }

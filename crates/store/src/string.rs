@@ -186,7 +186,10 @@ impl<'g> Txn<'g> {
                     let value = self.overlaid(record, index, len, over)?;
                     let mut key = Vec::new();
                     keys::chunk_record(&mut key, chunks.home, index);
-                    self.write_blind(&key, value);
+                    match value {
+                        Some(value) => self.revise(&key, value),
+                        None => self.write_blind(&key, None),
+                    }
                 }
                 Chunks { len, ..chunks }
             }

@@ -15,16 +15,17 @@ use parking_lot::Mutex;
 
 use crate::record::{RowKey, Value};
 use crate::small::Small;
+use crate::splice::WHOLE_BYTES_MAX;
+use rows::Rows;
 
 /// Shards keep threads off each other's locks; a power of two.
 const SHARDS: usize = 64;
-/// What a row costs, beside what is kept elsewhere: its place in a vector that has grown ahead, and its
-/// index entry.
-const ROW_OVERHEAD_BYTES: usize = 210;
+/// What a row costs, beside what is kept elsewhere: its place, and its index entry.
+const ROW_OVERHEAD_BYTES: usize = 144;
 /// What an allocation costs beside its bytes: its header, and what it is rounded up by.
 const ALLOCATION_BYTES: usize = 24;
 // Two cache lines.
-const _: () = assert!(size_of::<Option<Row>>() <= 128);
+const _: () = assert!(size_of::<Option<Row>>() == 128);
 
 /// A record key with its hash, computed once per access, and where its row was last seen.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,7 @@ struct Older {
     older: Option<Box<Older>>,
 }
 
+#[repr(align(64))]
 struct Row {
     key: RowKey,
     hash: u64,
@@ -101,6 +103,11 @@ impl Row {
     }
 }
 
+/// A value so large that it is worth to say only what changes in it.
+fn large(seen: &Seen) -> Option<Value> {
+    seen.value.as_ref().filter(|value| value.len() > WHOLE_BYTES_MAX / 2).cloned()
+}
+
 fn value_bytes(seen: &Seen) -> usize {
     seen.value.as_ref().map_or(0, elsewhere)
 }
@@ -119,7 +126,7 @@ pub struct Listed {
 #[derive(Default)]
 struct Shard {
     index: HashTable<u32>,
-    rows: Vec<Option<Row>>,
+    rows: Rows,
     free: Vec<u32>,
     hand: usize,
     bytes: usize,
@@ -165,6 +172,8 @@ pub struct Written {
     pub key: RowKey,
     /// Where the row stood in the batch before this write.
     pub listed: Listed,
+    /// What a large record held before, if the batch has not written it yet.
+    pub replaced: Option<Value>,
 }
 
 impl Table {
@@ -185,7 +194,7 @@ impl Table {
     pub fn newest(&self, at: Hashed<'_>) -> Option<Seen> {
         let mut shard = self.shard(at.hash).lock();
         let place = shard.place(at)?;
-        let row = shard.rows[place.0 as usize].as_mut()?;
+        let row = shard.rows.get_mut(place.0)?;
         row.referenced = true;
         Some(Seen { place, ..row.newest.clone() })
     }
@@ -253,6 +262,7 @@ impl Table {
             }
             let (old_bytes, new_bytes) = (value_bytes(&row.newest), value_bytes(&newest));
             let replaced = std::mem::replace(&mut row.newest, newest);
+            let base = if before.batch == listed.batch { None } else { large(&replaced) };
             let mut freed = row.prune_older(keep);
             if keep.needs(replaced.version, version) {
                 row.older = Some(Box::new(Older { seen: replaced, older: row.older.take() }));
@@ -262,7 +272,7 @@ impl Table {
             row.referenced = true;
             let key = row.key.clone();
             shard.bytes = shard.bytes + new_bytes - freed.min(shard.bytes + new_bytes);
-            Written { key, listed: before }
+            Written { key, listed: before, replaced: base }
         } else {
             let key = RowKey::from(at.key);
             shard.insert(Row {
@@ -274,7 +284,7 @@ impl Table {
                 // Hot is what is used again: a large value that is written once drives out nothing.
                 referenced: false,
             });
-            Written { key, listed: Listed::default() }
+            Written { key, listed: Listed::default(), replaced: None }
         };
         shard.evict(self.shard_bytes_max, keep, None);
         written
@@ -314,13 +324,12 @@ impl Shard {
 
     fn find_mut(&mut self, at: Hashed<'_>) -> Option<&mut Row> {
         let place = self.place(at)?;
-        self.rows[place.0 as usize].as_mut()
+        self.rows.get_mut(place.0)
     }
 
     fn place(&self, at: Hashed<'_>) -> Option<Place> {
         let is_it = |slot: u32| {
-            let row = self.rows.get(slot as usize).and_then(Option::as_ref);
-            row.is_some_and(|row| row.hash == at.hash && *row.key == *at.key)
+            self.rows.get(slot).is_some_and(|row| row.hash == at.hash && *row.key == *at.key)
         };
         if at.place != Place::UNKNOWN && is_it(at.place.0) {
             return Some(at.place);
@@ -333,16 +342,13 @@ impl Shard {
         let hash = row.hash;
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.rows[slot as usize] = Some(row);
+                self.rows.put(slot, row);
                 slot
             }
-            None => {
-                self.rows.push(Some(row));
-                (self.rows.len() - 1) as u32
-            }
+            None => self.rows.push(row),
         };
         let rows = &self.rows;
-        self.index.insert_unique(hash, slot, |&slot| rows[slot as usize].as_ref().map_or(0, |row| row.hash));
+        self.index.insert_unique(hash, slot, |&slot| rows.get(slot).map_or(0, |row| row.hash));
         slot
     }
 
@@ -356,11 +362,11 @@ impl Shard {
         while self.bytes > bytes_max && steps > 0 {
             steps -= 1;
             self.hand = (self.hand + 1) % self.rows.len();
-            let slot = self.hand;
-            if spared == Some(slot as u32) {
+            let slot = self.hand as u32;
+            if spared == Some(slot) {
                 continue;
             }
-            let Some(row) = self.rows[slot].as_mut() else { continue };
+            let Some(row) = self.rows.get_mut(slot) else { continue };
             if std::mem::take(&mut row.referenced) {
                 continue;
             }
@@ -373,15 +379,15 @@ impl Shard {
         }
     }
 
-    fn remove(&mut self, slot: usize) {
-        let Some(mut row) = self.rows[slot].take() else { return };
+    fn remove(&mut self, slot: u32) {
+        let Some(mut row) = self.rows.take(slot) else { return };
         let freed =
             row.bytes() + row.prune_older(Keep { views: None, everywhere: Stamp::ZERO, stored: Stamp::ZERO });
         self.bytes -= freed.min(self.bytes);
-        if let Ok(entry) = self.index.find_entry(row.hash, |&found| found as usize == slot) {
+        if let Ok(entry) = self.index.find_entry(row.hash, |&found| found == slot) {
             entry.remove();
         }
-        self.free.push(slot as u32);
+        self.free.push(slot);
     }
 }
 
@@ -390,5 +396,6 @@ const EVICT_STEPS_MAX: usize = 64;
 /// How many accesses' worth one [`Table::trim`] does in a shard.
 const TRIM_TURNS: usize = 64;
 
+mod rows;
 #[cfg(test)]
 mod tests;

@@ -228,6 +228,13 @@ impl<'g> Txn<'g> {
         self.set(row, value);
     }
 
+    /// Writes a large raw record of which only a part may have changed. It must be one that is never
+    /// reclaimed as long as anybody may write it.
+    pub(crate) fn revise(&mut self, record_key: &[u8], value: Value) {
+        let row = self.row_blind(record_key);
+        self.scratch.revise(row, value);
+    }
+
     pub(crate) fn note_cold(&mut self, record_key: &[u8]) {
         self.scratch.cold.push(record_key.into());
     }

@@ -73,7 +73,8 @@ impl<'g> Txn<'g> {
 
     /// Loads the items at once that are going to be looked up in the section.
     fn expect_items(&mut self, home: Home, sequences: Range<i64>) -> Result<(), Stop> {
-        if !matches!(self.view, View::Section(_)) {
+        // A single one is not worth it.
+        if sequences.end.saturating_sub(sequences.start) < 2 || !matches!(self.view, View::Section(_)) {
             return Ok(());
         }
         // More than that is too much for the section anyway.

@@ -98,13 +98,15 @@ impl Txn<'_> {
     pub(super) fn expect_members<'m>(
         &mut self,
         home: Home,
-        members: impl Iterator<Item = &'m [u8]>,
+        mut members: impl Iterator<Item = &'m [u8]>,
     ) -> Result<(), Stop> {
-        if !matches!(self.view, View::Section(_)) {
+        let (first, second) = (members.next(), members.next());
+        // A single one is not worth it.
+        if second.is_none() || !matches!(self.view, View::Section(_)) {
             return Ok(());
         }
         let mut key = Vec::new();
-        for member in members {
+        for member in first.into_iter().chain(second).chain(members) {
             keys::member_record(&mut key, self.begin.seed, home, member);
             self.expect(&key);
         }

@@ -224,7 +224,7 @@ impl SortedSet<'_, '_> {
         reverse: bool,
         each: &mut dyn FnMut(&[u8], f64) -> Flow,
     ) -> Result<(), Stop> {
-        let has_signed_zeros = self.has_signed_zeros(home)?;
+        let mut has_signed_zeros = None;
         let (mut at, mut left) = (if reverse { ranks.end - 1 } else { ranks.start }, ranks.end - ranks.start);
         while left > 0 {
             // A stretch at a time: what it takes is counted, and signs are looked up in between.
@@ -242,11 +242,14 @@ impl SortedSet<'_, '_> {
                 return Ok(());
             }
             for (member, score) in found {
-                let score = if score == 0.0 && has_signed_zeros {
-                    self.score(&member)?.unwrap_or(score)
-                } else {
-                    score
-                };
+                let mut score = score;
+                if score == 0.0 {
+                    let signed = match has_signed_zeros {
+                        Some(signed) => signed,
+                        None => *has_signed_zeros.insert(self.has_signed_zeros(home)?),
+                    };
+                    score = if signed { self.score(&member)?.unwrap_or(score) } else { score };
+                }
                 if each(&member, score) == Flow::Stop {
                     return Ok(());
                 }
@@ -259,29 +262,42 @@ impl SortedSet<'_, '_> {
 
     /// Removes the members of these ranks, which must be within the set; says which they were.
     pub fn remove_ranks(&mut self, ranks: Range<u64>) -> Result<Vec<(Vec<u8>, f64)>, Stop> {
+        if let Some(home) = self.0.home() {
+            return self.remove_wide(home, ranks);
+        }
         let mut gone = Vec::new();
         self.walk_ranks(ranks.clone(), false, &mut |member, score| {
             gone.push((member.to_vec(), score));
             Flow::More
         })?;
+        if let Some(packed) = self.0.packed_mut().filter(|_| !gone.is_empty()) {
+            let first = packed.nth(ranks.start as usize).map(|entry| entry.whole.start);
+            let end = packed.nth(ranks.end as usize - 1).map(|entry| entry.whole.end);
+            if let Some((first, end)) = first.zip(end) {
+                packed.remove(first..end, gone.len());
+            }
+        }
+        Ok(gone)
+    }
+
+    fn remove_wide(&mut self, home: Home, ranks: Range<u64>) -> Result<Vec<(Vec<u8>, f64)>, Stop> {
+        let before = self.0.txn.counters_not_empty(home)?;
+        let mut gone = Vec::new();
+        Tree::new(&mut Rows { txn: self.0.txn, home }).remove_range(ranks, |entry| {
+            let (score, member) = split_tree(entry);
+            gone.push((member.to_vec(), score));
+        })?;
         if gone.is_empty() {
             return Ok(gone);
         }
-        let Some(home) = self.0.home() else {
-            if let Some(packed) = self.0.packed_mut() {
-                let first = packed.nth(ranks.start as usize).map(|entry| entry.whole.start);
-                let end = packed.nth(ranks.end as usize - 1).map(|entry| entry.whole.end);
-                if let Some((first, end)) = first.zip(end) {
-                    packed.remove(first..end, gone.len());
-                }
-            }
-            return Ok(gone);
-        };
+        self.0.txn.spend(gone.len() as u32, gone.iter().map(|(member, _)| member.len()).sum())?;
         self.0.txn.expect_members(home, gone.iter().map(|(member, _)| member.as_slice()))?;
-        let before = self.0.txn.counters_not_empty(home)?;
-        Tree::new(&mut Rows { txn: self.0.txn, home }).remove_range(ranks, |_| {})?;
-        for (member, _) in &gone {
-            let (row, _) = self.0.txn.member(home, member)?;
+        for (member, score) in &mut gone {
+            let (row, payload) = self.0.txn.member(home, member)?;
+            if let Some(payload) = payload.filter(|_| *score == 0.0) {
+                // The tree does not tell the sign of a zero.
+                *score = score_of(payload.as_slice());
+            }
             self.0.txn.set(row, None);
         }
         self.0.shrink(home, before, Counters::len(-(gone.len() as i64)))?;
@@ -411,7 +427,7 @@ impl Nodes for Rows<'_, '_> {
     }
 
     fn write(&mut self, id: NodeId, value: Value) {
-        self.txn.write_blind(&node_record(self.home, id), Some(value));
+        self.txn.revise(&node_record(self.home, id), value);
     }
 
     fn remove(&mut self, id: NodeId) {

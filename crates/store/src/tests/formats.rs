@@ -8,6 +8,7 @@ use super::*;
 use crate::apply::Applied;
 use crate::counters::{Base, Counters};
 use crate::effects::{Change, CountDelta, Encoder};
+use crate::splice::Splice;
 use crate::group::encode_count;
 use crate::keys::{self, Cid, HashSeed, Home, Space, Unreachable};
 use crate::parts;
@@ -146,6 +147,10 @@ fn entries_and_their_parts_stay_as_they_are() {
     entry.effect(b"C", &Change::Add(Counters { len: 2, head: -1 }));
     let entry = entry.finish();
     check(&entry, "01 1122334455667788 01 ac02 04 01 01 02 4b61 01 76 00 02 4b62 02 01 43 02 04 01");
+    let (old, new) = (vec![1; 300], [&[1; 100][..], &[2, 3], &[1; 199]].concat());
+    let mut spliced = Encoder::new(Stamp(1), &[], 0);
+    spliced.splice(b"Ka", &Splice::between(&old, &new).unwrap());
+    check(&spliced.finish(), "01 0000000000000001 00 03 02 4b61 64 c701 01 ab882683 02 0203");
     assert_eq!(parts::split(entry.clone(), Stamp(5)), [Bytes::from(entry)]);
     let long = vec![0xab; base::limits::BATCH_BYTES_MAX + 2];
     let parts = parts::split(long, Stamp(5));

@@ -7,6 +7,7 @@ mod expiry;
 mod formats;
 mod isolation;
 mod persistence;
+mod splices;
 mod strings;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) struct Fixture {
     /// While set, batches stay in flight.
     hold: Arc<Mutex<()>>,
     index: Arc<AtomicU64>,
+    /// Bytes of all entries.
+    logged: Arc<AtomicU64>,
     pub(crate) directory: tempfile::TempDir,
 }
 
@@ -66,6 +69,7 @@ impl Fixture {
             stop: Arc::default(),
             hold: Arc::default(),
             index: Arc::new(stored.index.into()),
+            logged: Arc::default(),
             directory,
         };
         fixture.commit = Some(fixture.start_commit());
@@ -75,6 +79,7 @@ impl Fixture {
     fn start_commit(&self) -> JoinHandle<()> {
         let (group, queue) = (self.group.clone(), self.queue.clone());
         let (stop, hold, index) = (self.stop.clone(), self.hold.clone(), self.index.clone());
+        let logged = self.logged.clone();
         std::thread::spawn(move || {
             while !stop.load(Ordering::SeqCst) {
                 let Some(batch) = group.sequencer.take_batch() else {
@@ -87,6 +92,7 @@ impl Fixture {
                 }
                 group.sequencer.on_committed(batch.epoch, batch.last);
                 for payload in batch.entries {
+                    logged.fetch_add(payload.len() as u64, Ordering::SeqCst);
                     queue.apply(Committed {
                         term: 1,
                         index: index.fetch_add(1, Ordering::SeqCst) + 1,
@@ -111,6 +117,12 @@ impl Fixture {
             let _ = tx.send(applier.stored());
         });
         rx.recv().unwrap();
+    }
+
+    /// Bytes of the entries so far, once everything is in the store.
+    pub(crate) fn logged(&self) -> u64 {
+        self.drain();
+        self.logged.load(Ordering::SeqCst)
     }
 
     /// Ends the epoch and opens the next one, as a leader that lost its place and got it back.

@@ -26,6 +26,7 @@ impl From<DecodeError> for Error {
             DecodeError::Overflow => "a number does not fit",
             DecodeError::Tag(_) => "unknown tag",
             DecodeError::Trailing => "bytes are left over",
+            DecodeError::Mismatch => "it does not fit what was there before",
         })
     }
 }

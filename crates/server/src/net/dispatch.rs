@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use base::slot;
+use base::{limits, slot};
 use command::{Args, Error, Lane, flags};
 use resp::Reply;
 use store::{Cancel, Done, Gate, KeyPosition, Leave, Scratch};
@@ -177,7 +177,7 @@ pub fn run(
         database,
         group: id,
     };
-    let ran = match lane(node, entry) {
+    let ran = match lane(node, entry, args) {
         Lane::Read => group.store.run_read(database, scratch, f),
         Lane::Inline => {
             let mut wait = |error: &Error| Some(waiter().waiting(args, error.wait()?, false));
@@ -210,9 +210,16 @@ fn refused(node: &Node, entry: &Entry) -> Option<String> {
     if flags.has(flags::WRITE) { node.write_refusal(flags.has(flags::DENYOOM)) } else { None }
 }
 
+/// Commands with more arguments touch more records than a network thread may: even if each record takes
+/// two of them.
+const ARGS_INLINE_MAX: usize = 2 * limits::BUDGET_RECORDS as usize;
+
 /// Where a command starts. One that would only write down what it has read reads all the same where
 /// nothing is written.
-fn lane(node: &Node, entry: &Entry) -> Lane {
+fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
+    if args.len() > ARGS_INLINE_MAX {
+        return Lane::Heavy;
+    }
     let may_write = entry.row.flags.has(flags::MAY_WRITE);
     if may_write && node.write_refusal(true).is_some() { Lane::Read } else { entry.row.lane() }
 }

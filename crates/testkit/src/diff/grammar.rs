@@ -126,6 +126,8 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         }
         "<payload>" => PAYLOADS,
         "<town>" => TOWNS,
+        "<hamlet>" => HAMLETS,
+        "<map>" => return command.push(b"map".to_vec()),
         "<weight>" => WEIGHTS,
         "<record>" => RECORDS,
         "<weights>" => return command.push(rng.pick(PATTERNS_OF_WEIGHTS).to_vec()),
@@ -136,6 +138,10 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             let town = rng.below(TOWNS.len());
             spot(rng, town + 1, command);
             return command.push(TOWNS[town].to_vec());
+        }
+        "<in-hamlet>" => {
+            spot(rng, 0, command);
+            HAMLETS
         }
         "<place>" => return command.push(place(rng).to_string().into_bytes()),
         "<bit-offset>" => return command.push(bit_offset(rng)),

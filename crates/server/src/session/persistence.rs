@@ -189,6 +189,10 @@ fn bgrewriteaof(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
         if let Some(consensus) = group.consensus() {
             consensus.trigger_purge();
         }
+        // The store keeps journals of what is in memory only.
+        if let Err(error) = group.store.disk.flush_soon() {
+            tracing::error!(group = group.id, %error, "the store's journals could not be shortened");
+        }
     }
     reply(Reply::simple("Background append only file rewriting started"))
 }

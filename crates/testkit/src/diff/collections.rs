@@ -199,7 +199,7 @@ const PLACES: &[Row] = &[
         14,
         Distances,
     ),
-    row("GEOADD <map> <in-hamlet>+", 12, Exact),
+    row("GEOADD <map> <spot> <hamlet> {|<spot> <hamlet>} {|<spot> <hamlet>}", 12, Exact),
     row("ZADD <map> <score> <hamlet>", 2, Exact),
     row("ZREM <map> <hamlet>+", 2, Exact),
     row(

@@ -100,7 +100,6 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
         "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),
         "<few>" => return command.push(rng.range(1, 6).to_string().into_bytes()),
-
         "<byte-index>" => INDEXES,
         "<bit>" => BITS,
         "<sketch>" => SKETCHES,
@@ -138,10 +137,6 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             let town = rng.below(TOWNS.len());
             spot(rng, town + 1, command);
             return command.push(TOWNS[town].to_vec());
-        }
-        "<in-hamlet>" => {
-            spot(rng, 0, command);
-            HAMLETS
         }
         "<place>" => return command.push(place(rng).to_string().into_bytes()),
         "<bit-offset>" => return command.push(bit_offset(rng)),

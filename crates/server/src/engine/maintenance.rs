@@ -22,8 +22,14 @@ const REPLAYED_BYTES_MIN: u64 = 4 << 20;
 /// background: the next start would replay it again, and what came since on top. Nodes that are
 /// restarted often would need longer each time.
 pub fn flush_replayed(node: &Node) {
-    let has_room = || node.space().is_none_or(|space| space.has_room_to_flush());
-    if node.disk.write_buffer_bytes() < REPLAYED_BYTES_MIN || !has_room() {
+    if node.disk.write_buffer_bytes() >= REPLAYED_BYTES_MIN {
+        flush(node);
+    }
+}
+
+/// Has what is in memory only written to tables, in the background, if the disk has room for it.
+pub fn flush(node: &Node) {
+    if node.space().is_some_and(|space| !space.has_room_to_flush()) {
         return;
     }
     for group in &node.groups {

@@ -119,9 +119,7 @@ impl Node {
         let started = Instant::now();
         let path = config.data.clone();
         let data_dir = DataDir::open(&path, config.node_id, config.groups)?;
-        let mut disk_options = DiskOptions::new(&path.join("store"));
-        disk_options.cache_bytes = config.block_cache_bytes;
-        let disk = Disk::open(&disk_options)?;
+        let disk = open_disk(&config)?;
         let store_ms = started.elapsed().as_millis() as u64;
         let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(path.join("log")) };
         #[cfg(debug_assertions)]
@@ -131,11 +129,8 @@ impl Node {
         let files = faults.files(files);
         #[cfg(not(debug_assertions))]
         let files = Arc::new(files);
-        let (wal, recovered) = Wal::open(files, wal_options)?;
+        let (wal, recovered) = open_log(files, wal_options)?;
         let log_ms = started.elapsed().as_millis() as u64 - store_ms;
-        if recovered.truncated_bytes > 0 {
-            tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
-        }
         let room = Room {
             path,
             #[cfg(debug_assertions)]
@@ -433,6 +428,23 @@ impl Node {
             let _ = thread.join();
         }
     }
+}
+
+fn open_disk(config: &Config) -> Result<Disk, DiskError> {
+    let mut options = DiskOptions::new(&config.data.join("store"));
+    options.cache_bytes = config.block_cache_bytes;
+    Disk::open(&options)
+}
+
+fn open_log(
+    files: Arc<dyn wal::Files>,
+    options: wal::Options,
+) -> Result<(Wal, wal::Recovered), wal::WalError> {
+    let (wal, recovered) = Wal::open(files, options)?;
+    if recovered.truncated_bytes > 0 {
+        tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
+    }
+    Ok((wal, recovered))
 }
 
 /// What is synced once a second only is better left to the page cache until then.

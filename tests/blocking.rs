@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use testkit::wait::until;
-use testkit::{Client, Reply, Server, Spec};
+use testkit::{Client, Reply, Server, Spec, crowd};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -201,4 +201,12 @@ fn who_waits_when_the_server_stops_is_let_go() {
     let mut waits = fixture.waits("BLPOP list 0");
     fixture.server.stop().unwrap();
     assert!(waits.receive().is_err());
+}
+
+/// `cargo xtask stress crowd` does it with ten thousand.
+#[test]
+fn a_crowd_is_served_in_order_and_nothing_is_lost_when_half_of_it_leaves() {
+    let spec = Spec::bulkhead().unwrap();
+    let plan = crowd::Plan { spec, clients: 300, idle: Duration::ZERO, timeouts: 100 };
+    crowd::run(&plan).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::crash::{self, Trouble};
-use testkit::{Durability, Flavour, Rng, Spec, diff, queues, scan};
+use testkit::{Durability, Flavour, Rng, Spec, crowd, diff, queues, scan};
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections N]
@@ -14,6 +14,7 @@ Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections
        cargo xtask stress queues [--minutes M] [--producers N] [--consumers N] [--restarts N]
        cargo xtask stress diff [--minutes M] [--reference redis|valkey]
        cargo xtask stress scan [--keys N] [--restarts N]
+       cargo xtask stress crowd [--clients N] [--idle-secs S] [--timeouts N]
 
 crash   loads a server from many connections, kills it at a random moment (or stops it, or kills it
         again while it recovers), restarts it, and checks that every acknowledged write is there exactly
@@ -31,6 +32,8 @@ diff    sends random sequences of commands to the server and to a real Redis or 
         compares every reply. Goes on until it is stopped, or for M minutes. A difference is shown with
         the fewest commands that make it.
 scan    scans a million keys with changing COUNT while others write, delete, and restart the server.
+crowd   10,000 clients wait for one list: their memory, the server's CPU time while nothing happens, the
+        order in which they are served after half of them have left, and how well timeouts are kept.
 
 Options of all:
   --seed S            replays a run; chosen and printed if not given
@@ -47,6 +50,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("queues") => run_queues,
         Some("diff") => run_diff,
         Some("scan") => run_scan,
+        Some("crowd") => run_crowd,
         _ => return Err(format!("what shall be put under stress?\n\n{HELP}").into()),
     };
     install::servers()?;
@@ -215,6 +219,30 @@ fn run_scan(mut args: Args, seed: u64, program: &Path) -> Result {
         summary.pages,
         summary.time.as_secs_f64(),
         summary.page_time_max.as_secs_f64() * 1e3
+    );
+    Ok(())
+}
+
+fn run_crowd(mut args: Args, _: u64, program: &Path) -> Result {
+    let clients = args.option("--clients")?.unwrap_or(10_000);
+    let idle: f64 = args.option("--idle-secs")?.unwrap_or(5.0);
+    let timeouts = args.option("--timeouts")?.unwrap_or(300);
+    let idle = Duration::try_from_secs_f64(idle)?;
+    let summary = crowd::run(&crowd::Plan { spec: spec(program, args)?, clients, idle, timeouts })?;
+    println!(
+        "{} clients: {} bytes of memory each when connected, {} when they wait; {:.0} ms of CPU time in {:.0} s \
+         in which nothing happened; half of them left, {} pushes served the others in order within {:.0} ms, and \
+         nothing was lost. {timeouts} waits of 10 ms to 1 s ended {:.1} ms too late (median), {:.1} ms at most, \
+         none too early",
+        summary.clients,
+        summary.connected_bytes,
+        summary.blocked_bytes,
+        summary.idle_cpu.as_secs_f64() * 1e3,
+        idle.as_secs_f64(),
+        summary.clients,
+        summary.served.as_secs_f64() * 1e3,
+        summary.late_median.as_secs_f64() * 1e3,
+        summary.late_max.as_secs_f64() * 1e3
     );
     Ok(())
 }

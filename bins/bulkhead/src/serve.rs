@@ -30,6 +30,7 @@ pub fn run(options: Options) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string()),
     };
+    server::open_files::allow(config.max_connections);
     let node = match Node::start(config) {
         Ok(node) => node,
         Err(error) => return fail(&error.to_string()),

@@ -9,6 +9,7 @@ pub mod config;
 pub mod data_dir;
 pub mod engine;
 pub mod net;
+pub mod open_files;
 pub mod session;
 mod table;
 #[cfg(test)]

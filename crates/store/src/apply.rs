@@ -233,7 +233,7 @@ impl Applier {
             self.queue.arrived.wait_for(&mut state, timeout);
         }
         state.asleep = false;
-        if state.jobs.is_empty() && state.stopping {
+        if state.ends() {
             return None;
         }
         state.bytes = 0;

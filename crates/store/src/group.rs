@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use base::{Clock, Stamp, SteadyClock, limits};
 use parking_lot::Mutex;
@@ -24,6 +26,7 @@ use crate::scratch::Scratch;
 use crate::sequencer::{Catalog, Counts, Section, Sequencer, Write};
 use crate::table::{Hashed, Place, Seen, Table};
 use crate::txn::{Begin, Stop};
+use crate::view::Cancel;
 
 /// Settings of a group's store.
 #[derive(Debug, Clone)]
@@ -63,6 +66,9 @@ pub struct Group {
     /// The way to the apply thread, once there is one.
     pub(crate) queue: OnceLock<Arc<Queue>>,
 }
+
+/// How often somebody who waits for the apply thread looks whether he still has to.
+const CANCEL_POLL: Duration = Duration::from_millis(50);
 
 /// Submits the next batch, if none is in flight: called by whoever adds more than one batch.
 pub type Pump = Box<dyn Fn() + Send + Sync>;
@@ -104,14 +110,22 @@ impl Group {
         debug_assert!(first, "a store is connected once");
     }
 
-    /// Has the deltas of a collection folded, and waits for it: one folder, whoever asks.
-    pub(crate) fn fold_now(&self, home: Home) -> Result<(), Leave> {
+    /// Has the deltas of a collection folded, and waits for it: one folder, whoever asks. The apply
+    /// thread may be waiting itself, for room on the disk, and a client may not want to know any more.
+    pub(crate) fn fold_now(&self, home: Home, cancel: &Cancel) -> Result<(), Leave> {
         let queue = self.queue.get().ok_or(Leave::Closed)?;
-        let (done, wait) = std::sync::mpsc::sync_channel(1);
+        let (done, wait) = mpsc::sync_channel(1);
         queue.barrier(move |applier| {
             let _ = done.send(applier.fold(home));
         });
-        wait.recv().map_err(|_| Leave::Closed)?.map_err(Leave::Disk)
+        loop {
+            match wait.recv_timeout(CANCEL_POLL) {
+                Ok(folded) => return folded.map_err(Leave::Disk),
+                Err(RecvTimeoutError::Disconnected) => return Err(Leave::Closed),
+                Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => return Err(Leave::Cancelled),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     pub(crate) fn pump(&self) {

@@ -221,7 +221,7 @@ impl Group {
             match first? {
                 Ran::Done(done) => return Ok(done),
                 Ran::Lost => break,
-                Ran::Unfolded(home) => self.fold_now(home)?,
+                Ran::Unfolded(home) => self.fold_now(home, cancel)?,
             }
         }
         loop {
@@ -230,7 +230,7 @@ impl Group {
             match second? {
                 Ran::Done(done) => return Ok(done),
                 Ran::Lost => return Err(Leave::Closed),
-                Ran::Unfolded(home) => self.fold_now(home)?,
+                Ran::Unfolded(home) => self.fold_now(home, cancel)?,
             }
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod crash;
+pub mod crowd;
 pub mod diff;
 pub mod proc;
 pub mod queues;

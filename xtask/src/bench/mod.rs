@@ -3,8 +3,10 @@
 mod hot;
 mod lanes;
 mod measure;
+mod page;
 mod peers;
 mod report;
+mod space;
 
 use crate::args::Args;
 use crate::cargo::{cargo, succeed};
@@ -15,6 +17,7 @@ pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench lanes [OPTIONS]
        cargo xtask bench hot [OPTIONS]
+       cargo xtask bench space [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
 peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
@@ -44,6 +47,13 @@ hot     measures 50 producers on one list beside 50 lists and beside Valkey, and
   --rounds N         how often everything is measured (default 3)
   --bulkhead PATH    this server instead of the one built from here
 
+space   measures what an element of a list, set, hash and sorted set takes on disk, beside Valkey's and
+        Redis' memory. The result is printed and written to docs/benchmarks.md.
+
+  --elements N       elements of each collection (default 1,000,000; another number: writes no file)
+  --bulkhead PATH    this server instead of the one built from here
+  --out FILE         write there instead
+
 micro   runs the crates' own benchmarks (`cargo bench`).
 ";
 
@@ -52,6 +62,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("peers") => peers_command(args),
         Some("lanes") => lanes_command(args),
         Some("hot") => hot_command(args),
+        Some("space") => space_command(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
     }
@@ -91,6 +102,16 @@ fn hot_command(mut args: Args) -> Result {
     let program: Option<PathBuf> = args.option("--bulkhead")?;
     args.finish()?;
     hot::run(&hot::Plan { program: server(program)?, rounds, seconds: 2.5, items })
+}
+
+fn space_command(mut args: Args) -> Result {
+    const ELEMENTS: u64 = 1_000_000;
+    let elements = args.option("--elements")?.unwrap_or(ELEMENTS);
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    let out: Option<PathBuf> = args.option("--out")?;
+    args.finish()?;
+    let out = out.or_else(|| (elements == ELEMENTS).then(|| build::root().join("docs/benchmarks.md")));
+    space::run(&space::Plan { program: server(program)?, elements, out })
 }
 
 /// The server to measure: the given one, or the one that is built from here.

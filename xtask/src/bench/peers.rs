@@ -1,7 +1,7 @@
 //! Bulkhead, Valkey and Redis side by side.
 
 use super::measure::{KEYS, Measure, SCENARIOS, Scenario, VALUE_BYTES, measure};
-use super::report;
+use super::{page, report};
 use crate::{Result, cargo, install};
 use std::path::PathBuf;
 use testkit::{Client, Durability, Flavour, Server, Spec};
@@ -55,8 +55,7 @@ pub(super) fn run(plan: &Plan) -> Result {
     let text = report::render(&subjects, &results, data.path())?;
     println!("\n{text}");
     if let Some(out) = &plan.out {
-        std::fs::write(out, &text)?;
-        eprintln!("written to {}", out.display());
+        page::write(out, "peers", &text)?;
     }
     Ok(())
 }

@@ -15,6 +15,30 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Slices of expiry in one round of one group.
 const SLICES_MAX: usize = 64;
 
+/// What a start has read into memory is worth writing to tables from this size on.
+const REPLAYED_BYTES_MIN: u64 = 4 << 20;
+
+/// Has what this start has replayed from the store's journals and the log written to tables, in the
+/// background: the next start would replay it again, and what came since on top. Nodes that are
+/// restarted often would need longer each time.
+pub fn flush_replayed(node: &Node) {
+    if node.disk.write_buffer_bytes() >= REPLAYED_BYTES_MIN {
+        flush(node);
+    }
+}
+
+/// Has what is in memory only written to tables, in the background, if the disk has room for it.
+pub fn flush(node: &Node) {
+    if node.space().is_some_and(|space| !space.has_room_to_flush()) {
+        return;
+    }
+    for group in &node.groups {
+        if let Err(error) = group.store.disk.flush_soon() {
+            tracing::error!(group = group.id, %error, "the store cannot be flushed");
+        }
+    }
+}
+
 pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
     let stopped = node.stats.stopped();
     let node = Arc::downgrade(node);

@@ -116,11 +116,11 @@ impl Node {
     /// Starts a node; it serves when this returns.
     pub fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let started = Instant::now();
         let path = config.data.clone();
         let data_dir = DataDir::open(&path, config.node_id, config.groups)?;
-        let mut disk_options = DiskOptions::new(&path.join("store"));
-        disk_options.cache_bytes = config.block_cache_bytes;
-        let disk = Disk::open(&disk_options)?;
+        let disk = open_disk(&config)?;
+        let store_ms = started.elapsed().as_millis() as u64;
         let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(path.join("log")) };
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
@@ -129,10 +129,8 @@ impl Node {
         let files = faults.files(files);
         #[cfg(not(debug_assertions))]
         let files = Arc::new(files);
-        let (wal, recovered) = Wal::open(files, wal_options)?;
-        if recovered.truncated_bytes > 0 {
-            tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
-        }
+        let (wal, recovered) = open_log(files, wal_options)?;
+        let log_ms = started.elapsed().as_millis() as u64 - store_ms;
         let room = Room {
             path,
             #[cfg(debug_assertions)]
@@ -159,7 +157,7 @@ impl Node {
             checkpoints: Checkpoints::new(clock.wall_ms()),
             sampler: Sampler::default(),
             run_id: run_id(),
-            started: Instant::now(),
+            started,
             clock,
             consensus: OnceLock::new(),
             mailboxes: OnceLock::new(),
@@ -176,6 +174,8 @@ impl Node {
         });
         node.start_consensus(recovered)?;
         node.wait_until_open();
+        tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
+        maintenance::flush_replayed(&node);
         node.threads.lock().extend(node.heavy.start(&node)?);
         node.check_health();
         node.threads.lock().push(maintenance::start(&node)?);
@@ -428,6 +428,23 @@ impl Node {
             let _ = thread.join();
         }
     }
+}
+
+fn open_disk(config: &Config) -> Result<Disk, DiskError> {
+    let mut options = DiskOptions::new(&config.data.join("store"));
+    options.cache_bytes = config.block_cache_bytes;
+    Disk::open(&options)
+}
+
+fn open_log(
+    files: Arc<dyn wal::Files>,
+    options: wal::Options,
+) -> Result<(Wal, wal::Recovered), wal::WalError> {
+    let (wal, recovered) = Wal::open(files, options)?;
+    if recovered.truncated_bytes > 0 {
+        tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
+    }
+    Ok((wal, recovered))
 }
 
 /// What is synced once a second only is better left to the page cache until then.

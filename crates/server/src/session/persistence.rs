@@ -17,6 +17,7 @@ use super::rows::{self, reply};
 use super::{Answer, Context, SessionRun};
 use crate::engine::heavy::Outcome;
 use crate::engine::machine::GroupMachine;
+use crate::engine::maintenance;
 use crate::engine::node::Node;
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
@@ -190,6 +191,8 @@ fn bgrewriteaof(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
             consensus.trigger_purge();
         }
     }
+    // The store keeps journals of what is in memory only.
+    maintenance::flush(context.node);
     reply(Reply::simple("Background append only file rewriting started"))
 }
 

@@ -56,6 +56,28 @@ fn what_was_acknowledged_is_there_after_a_restart() {
 }
 
 #[test]
+fn what_a_start_has_replayed_is_not_replayed_by_the_next_one() {
+    const VALUES: usize = 100;
+    let data = tempfile::tempdir().unwrap();
+    let value = vec![b'x'; 60 << 10];
+    let node = Node::start(config(&data, |_| ())).unwrap();
+    let mut client = Client::connect(node.addresses()[0]).unwrap();
+    for number in 0..VALUES {
+        client.call(&[b"SET", number.to_string().as_bytes(), &value]).unwrap();
+    }
+    node.stop();
+    drop(node);
+    let node = Node::start(config(&data, |_| ())).unwrap();
+    wait::until("the store to have written what it replayed", PATIENCE, || {
+        (node.disk.write_buffer_bytes() < (VALUES * value.len() / 10) as u64).then_some(())
+    })
+    .unwrap();
+    let mut client = Client::connect(node.addresses()[0]).unwrap();
+    check(&mut client, "DBSIZE", &format!(":{VALUES}"));
+    node.stop();
+}
+
+#[test]
 fn a_data_directory_keeps_its_constants() {
     let data = tempfile::tempdir().unwrap();
     let node = Node::start(config(&data, |config| config.groups = 2)).unwrap();

@@ -31,6 +31,16 @@ pub(super) struct QueueState {
     /// The thread sleeps until it is called; otherwise it comes by itself before long.
     pub(super) asleep: bool,
     pub(super) stopping: bool,
+    /// Nobody looks here any more.
+    ended: bool,
+}
+
+impl QueueState {
+    /// Whether the thread ends now, because it was stopped and has nothing left.
+    pub(super) fn ends(&mut self) -> bool {
+        self.ended = self.jobs.is_empty() && self.stopping;
+        self.ended
+    }
 }
 
 impl Queue {
@@ -38,7 +48,8 @@ impl Queue {
         self.push(Job::Apply(entry));
     }
 
-    /// Runs `task` on the apply thread once everything queued before it is in the store.
+    /// Runs `task` on the apply thread once everything queued before it is in the store. Drops it if the
+    /// thread has ended: whoever waits for its answer learns that there will be none.
     pub fn barrier(&self, task: impl FnOnce(&mut Applier) + Send + 'static) {
         self.push(Job::Barrier(Box::new(task)));
     }
@@ -53,6 +64,9 @@ impl Queue {
     /// call costs the caller, a raft thread, more than everything else here.
     fn push(&self, job: Job) {
         let mut state = self.jobs.lock();
+        if state.ended {
+            return;
+        }
         let urgent = match &job {
             Job::Apply(entry) => {
                 let before = state.bytes;

@@ -81,8 +81,8 @@ fn a_length_is_exact_over_flushes_folds_and_restarts() {
     assert_eq!(fixture.heavy(count).result.unwrap(), 10 + ROUNDS as u64);
 }
 
-#[test]
-fn more_deltas_than_are_read_are_folded_first() {
+/// A store with a set of 10 members, and so many deltas more that they are folded before they are read.
+fn with_too_many_deltas() -> (Fixture, Home) {
     let fixture = Fixture::open(tempfile::tempdir().unwrap(), 0);
     let (fixture, home) = with_members(fixture, 10);
     fixture.drain();
@@ -97,10 +97,48 @@ fn more_deltas_than_are_read_are_folded_first() {
     assert_eq!(stored(&fixture, home).1, Sum::TooMany(home));
     // Whatever the row cache still holds of it is from before.
     fixture.next_epoch();
+    (fixture, home)
+}
+
+#[test]
+fn more_deltas_than_are_read_are_folded_first() {
+    let (fixture, home) = with_too_many_deltas();
     for read in [Fixture::inline, Fixture::heavy] {
         assert_eq!(read(&fixture, count).result.unwrap(), 1_010);
     }
     assert_eq!(stored(&fixture, home), (0, Sum::Known(Some(Counters::len(1_010)))));
+}
+
+#[test]
+fn who_waits_for_folding_does_not_outlast_the_apply_thread() {
+    let (mut fixture, _) = with_too_many_deltas();
+    fixture.shut();
+    let left = fixture.group.run_heavy(0, &mut Scratch::default(), &Cancel::default(), count);
+    assert!(matches!(left, Err(Leave::Closed)), "{left:?}");
+}
+
+#[test]
+fn who_waits_for_folding_can_be_cancelled() {
+    let (fixture, _) = with_too_many_deltas();
+    let (busy, is_busy) = channel();
+    let (go_on, told) = channel::<()>();
+    fixture.queue.barrier(move |_| {
+        busy.send(()).unwrap();
+        told.recv().unwrap();
+    });
+    is_busy.recv().unwrap();
+    let cancel = Cancel::default();
+    std::thread::scope(|scope| {
+        let reader =
+            scope.spawn(|| fixture.group.run_heavy(0, &mut Scratch::default(), &cancel, count).unwrap_err());
+        while fixture.queue.is_empty() {
+            std::thread::yield_now();
+        }
+        cancel.cancel();
+        let left = reader.join().unwrap();
+        assert!(matches!(left, Leave::Cancelled), "{left:?}");
+    });
+    go_on.send(()).unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::compare::Compare;
 use super::rows::{Row, row, valkey};
-use Compare::{Encoding, Exact, Kind, Nullness, Scan, Unordered};
+use Compare::{Distances, Encoding, Exact, Kind, Nullness, Scan, Unordered};
 
 /// What many commands of a session are about.
 pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS, DUMPS];
@@ -189,8 +189,22 @@ const PLACES: &[Row] = &[
     row("{GEOPOS|GEOHASH} <key>", 1, Exact),
     row("GEODIST <key> <town> <town> {||M|KM|FT|MI|NOSUCH|M M}", 10, Exact),
     row(
-        "GEOSEARCH <key> {FROMMEMBER <town>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM|KM|FT|MI|X} {|ASC|DESC} {||COUNT <few>|COUNT <few> ANY} {|WITHCOORD} {|WITHDIST} {|WITHHASH}",
-        40,
+        "GEOSEARCH <key> {FROMMEMBER <town>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM|KM|FT|MI|X} {|ASC|DESC} {||COUNT <few> ANY} {|WITHCOORD} {|WITHDIST} {|WITHHASH}",
+        30,
+        Exact,
+    ),
+    // Of more than six places Redis sorts only as many as are asked for, and by chance among equals.
+    row(
+        "GEOSEARCH <key> {FROMMEMBER <town>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM|KM|FT|MI|X} {|ASC|DESC} COUNT <few> {|WITHCOORD} WITHDIST {|WITHHASH}",
+        14,
+        Distances,
+    ),
+    row("GEOADD <map> <spot> <hamlet> {|<spot> <hamlet>} {|<spot> <hamlet>}", 12, Exact),
+    row("ZADD <map> <score> <hamlet>", 2, Exact),
+    row("ZREM <map> <hamlet>+", 2, Exact),
+    row(
+        "GEOSEARCH <map> {FROMMEMBER <hamlet>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM} {|ASC|DESC} COUNT <few> {|WITHCOORD} {|WITHHASH}",
+        10,
         Exact,
     ),
     row(
@@ -199,32 +213,38 @@ const PLACES: &[Row] = &[
         Exact,
     ),
     row(
-        "GEOSEARCHSTORE <key> <key> {FROMMEMBER <town>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM|KM|X} {||ASC|DESC} {||COUNT <few>} {|||WITHDIST}",
-        10,
+        "GEOSEARCHSTORE <key> <key> {FROMMEMBER <town>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM|KM|X} {||ASC|DESC} {|||WITHDIST}",
+        6,
         Exact,
     ),
     row(
-        "GEORADIUS <key> <spot> <radius> {M|KM|MI} {|ASC|DESC} {||COUNT <few>} {|WITHCOORD} {|WITHDIST}",
-        14,
+        "GEOSEARCHSTORE <key> <map> {FROMMEMBER <hamlet>|FROMLONLAT <spot>} {BYRADIUS <radius>|BYBOX <radius> <radius>} {M|KM} {||ASC|DESC} COUNT <few>",
+        6,
         Exact,
+    ),
+    row("GEORADIUS <key> <spot> <radius> {M|KM|MI} {|ASC|DESC} {|WITHCOORD} {|WITHDIST}", 9, Exact),
+    row(
+        "GEORADIUS <key> <spot> <radius> {M|KM|MI} {|ASC|DESC} COUNT <few> {|WITHCOORD} WITHDIST",
+        6,
+        Distances,
     ),
     row("GEORADIUS_RO <key> <spot> <radius> {M|KM|MI} {|ASC|DESC} {|WITHHASH} {|||STORE <key>}", 5, Exact),
-    row(
-        "GEORADIUSBYMEMBER <key> <town> <radius> {M|KM|MI} {|ASC|DESC} {||COUNT <few>} {|WITHDIST}",
-        14,
-        Exact,
-    ),
+    row("GEORADIUSBYMEMBER <key> <town> <radius> {M|KM|MI} {|ASC|DESC} {|WITHDIST}", 9, Exact),
+    row("GEORADIUSBYMEMBER <key> <town> <radius> {M|KM|MI} {|ASC|DESC} COUNT <few> WITHDIST", 6, Distances),
     row("GEORADIUSBYMEMBER_RO <key> <town> <radius> {M|KM|MI} {|ASC|DESC} {|||STORE <key>}", 5, Exact),
-    row(
-        "GEORADIUS <key> <spot> <radius> {M|KM|MI} STORE <key> {||COUNT <few>} {|||WITHDIST|STORE}",
-        6,
-        Exact,
-    ),
-    row("GEORADIUSBYMEMBER <key> <town> <radius> KM {||COUNT <few>} STORE <key>", 6, Exact),
+    row("GEORADIUS <key> <spot> <radius> {M|KM|MI} STORE <key> {|||WITHDIST|STORE}", 4, Exact),
+    row("GEORADIUS <map> <spot> <radius> {M|KM|MI} STORE <key> COUNT <few>", 4, Exact),
+    row("GEORADIUSBYMEMBER <key> <town> <radius> KM STORE <key>", 3, Exact),
+    row("GEORADIUSBYMEMBER <map> <hamlet> <radius> KM COUNT <few> STORE <key>", 4, Exact),
     // Redis 7.0 reckons some distances in another way, which shows in the last digits.
     valkey(
-        "GEOSEARCHSTORE <key> <key> {FROMMEMBER <town>|FROMLONLAT <spot>} BYRADIUS <radius> {M|KM} STOREDIST {||COUNT <few>}",
-        6,
+        "GEOSEARCHSTORE <key> <key> {FROMMEMBER <town>|FROMLONLAT <spot>} BYRADIUS <radius> {M|KM} STOREDIST",
+        4,
+        Exact,
+    ),
+    valkey(
+        "GEOSEARCHSTORE <key> <map> {FROMMEMBER <hamlet>|FROMLONLAT <spot>} BYRADIUS <radius> {M|KM} STOREDIST COUNT <few>",
+        4,
         Exact,
     ),
     valkey("GEORADIUS <key> <spot> <radius> {M|KM|MI} STOREDIST <key> {|STORE <key>}", 4, Exact),

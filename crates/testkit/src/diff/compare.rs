@@ -8,6 +8,9 @@ pub(super) enum Compare {
     Exact,
     /// The same items in any order.
     Unordered,
+    /// Items with distances, nearest or furthest first: of those equally far away any may come first, and
+    /// any may be the ones that are left out at the end.
+    Distances,
     /// Times, which differ by what passed between the two servers' looks at their clocks.
     Seconds,
     Millis,
@@ -36,6 +39,7 @@ pub(super) fn same(compare: Compare, left: &Reply, right: &Reply) -> bool {
     match compare {
         Compare::Exact | Compare::Ignored => false,
         Compare::Unordered | Compare::Scan => sorted(left).is_some_and(|left| Some(left) == sorted(right)),
+        Compare::Distances => same_distances(left, right),
         Compare::Encoding => {
             let pair = (left.bytes().unwrap_or_default(), right.bytes().unwrap_or_default());
             SAME_ENCODINGS.iter().any(|(ours, theirs)| pair == (ours.as_bytes(), theirs.as_bytes()))
@@ -77,6 +81,19 @@ fn sorted(reply: &Reply) -> Option<Vec<Reply>> {
     Some(items)
 }
 
+fn same_distances(left: &Reply, right: &Reply) -> bool {
+    let distance = |item: &Reply| item.items().and_then(|parts| parts.get(1)).cloned();
+    let (Some(left), Some(right)) = (left.items(), right.items()) else { return false };
+    let distances = |items: &[Reply]| items.iter().map(distance).collect::<Vec<_>>();
+    let last = left.last().and_then(distance);
+    let certain = |items: &[Reply]| {
+        let mut items: Vec<Reply> = items.iter().filter(|item| distance(item) != last).cloned().collect();
+        items.sort();
+        items
+    };
+    last.is_some() && distances(left) == distances(right) && certain(left) == certain(right)
+}
+
 /// Times only: -1, -2 and 0 have meanings of their own.
 fn is_close(left: &Reply, right: &Reply, slack: i64) -> bool {
     match (left.integer(), right.integer()) {
@@ -106,6 +123,14 @@ mod tests {
         check(Compare::Seconds, Reply::Integer(100), Reply::Integer(99), true);
         check(Compare::Seconds, Reply::Integer(100), Reply::Integer(90), false);
         check(Compare::Seconds, Reply::Integer(-1), Reply::Integer(-2), false);
+        let far = |items: &[(&str, &str)]| {
+            Reply::Array(items.iter().map(|(name, distance)| array(&[name, distance])).collect())
+        };
+        let near = far(&[("a", "1"), ("b", "1"), ("c", "2")]);
+        check(Compare::Distances, near.clone(), far(&[("b", "1"), ("a", "1"), ("d", "2")]), true);
+        check(Compare::Distances, near.clone(), far(&[("a", "1"), ("x", "1"), ("c", "2")]), false);
+        check(Compare::Distances, near, far(&[("a", "1"), ("b", "2"), ("c", "2")]), false);
+        check(Compare::Distances, array(&["a", "b"]), array(&["a", "c"]), false);
         check(Compare::Kind, Reply::Integer(1), Reply::Integer(7), true);
         check(Compare::Kind, Reply::Error("ERR a".into()), Reply::Error("ERR b".into()), false);
         check(Compare::Nullness, Reply::bulk("a"), Reply::NullBulk, false);

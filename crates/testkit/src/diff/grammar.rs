@@ -100,7 +100,6 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
         "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),
         "<few>" => return command.push(rng.range(1, 6).to_string().into_bytes()),
-
         "<byte-index>" => INDEXES,
         "<bit>" => BITS,
         "<sketch>" => SKETCHES,
@@ -126,6 +125,8 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         }
         "<payload>" => PAYLOADS,
         "<town>" => TOWNS,
+        "<hamlet>" => HAMLETS,
+        "<map>" => return command.push(b"map".to_vec()),
         "<weight>" => WEIGHTS,
         "<record>" => RECORDS,
         "<weights>" => return command.push(rng.pick(PATTERNS_OF_WEIGHTS).to_vec()),

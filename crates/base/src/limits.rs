@@ -55,6 +55,13 @@ const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);
 /// as long as the client says, and is in memory before it is sent.
 pub const DRAWN_MAX: i64 = 1 << 22;
 
+/// Where a page of a long reply ends. A client that takes one has about two of them in memory.
+pub const STREAM_PAGE_BYTES: usize = 256 << 10;
+/// Replies told page by page at a time: each keeps a snapshot, and about three pages.
+pub const STREAMS_MAX: usize = 256;
+/// A client that does not take a page in this time is disconnected: its snapshot keeps old versions.
+pub const STREAM_TIMEOUT_MS: u64 = 30_000;
+
 /// Largest command with its framing, as Redis' `client-query-buffer-limit`: what one connection can
 /// make the server hold before anything runs. Offsets into it are 32 bits wide.
 pub const COMMAND_BYTES_MAX: usize = 1 << 30;

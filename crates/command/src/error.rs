@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use resp::{Line, Reply};
 use store::{Failure, Refusal, Stop};
 
+use crate::stream::Stream;
 use crate::wait::Wait;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Error {
     /// The whole line with its code.
     Line(Cow<'static, str>),
@@ -18,6 +19,8 @@ pub enum Error {
     Stop(Stop),
     /// There is nothing for it yet.
     Wait(Box<Wait>),
+    /// It is told page by page, to callers who have said that they take that.
+    Stream(Box<Stream>),
 }
 
 impl Error {
@@ -73,6 +76,7 @@ impl Error {
             Self::Bytes(line) => Reply::Error(Line::from(line)),
             Self::Stop(stop) => Reply::error(format!("ERR {stop}")),
             Self::Wait(_) => Wait::TIMED_OUT,
+            Self::Stream(_) => Reply::error("ERR this reply can only be told page by page"),
         }
     }
 }
@@ -98,6 +102,12 @@ impl From<Wait> for Error {
     }
 }
 
+impl From<Stream> for Error {
+    fn from(stream: Stream) -> Self {
+        Self::Stream(Box::new(stream))
+    }
+}
+
 impl Error {
     /// What a command waits for that has found nothing.
     pub fn wait(&self) -> Option<&Wait> {
@@ -111,6 +121,10 @@ impl Error {
 impl Failure for Error {
     fn waiting(&self) -> bool {
         self.wait().is_some()
+    }
+
+    fn streams(&self) -> bool {
+        matches!(self, Self::Stream(_))
     }
 
     fn stop(&self) -> Option<&Stop> {

@@ -12,6 +12,7 @@ mod error;
 mod families;
 mod keys;
 mod row;
+pub mod stream;
 mod wait;
 
 pub use arg::Arg;

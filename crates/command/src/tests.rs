@@ -13,4 +13,5 @@ mod numbers;
 mod rows;
 mod scan;
 mod sort;
+mod streams;
 mod strings;

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use parking_lot::RwLock;
 pub use wal::Fsync;
 
+pub use crate::engine::streams::StreamOptions;
+
 /// Each group has an apply thread, and its share of every buffer.
 pub const GROUPS_MAX: u16 = 256;
 
@@ -28,6 +30,7 @@ pub struct Config {
     pub cache_bytes: usize,
     /// Bound of the store's block cache.
     pub block_cache_bytes: u64,
+    pub streams: StreamOptions,
 }
 
 /// Of the memory that `--cache` gives, a fifth goes to the store's blocks, the rest to rows.
@@ -51,6 +54,7 @@ impl Config {
             requirepass: None,
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
+            streams: StreamOptions::default(),
         }
     }
 

@@ -103,6 +103,10 @@ pub(crate) enum Sum {
 
 /// Base plus deltas, by the key of the base.
 pub(crate) fn sum(snapshot: &DiskSnapshot, counters_key: &[u8]) -> Result<Sum, DiskError> {
+    sum_up_to(snapshot, counters_key, DELTAS_READ_MAX)
+}
+
+fn sum_up_to(snapshot: &DiskSnapshot, counters_key: &[u8], deltas_max: usize) -> Result<Sum, DiskError> {
     let corrupt = |key: &[u8], why| DiskError::corrupt(key, why);
     let Some(home) = keys::home_of(counters_key) else {
         return Err(corrupt(counters_key, DecodeError::Short));
@@ -114,7 +118,7 @@ pub(crate) fn sum(snapshot: &DiskSnapshot, counters_key: &[u8]) -> Result<Sum, D
     let end = base::codec::prefix_end(&prefix);
     let from = base.unwrap_or_default().deltas_from(home);
     for (count, pair) in snapshot.range(&from, end.as_deref()).enumerate() {
-        if count == DELTAS_READ_MAX {
+        if count == deltas_max {
             return Ok(Sum::TooMany(home));
         }
         let (key, delta) = pair?;
@@ -125,11 +129,11 @@ pub(crate) fn sum(snapshot: &DiskSnapshot, counters_key: &[u8]) -> Result<Sum, D
 }
 
 /// A record as a snapshot of the store shows it: of counters, the sum.
-pub(crate) fn read(snapshot: &DiskSnapshot, key: &[u8]) -> Result<Option<Value>, Stop> {
+pub(crate) fn read(snapshot: &DiskSnapshot, key: &[u8], deltas_max: usize) -> Result<Option<Value>, Stop> {
     if key.first() != Some(&keys::COUNTERS) {
         return Ok(snapshot.get(key)?.map(|value| (&*value).into()));
     }
-    match sum(snapshot, key)? {
+    match sum_up_to(snapshot, key, deltas_max)? {
         Sum::Known(found) => Ok(found.map(Counters::encode)),
         Sum::TooMany(home) => Err(Stop::Unfolded(home)),
     }

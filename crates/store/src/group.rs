@@ -186,7 +186,7 @@ impl Group {
     pub(crate) fn load(&self, at: Hashed<'_>) -> Result<Seen, Stop> {
         let generation = self.pins.generation();
         let value: Option<Value> = if at.key.first() == Some(&keys::COUNTERS) {
-            counters::read(&self.disk.snapshot(), at.key)?
+            counters::read(&self.disk.snapshot(), at.key, limits::DELTAS_READ_MAX)?
         } else {
             self.disk.get(at.key)?.map(|value| (&*value).into())
         };

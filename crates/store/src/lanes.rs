@@ -11,6 +11,7 @@ use crate::counters::Settled;
 use crate::disk::DiskError;
 use crate::group::Group;
 use crate::keys::Home;
+use crate::parked::Parked;
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Begin, Meter, Stop, Txn};
@@ -23,6 +24,11 @@ pub trait Failure: From<Stop> {
 
     /// Who waits because of it.
     fn waiting(&self) -> bool {
+        false
+    }
+
+    /// Whether it is told page by page, and goes on later.
+    fn streams(&self) -> bool {
         false
     }
 }
@@ -51,6 +57,8 @@ pub struct Done<R, E> {
     pub wrote: bool,
     /// Its place among those who wait, if it does.
     pub ticket: Option<Ticket>,
+    /// Its snapshot, if it is told page by page.
+    pub parked: Option<Parked>,
 }
 
 /// Why a lane could not bring a transaction to its end. It has had no effect.
@@ -105,7 +113,7 @@ impl Group {
                 return Err(Leave::Closed);
             }
             let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-            return Ok(Done { result, gate, wrote: false, ticket: None });
+            return Ok(Done { result, gate, wrote: false, ticket: None, parked: None });
         }
         Err(Leave::Outgrown)
     }
@@ -151,7 +159,7 @@ impl Group {
                 let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
                 drop(txn);
                 let ticket = register(&mut section, &result, wait);
-                return Ok(Done { result, gate, wrote: false, ticket });
+                return Ok(Done { result, gate, wrote: false, ticket, parked: None });
             }
             txn.derive().map_err(|stop| leave(&stop))?;
             drop(txn);
@@ -171,7 +179,7 @@ impl Group {
             }
             let gate = self.commit(&mut section, begin.epoch, scratch);
             self.leave_section(section);
-            return Ok(Done { result, gate, wrote: true, ticket: None });
+            return Ok(Done { result, gate, wrote: true, ticket: None, parked: None });
         }
         Err(Leave::Outgrown)
     }
@@ -258,7 +266,12 @@ impl Group {
             if self.sequencer.epoch() != begin.epoch {
                 return Err(Leave::Closed);
             }
-            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket: None }));
+            let streams = result.as_ref().err().is_some_and(Failure::streams);
+            let parked = if streams { Parked::of(txn) } else { None };
+            // What is told later may depend on all of the view.
+            let stamp = parked.as_ref().map_or(seen.stamp, |parked| parked.view().max(seen.stamp));
+            let gate = Gate { stamp, ..seen };
+            return Ok(Ran::Done(Done { result, gate, wrote: false, ticket: None, parked }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { view, scratch, .. } = txn;
@@ -296,14 +309,14 @@ impl Group {
         drop(reads);
         if waits {
             let ticket = register(&mut section, &result, wait);
-            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket }));
+            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket, parked: None }));
         }
         if let Some(ran) = self.settle_waiting(scratch)? {
             return Ok(ran);
         }
         let gate = self.commit(&mut section, begin.epoch, scratch);
         self.leave_section(section);
-        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None }))
+        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None, parked: None }))
     }
 
     /// Finds out what the changed counters are; in the section, once [`Self::warm_counters`] has seen to
@@ -352,7 +365,7 @@ impl Group {
                 return Err(Leave::Closed);
             }
             let ticket = register(&mut section, &result, wait);
-            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket }));
+            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket, parked: None }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { scratch, .. } = txn;
@@ -370,7 +383,7 @@ impl Group {
         section.reserved.release(reservation.token);
         self.sequencer.notify_released();
         self.leave_section(section);
-        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None }))
+        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None, parked: None }))
     }
 
     pub(crate) fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
@@ -406,7 +419,11 @@ impl Group {
             let disk = self.disk.snapshot();
             // The snapshot must not hold more than the view.
             if self.pins.applying() <= pin.view {
-                return Ok((begin, Pinned { pin, disk, batch, cancel, ranges: Vec::new(), counts }));
+                let ranges = Vec::new();
+                let deltas_max = base::limits::DELTAS_READ_MAX;
+                let pinned =
+                    Pinned { pin, disk, batch, cancel, ranges, counts, page_bytes: None, deltas_max };
+                return Ok((begin, pinned));
             }
         }
     }

@@ -148,7 +148,7 @@ impl Merged {
                 txn.spend(1, 0)?;
                 continue;
             };
-            txn.spend(1, least.len())?;
+            txn.spend(1, least.len() + value.len())?;
             return Ok(Some((least, value)));
         }
     }

@@ -45,6 +45,10 @@ pub struct Pinned<'g> {
     pub ranges: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// How many keys the databases' spaces held.
     pub counts: Vec<(Space, Counts)>,
+    /// The size of a page, if the caller takes replies page by page.
+    pub page_bytes: Option<usize>,
+    /// Deltas of a collection's counters that are added up.
+    pub deltas_max: usize,
 }
 
 /// Set from outside to stop heavy work between two steps.
@@ -106,7 +110,7 @@ pub(crate) fn load(txn: &mut Txn<'_>, key: &[u8], hash: u64) -> Result<Seen, Sto
         View::Pinned(pinned) => match group.table.as_of(at, pinned.pin.view) {
             Some(seen) => Ok(seen),
             None => {
-                let value = crate::counters::read(&pinned.disk, key)?;
+                let value = crate::counters::read(&pinned.disk, key, pinned.deltas_max)?;
                 Ok(Seen { version: Stamp::ZERO, value, place: Place::UNKNOWN })
             }
         },

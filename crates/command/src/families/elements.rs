@@ -9,6 +9,7 @@ use store::{Flow, Member};
 
 use crate::args::Args;
 use crate::error::{Error, Result};
+use crate::stream::Progress;
 
 /// Elements of a page, unless the client says how many.
 const COUNT: u64 = 10;
@@ -87,6 +88,39 @@ impl<'a> Scan<'a> {
     pub(super) fn reply(self) -> Reply {
         let cursor = self.next.unwrap_or(0);
         Reply::Array(vec![Reply::bulk(cursor.to_string()), Reply::Array(self.found)])
+    }
+}
+
+/// Where a page of elements ends: between two positions, for what has the same comes in one page.
+pub(super) struct Places<P> {
+    last: Option<P>,
+    next: Option<P>,
+}
+
+impl<P: Copy + Ord> Places<P> {
+    pub(super) fn new() -> Self {
+        Self { last: None, next: None }
+    }
+
+    /// Whether what is at `at` belongs to the next page, if this one is full.
+    pub(super) fn ends_before(&mut self, at: P, is_full: bool) -> bool {
+        if is_full && self.last.is_some_and(|last| at > last) {
+            self.next = Some(at);
+            return true;
+        }
+        self.last = Some(at);
+        false
+    }
+
+    /// Puts where the next page begins into `from`.
+    pub(super) fn progress(self, from: &mut P) -> Progress {
+        match self.next {
+            Some(next) => {
+                *from = next;
+                Progress::More
+            }
+            None => Progress::Done,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use resp::{Protocol, Reply};
 use store::{Cancel, Gate, Scratch};
 
 use crate::engine::node::Node;
+use crate::engine::streams::Flow;
 use crate::net::blocked::Waiter;
 use crate::net::dispatch::{self, Call};
 use crate::net::mailbox::{Mail, Mailbox};
@@ -24,8 +25,19 @@ use crate::table::Entry;
 pub type Task = Box<dyn FnOnce(&Arc<Node>, &Cancel) -> Outcome + Send>;
 
 pub enum Work {
-    Command { entry: &'static Entry, args: OwnedArgs, database: u8, target: Target },
-    Task { entry: Option<&'static Entry>, args: OwnedArgs, task: Task },
+    Command {
+        entry: &'static Entry,
+        args: OwnedArgs,
+        database: u8,
+        target: Target,
+    },
+    Task {
+        entry: Option<&'static Entry>,
+        args: OwnedArgs,
+        task: Task,
+    },
+    /// The next page of a reply.
+    Page(Box<Flow>),
 }
 
 /// The groups that a command concerns.
@@ -37,20 +49,29 @@ pub enum Target {
 
 /// What became of a piece of work.
 pub struct Outcome {
-    pub reply: Reply,
+    pub told: Told,
     /// The reply leaves once all of these are committed.
     pub gates: Vec<(u16, Gate)>,
+}
+
+/// What a client is told.
+pub enum Told {
+    Reply(Reply),
+    /// A part of a reply, and what is left of it.
+    Page(Encoded, Option<Box<Flow>>),
     /// There is no reply yet: the client waits, and will be told by whoever serves it.
-    pub waits: bool,
+    Later,
+    /// What is left of a reply cannot be told.
+    Broken,
 }
 
 impl Outcome {
     pub fn ungated(reply: Reply) -> Self {
-        Self { reply, gates: Vec::new(), waits: false }
+        Self { told: Told::Reply(reply), gates: Vec::new() }
     }
 
     pub fn waiting() -> Self {
-        Self { waits: true, ..Self::ungated(Reply::Null) }
+        Self { told: Told::Later, gates: Vec::new() }
     }
 }
 
@@ -59,6 +80,8 @@ impl Outcome {
 pub struct Finished {
     pub reply: Encoded,
     pub gates: Vec<(u16, Gate)>,
+    /// What is left, if this is only the beginning of the reply, or the next part of it.
+    pub rest: Option<Box<Flow>>,
 }
 
 /// Whose work it is.
@@ -86,6 +109,8 @@ pub struct Job {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// How many of them go on with a reply: they take nobody's place.
+    pages: usize,
     stopping: bool,
 }
 
@@ -131,7 +156,7 @@ impl HeavyPool {
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         let mut queue = self.queue.lock();
         let free = self.threads.saturating_sub(self.running.load(Ordering::SeqCst));
-        if queue.stopping || queue.jobs.len() >= free + self.queue_max {
+        if queue.stopping || queue.jobs.len() - queue.pages >= free + self.queue_max {
             drop(queue);
             self.stats.rejected.fetch_add(1, Ordering::Relaxed);
             return Err(job);
@@ -141,6 +166,16 @@ impl HeavyPool {
         self.stats.submitted.fetch_add(1, Ordering::Relaxed);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// Goes on with a reply of which a part has been told: at the end of the queue like others, but never
+    /// turned away. There are no more of them than there may be streams.
+    pub fn go_on(&self, job: Job) {
+        let mut queue = self.queue.lock();
+        queue.pages += 1;
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.arrived.notify_one();
     }
 
     /// Jobs running and jobs waiting.
@@ -162,6 +197,7 @@ impl HeavyPool {
         let mut queue = self.queue.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
+                queue.pages -= usize::from(matches!(job.work, Work::Page(_)));
                 self.running.fetch_add(1, Ordering::SeqCst);
                 return Some(job);
             }
@@ -198,12 +234,22 @@ fn run(node: &Weak<Node>) {
         };
         node.pump();
         let Caller { client, protocol, mailbox } = job.caller;
-        let waits = outcome.waits;
-        let outcome = Finished { reply: Encoded::new(&outcome.reply, protocol), gates: outcome.gates };
+        let Outcome { told, gates } = outcome;
+        let mail = match told {
+            Told::Reply(reply) => {
+                let reply = Encoded::new(&reply, protocol);
+                Some(Mail::Finished { client, outcome: Finished { reply, gates, rest: None } })
+            }
+            Told::Page(reply, rest) => {
+                Some(Mail::Finished { client, outcome: Finished { reply, gates, rest } })
+            }
+            Told::Broken => Some(Mail::Broken { client }),
+            Told::Later => None,
+        };
         node.heavy.stats.run_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         node.heavy.running.fetch_sub(1, Ordering::SeqCst);
-        if !waits {
-            mailbox.send(Mail::Finished { client, outcome });
+        if let Some(mail) = mail {
+            mailbox.send(mail);
         }
     }
 }
@@ -217,10 +263,32 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
             let outcome = dispatch::run_heavy(node, &call, cancel, scratch);
             (Some(entry), args, outcome)
         }
+        Work::Page(flow) => {
+            return Outcome { told: next_page(node, caller, flow, cancel, scratch), gates: Vec::new() };
+        }
     };
-    if let Some(entry) = entry.filter(|_| !outcome.waits) {
+    if let Some(entry) = entry {
+        let reply = match &outcome.told {
+            Told::Reply(reply) => reply,
+            Told::Page(..) => &Reply::Ok,
+            Told::Later | Told::Broken => return outcome,
+        };
         let (args, lookups) = (args.as_args(), scratch.lookups());
-        account::ran_heavy(node, caller.client, entry, &args, &outcome.reply, lookups, started.elapsed());
+        account::ran_heavy(node, caller.client, entry, &args, reply, lookups, started.elapsed());
     }
     outcome
+}
+
+fn next_page(node: &Node, caller: &Caller, flow: Box<Flow>, cancel: &Cancel, scratch: &mut Scratch) -> Told {
+    match flow.next(node, cancel, scratch) {
+        Ok((page, rest)) => Told::Page(page, rest),
+        Err(why) => {
+            if !cancel.is_cancelled() {
+                let client = caller.client;
+                tracing::error!(client, ?why, "a reply cannot be told to its end: its client is cut off");
+                node.streams.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            Told::Broken
+        }
+    }
 }

@@ -8,3 +8,4 @@ pub mod image;
 pub mod machine;
 pub mod maintenance;
 pub mod node;
+pub mod streams;

@@ -23,6 +23,7 @@ use crate::engine::health::{self, Health, Room, Signs, Space};
 use crate::engine::heavy::HeavyPool;
 use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
+use crate::engine::streams::Streams;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::thread::NetThread;
 use crate::session::info::{Pages, Sampler};
@@ -58,6 +59,7 @@ pub struct Node {
     pub disk: Disk,
     pub wal: Wal,
     pub heavy: HeavyPool,
+    pub streams: Arc<Streams>,
     pub clients: Clients,
     pub stats: Stats,
     pub live: Live,
@@ -146,6 +148,7 @@ impl Node {
         }
         let node = Arc::new(Self {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
+            streams: Arc::default(),
             live: Live::new(&config),
             config,
             groups,

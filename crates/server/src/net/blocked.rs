@@ -72,7 +72,7 @@ impl Waiter {
 impl Blocked {
     fn finish(self, reply: &Reply, gates: Vec<(u16, Gate)>) {
         let Waiter { client, mailbox, protocol, .. } = self.waiter;
-        let outcome = Finished { reply: Encoded::new(reply, protocol), gates };
+        let outcome = Finished { reply: Encoded::new(reply, protocol), gates, rest: None };
         mailbox.send(Mail::Finished { client, outcome });
     }
 }

@@ -11,6 +11,7 @@ use store::{Cancel, Fate};
 
 use crate::engine::clients::Client;
 use crate::engine::node::Node;
+use crate::engine::streams::Flow;
 use crate::net::blocked::Place;
 use crate::net::dispatch;
 use crate::net::output::Output;
@@ -35,6 +36,8 @@ pub enum State {
     Ready,
     /// The heavy pool works for it.
     Working(Arc<Cancel>),
+    /// Its reply is told page by page.
+    Streaming(Streaming),
     /// The store has to catch up before it may write.
     Stalled,
     /// Waits for a key to hold something.
@@ -43,6 +46,15 @@ pub enum State {
     Sleeping(Instant, Reply),
     /// Closed once its output is sent.
     Closing,
+}
+
+/// A reply of which a part has been told.
+pub struct Streaming {
+    /// The rest, unless the heavy pool makes the next page of it.
+    pub flow: Option<Box<Flow>>,
+    pub cancel: Arc<Cancel>,
+    /// By when the client has to have taken the last page.
+    pub until: Option<Instant>,
 }
 
 pub struct Connection {

@@ -11,8 +11,9 @@ use resp::Reply;
 use store::{Cancel, Done, Gate, KeyPosition, Leave, Scratch};
 
 use crate::engine::group::Group;
-use crate::engine::heavy::{Caller, Outcome, Target};
+use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
+use crate::engine::streams::{Begun, Flow, Part};
 use crate::net::blocked::{Place, Waiter};
 use crate::session::stats::Lap;
 use crate::session::{Answer, Context, Session};
@@ -279,10 +280,18 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &m
         Target::One(id) => node.groups.get(usize::from(id)..=usize::from(id)).unwrap_or_default(),
         Target::All => &node.groups[..],
     };
-    let mut merged: Option<Reply> = None;
-    let mut gates = Vec::new();
+    // What is written is validated as a whole: only readers are told page by page.
+    let flags = entry.row.flags;
+    let page_bytes = (caller.is_some() && flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE))
+        .then_some(node.config.streams.page_bytes);
+    let (mut parts, mut gates) = (Vec::new(), Vec::new());
     for group in groups {
-        let mut f = |txn: &mut store::Txn<'_>| handler(txn, args);
+        let mut f = |txn: &mut store::Txn<'_>| {
+            if let Some(bytes) = page_bytes {
+                txn.allow_streams(bytes);
+            }
+            handler(txn, args)
+        };
         let ran = loop {
             // It may have waited for its turn since it was asked for the first time.
             if let Some(why) = refused(node, entry) {
@@ -310,16 +319,41 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &m
         };
         group.pump();
         gates.push((group.id, done.gate));
-        let mut reply = done.result.unwrap_or_else(Error::reply);
+        let mut reply = match done.result {
+            Err(Error::Stream(stream)) => {
+                parts.push(Part::Stream { group: group.id, parked: done.parked, stream });
+                continue;
+            }
+            result => result.unwrap_or_else(Error::reply),
+        };
         if groups.len() == 1 && entry.row.name == "scan" {
             continue_scan(node, group.id, &mut reply);
         }
-        merged = Some(match merged {
-            None => reply,
-            Some(before) => merge(before, reply),
-        });
+        parts.push(Part::Whole(reply));
     }
-    Outcome { reply: merged.unwrap_or(Reply::Null), gates, waits: false }
+    match caller.filter(|_| parts.iter().any(Part::is_stream)) {
+        Some(caller) => tell(node, caller, parts, gates, cancel, scratch),
+        None => {
+            let replies = parts.into_iter().map(Part::reply);
+            Outcome { told: Told::Reply(replies.reduce(merge).unwrap_or(Reply::Null)), gates }
+        }
+    }
+}
+
+/// Begins with a reply that is told page by page.
+fn tell(
+    node: &Node,
+    caller: &Caller,
+    parts: Vec<Part>,
+    gates: Vec<(u16, Gate)>,
+    cancel: &Cancel,
+    scratch: &mut Scratch,
+) -> Outcome {
+    match Flow::begin(node, parts, caller.protocol, cancel, scratch) {
+        Begun::Told(page, rest) => Outcome { told: Told::Page(page, rest), gates },
+        Begun::Refused(reply) => Outcome::ungated(reply),
+        Begun::Busy => Outcome::ungated(Reply::error(BUSY)),
+    }
 }
 
 /// One reply from those of several groups: numbers add up, lists follow each other, the first

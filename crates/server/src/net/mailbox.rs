@@ -16,6 +16,8 @@ pub enum Mail {
     Connected { stream: TcpStream, peer: SocketAddr },
     /// What became of the work that a client waits for.
     Finished { client: u64, outcome: Finished },
+    /// A client's reply cannot be told to its end.
+    Broken { client: u64 },
     /// A client's command, on the heavy pool, has found nothing: it waits.
     Blocked { client: u64, place: Place },
     /// A client that waits has to be served by the heavy pool.

@@ -40,6 +40,12 @@ impl Encoded {
         output.push(reply, protocol);
         Self { len: output.end, segments: output.segments }
     }
+
+    /// What is encoded already.
+    pub fn of(pieces: Vec<Blob>) -> Self {
+        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { len, segments: pieces.into_iter().map(Segment::Blob).collect() }
+    }
 }
 
 /// A reply that waits for a commit: where it lies in the stream of output, and on what it depends.
@@ -65,6 +71,8 @@ pub struct Output {
     muted: bool,
     /// Part of what the next reply depends on is void.
     void: Option<(Reply, Protocol)>,
+    /// Where the last reply ends that was replaced.
+    replaced: Option<u64>,
 }
 
 impl Output {
@@ -80,6 +88,15 @@ impl Output {
     /// Whether replies are thrown away from now on.
     pub fn mute(&mut self, muted: bool) {
         self.muted = muted;
+    }
+
+    pub fn is_muted(&self) -> bool {
+        self.muted
+    }
+
+    /// Whether the last reply was replaced, because what it depended on is void.
+    pub fn ends_replaced(&self) -> bool {
+        self.replaced == Some(self.end)
     }
 
     /// The oldest reply that waits.
@@ -219,6 +236,7 @@ impl Output {
             error.encode(protocol, &mut instead);
         }
         self.splice(held.start, held.end, &instead);
+        self.replaced = Some(held.start + instead.len() as u64);
     }
 
     /// Rare: rebuilds the output with other bytes in one place.

@@ -1,6 +1,7 @@
 //! A network thread: an event loop over its connections. It reads, runs the read and inline lanes,
 //! submits the batch that came of it, and sends what is committed.
 
+mod streams;
 mod waits;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -17,7 +18,7 @@ use store::Scratch;
 use crate::engine::clients::{Client, Details};
 use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
-use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Turn};
+use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Streaming, Turn};
 use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::Session;
@@ -255,6 +256,10 @@ impl NetThread {
         let _ = self.poll.registry().deregister(&mut connection.stream);
         match &connection.state {
             State::Working(cancel) => cancel.cancel(),
+            State::Streaming(streaming) => {
+                streaming.cancel.cancel();
+                streaming.until.map(|until| self.timers.remove(&(until, at)));
+            }
             State::Blocked(place) => {
                 place.until.map(|until| self.timers.remove(&(until, at)));
                 if let Some(group) = self.node.groups.get(usize::from(place.group)) {
@@ -272,6 +277,7 @@ impl NetThread {
         match mail {
             Mail::Connected { stream, peer } => self.connect(stream, peer),
             Mail::Finished { client, outcome } => self.finished(client, outcome),
+            Mail::Broken { client } => self.broken(client),
             Mail::Blocked { client, place } => {
                 if let Some(&at) = self.by_client.get(&client) {
                     self.block(at, place);
@@ -297,9 +303,16 @@ impl NetThread {
         let Some(&at) = self.by_client.get(&client) else { return };
         self.forget_timer(at);
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
-        connection.state = State::Ready;
+        let before = std::mem::replace(&mut connection.state, State::Ready);
         connection.waits_until = None;
         connection.output.push_gated(outcome.reply, &outcome.gates);
+        // Nobody wants to hear the rest where replies are thrown away.
+        let rest = outcome.rest.filter(|_| !connection.output.is_muted());
+        if let (Some(flow), State::Working(cancel) | State::Streaming(Streaming { cancel, .. })) =
+            (rest, before)
+        {
+            self.stream(at, flow, cancel);
+        }
         self.touched.push(at);
         self.queue(at);
     }
@@ -446,6 +459,7 @@ impl NetThread {
         if has_room || has_more {
             self.queue(at);
         }
+        self.stream_on(at);
     }
 
     /// Whether the thread may end: the server stops, and everybody has been answered or has had

@@ -8,7 +8,7 @@ use store::{Flow, KeyPosition, Scratch, Step, walk_keys};
 use super::cluster::enabled;
 use super::rows;
 use super::{Answer, Context};
-use crate::engine::heavy::Outcome;
+use crate::engine::heavy::{Outcome, Told};
 use crate::net::dispatch;
 
 fn slot(args: &Args<'_>) -> command::Result<Option<u16>> {
@@ -54,11 +54,10 @@ fn in_slot(slot: u16, limit: i64, reply: fn(Vec<Vec<u8>>) -> Reply, names: bool)
             Ok(reply(found))
         });
         match done {
-            Ok(done) => Outcome {
-                reply: done.result.unwrap_or_else(Error::reply),
-                gates: vec![(group.id, done.gate)],
-                waits: false,
-            },
+            Ok(done) => {
+                let reply = done.result.unwrap_or_else(Error::reply);
+                Outcome { told: Told::Reply(reply), gates: vec![(group.id, done.gate)] }
+            }
             Err(left) => Outcome::ungated(dispatch::left_reply(&left)),
         }
     }))

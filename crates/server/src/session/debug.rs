@@ -9,7 +9,7 @@ use store::{Cancel, Scratch};
 
 use super::rows::{self, ok};
 use super::{Answer, Context, SessionRun};
-use crate::engine::heavy::Outcome;
+use crate::engine::heavy::{Outcome, Told};
 use crate::engine::node::Node;
 use crate::net::dispatch;
 use crate::table::table;
@@ -102,15 +102,15 @@ fn describe(node: &Arc<Node>, cancel: &Cancel, database: u8, key: &[u8]) -> Outc
         return Outcome::ungated(Reply::error("ERR not available"));
     };
     let gates = [encoding.gates, size.gates].concat();
-    let reply = match (encoding.reply, size.reply) {
-        (Reply::Bulk(encoding), Reply::Integer(bytes)) => {
+    let reply = match (encoding.told, size.told) {
+        (Told::Reply(Reply::Bulk(encoding)), Told::Reply(Reply::Integer(bytes))) => {
             let encoding = String::from_utf8_lossy(encoding.as_slice()).into_owned();
             Reply::simple(format!(
                 "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{bytes} lru:0 lru_seconds_idle:0"
             ))
         }
-        (error @ Reply::Error(_), _) | (_, error @ Reply::Error(_)) => error,
+        (Told::Reply(error @ Reply::Error(_)), _) | (_, Told::Reply(error @ Reply::Error(_))) => error,
         _ => Error::NO_SUCH_KEY.reply(),
     };
-    Outcome { reply, gates, waits: false }
+    Outcome { told: Told::Reply(reply), gates }
 }

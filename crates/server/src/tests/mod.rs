@@ -10,3 +10,4 @@ mod info;
 mod lifecycle;
 mod server;
 mod settings;
+mod streams;

@@ -10,7 +10,9 @@ use super::*;
 use crate::arg;
 use crate::args::Args;
 use crate::error::Error;
+use crate::families::elements::Places;
 use crate::row::flags::{DANGEROUS, FANOUT, HEAVY, READONLY};
+use crate::stream::{self, Feed, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("randomkey", 1, Keys::NONE, &[READONLY, FANOUT], randomkey)
@@ -46,21 +48,40 @@ fn randomkey(txn: &mut Txn<'_>, _: &Args<'_>) -> Result<Reply> {
 const RANDOM_CHOICE: usize = 16;
 
 fn keys(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let filter = Filter { pattern: Pattern::of(args.get(1)), kind: None };
-    let mut found = Vec::new();
-    let Some(start) = filter.pattern.start(KeyPosition::START) else { return Ok(Reply::Array(found)) };
-    walk_keys(txn, start, &mut |step| -> Result<Flow> {
-        if filter.pattern.ends_before(step.at()) {
-            return Ok(Flow::Stop);
-        }
-        if let Step::Key(key) = step
-            && filter.lets_through(key)
-        {
-            found.push(Reply::copied(key.key));
-        }
-        Ok(Flow::More)
-    })?;
-    Ok(Reply::Array(found))
+    answer(txn, Shape::Array, || Matching { glob: args.get(1).to_vec(), from: KeyPosition::START })
+}
+
+/// Tells the keys that match a pattern.
+struct Matching {
+    glob: Vec<u8>,
+    from: KeyPosition,
+}
+
+impl Feed for Matching {
+    fn count(&mut self, txn: &mut Txn<'_>) -> Result<Option<u64>> {
+        let counts = txn.counts(txn.database())?;
+        // Keys that have expired and are not removed yet are counted, and not told.
+        let is_exact = Pattern::of(&self.glob).all && counts.expires == 0;
+        Ok(u64::try_from(counts.keys).ok().filter(|_| is_exact))
+    }
+
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut stream::Page) -> Result<Progress> {
+        let pattern = Pattern::of(&self.glob);
+        let Some(start) = pattern.start(self.from) else { return Ok(Progress::Done) };
+        let mut places = Places::new();
+        walk_keys(txn, start, &mut |step| -> Result<Flow> {
+            if pattern.ends_before(step.at()) || places.ends_before(step.at(), page.is_full()) {
+                return Ok(Flow::Stop);
+            }
+            if let Step::Key(found) = step
+                && pattern.matches(found.key)
+            {
+                page.bulk(found.key);
+            }
+            Ok(Flow::More)
+        })?;
+        Ok(places.progress(&mut self.from))
+    }
 }
 
 fn scan(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -5,10 +5,11 @@ use store::{Flow, Hash};
 
 use super::*;
 use crate::arg::{self, KEY};
-use crate::families::elements::{Draw, Scan, some_of};
+use crate::families::elements::{Draw, Places, Scan, some_of};
 use crate::families::key;
 use crate::row::access::{ACCESS, RO};
 use crate::row::flags::READONLY;
+use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("hgetall", 2, key(&[RO, ACCESS]), &[READONLY], hgetall)
@@ -42,33 +43,15 @@ pub(crate) const COMMANDS: &[Command] = &[
 ];
 
 fn hgetall(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let Some(mut hash) = txn.hash(args.get(1))? else { return Ok(Reply::Map(Vec::new())) };
-    let mut found = Vec::new();
-    hash.walk(0, &mut |field| -> Result<Flow> {
-        found.push((Reply::copied(field.member), Reply::copied(field.payload)));
-        Ok(Flow::More)
-    })?;
-    Ok(Reply::Map(found))
+    answer(txn, Shape::Map, || Fields::of(args.get(1), Told::Both))
 }
 
 fn hkeys(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let Some(mut hash) = txn.hash(args.get(1))? else { return Ok(Reply::Array(Vec::new())) };
-    let mut found = Vec::new();
-    hash.walk(0, &mut |field| -> Result<Flow> {
-        found.push(Reply::copied(field.member));
-        Ok(Flow::More)
-    })?;
-    Ok(Reply::Array(found))
+    answer(txn, Shape::Array, || Fields::of(args.get(1), Told::Names))
 }
 
 fn hvals(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let Some(mut hash) = txn.hash(args.get(1))? else { return Ok(Reply::Array(Vec::new())) };
-    let mut found = Vec::new();
-    hash.walk(0, &mut |field| -> Result<Flow> {
-        found.push(Reply::copied(field.payload));
-        Ok(Flow::More)
-    })?;
-    Ok(Reply::Array(found))
+    answer(txn, Shape::Array, || Fields::of(args.get(1), Told::Values))
 }
 
 fn hrandfield(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -105,4 +88,50 @@ fn hscan(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         Ok(scan.take(field, || vec![Reply::copied(field.member), Reply::copied(field.payload)]))
     })?;
     Ok(scan.reply())
+}
+
+/// What is told of each field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Names,
+    Values,
+    Both,
+}
+
+/// Tells the fields of a hash.
+struct Fields {
+    key: Vec<u8>,
+    told: Told,
+    from: u64,
+}
+
+impl Fields {
+    fn of(key: &[u8], told: Told) -> Self {
+        Self { key: key.to_vec(), told, from: 0 }
+    }
+}
+
+impl Feed for Fields {
+    fn count(&mut self, txn: &mut Txn<'_>) -> Result<Option<u64>> {
+        let Some(mut hash) = txn.hash(&self.key)? else { return Ok(Some(0)) };
+        Ok(Some(hash.count()?))
+    }
+
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut Page) -> Result<Progress> {
+        let Some(mut hash) = txn.hash(&self.key)? else { return Ok(Progress::Done) };
+        let (mut places, told) = (Places::new(), self.told);
+        hash.walk(self.from, &mut |field| -> Result<Flow> {
+            if places.ends_before(field.at, page.is_full()) {
+                return Ok(Flow::Stop);
+            }
+            if told != Told::Values {
+                page.bulk(field.member);
+            }
+            if told != Told::Names {
+                page.bulk(field.payload);
+            }
+            Ok(Flow::More)
+        })?;
+        Ok(places.progress(&mut self.from))
+    }
 }

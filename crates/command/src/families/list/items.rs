@@ -9,6 +9,7 @@ use crate::arg::{self, KEY};
 use crate::families::{index_range, key, positive};
 use crate::row::access::{ACCESS, DELETE, INSERT, RO, RW, UPDATE};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
+use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("llen", 2, key(&[RO]), &[READONLY, FAST], llen)
@@ -90,13 +91,35 @@ fn lindex(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 fn lrange(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (start, stop) = (args.int(2)?, args.int(3)?);
     let Some(mut list) = txn.list(args.get(1))? else { return Ok(Reply::Array(Vec::new())) };
-    let mut found = Vec::new();
     let range = index_range(list.count()?, start, stop);
-    list.walk(range, &mut |_, item| -> Result<Flow> {
-        found.push(Reply::copied(item));
-        Ok(Flow::More)
-    })?;
-    Ok(Reply::Array(found))
+    drop(list);
+    answer(txn, Shape::Array, || Stretch { key: args.get(1).to_vec(), range: range.clone() })
+}
+
+/// Tells the items of a list that are at these indexes.
+struct Stretch {
+    key: Vec<u8>,
+    range: Range<u64>,
+}
+
+impl Feed for Stretch {
+    fn count(&mut self, _: &mut Txn<'_>) -> Result<Option<u64>> {
+        Ok(Some(self.range.end - self.range.start))
+    }
+
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut Page) -> Result<Progress> {
+        let Some(mut list) = txn.list(&self.key)? else { return Ok(Progress::Done) };
+        let mut told = self.range.start;
+        list.walk(self.range.clone(), &mut |index, item| -> Result<Flow> {
+            page.bulk(item);
+            told = index + 1;
+            Ok(if page.is_full() { Flow::Stop } else { Flow::More })
+        })?;
+        // One that has told nothing would never come to its end.
+        let is_done = told == self.range.end || told == self.range.start;
+        self.range.start = told;
+        Ok(if is_done { Progress::Done } else { Progress::More })
+    }
 }
 
 fn lpos(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -6,9 +6,11 @@ use store::{Cursor, SetBuilder};
 
 use super::*;
 use crate::arg::{self, KEY};
+use crate::args::OwnedArgs;
 use crate::families::{counted_keys, positive};
 use crate::row::access::{ACCESS, OW, RO, UPDATE};
 use crate::row::flags::{DENYOOM, READONLY, WRITE};
+use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("sinter", -2, Keys::rest(1).with(&[RO, ACCESS]), &[READONLY], sinter)
@@ -129,13 +131,7 @@ fn sdiffstore(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 fn reply(txn: &mut Txn<'_>, args: &Args<'_>, operation: Operation) -> Result<Reply> {
-    let mut members = Members::open(txn, args, 1..args.len(), operation)?;
-    let mut found = Vec::new();
-    while let Some(member) = members.next(txn, args)? {
-        txn.spend(1, member.len())?;
-        found.push(Reply::bulk(member));
-    }
-    Ok(Reply::Set(found))
+    answer(txn, Shape::Set, || Combined { args: args.to_owned(), operation, members: None })
 }
 
 fn store(txn: &mut Txn<'_>, args: &Args<'_>, operation: Operation) -> Result<Reply> {
@@ -145,6 +141,34 @@ fn store(txn: &mut Txn<'_>, args: &Args<'_>, operation: Operation) -> Result<Rep
         builder.add(txn, member)?;
     }
     Ok(Reply::Integer(builder.store(txn, args.get(1))? as i64))
+}
+
+/// Tells the members of a result.
+struct Combined {
+    args: OwnedArgs,
+    operation: Operation,
+    /// Once it has begun.
+    members: Option<Members>,
+}
+
+impl Feed for Combined {
+    fn count(&mut self, _: &mut Txn<'_>) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut Page) -> Result<Progress> {
+        let args = self.args.as_args();
+        let members = match &mut self.members {
+            Some(members) => members,
+            None => self.members.insert(Members::open(txn, &args, 1..args.len(), self.operation)?),
+        };
+        while !page.is_full() {
+            let Some(member) = members.next(txn, &args)? else { return Ok(Progress::Done) };
+            txn.spend(1, member.len())?;
+            page.bulk(&member);
+        }
+        Ok(Progress::More)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +187,11 @@ struct Members {
     /// The result begins as a set of integers: that of an intersection only where the set gone through is
     /// one.
     of_integers: bool,
+    looked_at: u64,
 }
+
+/// So many members are looked at before it is forgotten where they were looked for.
+const LOOKED_AT_MAX: u64 = 1024;
 
 impl Members {
     fn open(txn: &mut Txn<'_>, args: &Args<'_>, keys: Range<usize>, operation: Operation) -> Result<Self> {
@@ -196,7 +224,7 @@ impl Members {
                 cursors.push(set.cursor()?);
             }
         }
-        Ok(Self { operation, cursors, others, of_integers })
+        Ok(Self { operation, cursors, others, of_integers, looked_at: 0 })
     }
 
     fn next(&mut self, txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Option<Vec<u8>>> {
@@ -205,6 +233,10 @@ impl Members {
         }
         let Some(cursor) = self.cursors.first_mut() else { return Ok(None) };
         while let Some(placed) = cursor.next(txn)? {
+            self.looked_at += 1;
+            if self.looked_at.is_multiple_of(LOOKED_AT_MAX) {
+                txn.forget();
+            }
             let wanted = self.operation == Operation::Inter;
             if self.others.iter().try_fold(true, |kept, &at| -> Result<bool> {
                 if !kept {

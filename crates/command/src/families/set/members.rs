@@ -5,10 +5,11 @@ use store::{Flow, Set};
 
 use super::*;
 use crate::arg::{self, KEY};
-use crate::families::elements::{Draw, Scan, some_of};
+use crate::families::elements::{Draw, Places, Scan, some_of};
 use crate::families::{key, positive};
 use crate::row::access::{ACCESS, DELETE, INSERT, RO, RW};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
+use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("sadd", -3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], sadd)
@@ -127,8 +128,7 @@ fn smove(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 }
 
 fn smembers(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let Some(mut set) = txn.set_at(args.get(1))? else { return Ok(Reply::Set(Vec::new())) };
-    Ok(Reply::Set(all(&mut set)?.into_iter().map(Reply::Bulk).collect()))
+    answer(txn, Shape::Set, || All { key: args.get(1).to_vec(), from: 0 })
 }
 
 fn srandmember(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -185,6 +185,32 @@ fn sscan(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         Ok(scan.take(member, || vec![Reply::copied(member.member)]))
     })?;
     Ok(scan.reply())
+}
+
+/// Tells the members of a set.
+struct All {
+    key: Vec<u8>,
+    from: u64,
+}
+
+impl Feed for All {
+    fn count(&mut self, txn: &mut Txn<'_>) -> Result<Option<u64>> {
+        let Some(mut set) = txn.set_at(&self.key)? else { return Ok(Some(0)) };
+        Ok(Some(set.count()?))
+    }
+
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut Page) -> Result<Progress> {
+        let Some(mut set) = txn.set_at(&self.key)? else { return Ok(Progress::Done) };
+        let mut places = Places::new();
+        set.walk(self.from, &mut |member| -> Result<Flow> {
+            if places.ends_before(member.at, page.is_full()) {
+                return Ok(Flow::Stop);
+            }
+            page.bulk(member.member);
+            Ok(Flow::More)
+        })?;
+        Ok(places.progress(&mut self.from))
+    }
 }
 
 /// All members.

@@ -86,8 +86,9 @@ pub(crate) const COMMANDS: &[Command] = &[
 ];
 
 fn get(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let record = string(txn, args.get(1))?;
-    value(txn, record.as_ref())
+    let Some(record) = string(txn, args.get(1))? else { return Ok(Reply::Null) };
+    let len = txn.string_len(&record)?;
+    long::tell(txn, args.get(1), &record, 0..len)
 }
 
 fn set(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

@@ -40,10 +40,9 @@ struct Options {
 }
 
 fn lcs(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let not_string = Error::line("ERR The specified keys must contain string values");
     let mut read = |at| match string(txn, args.get(at)) {
         Err(Error::Stop(stop)) => Err(Error::Stop(stop)),
-        found => found.map_err(|_| not_string.clone()),
+        found => found.map_err(|_| Error::line("ERR The specified keys must contain string values")),
     };
     let (a, b) = (read(1)?, read(2)?);
     let options = options(args)?;

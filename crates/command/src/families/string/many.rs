@@ -31,6 +31,9 @@ pub(crate) const COMMANDS: &[Command] = &[
 ];
 
 fn mget(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    if txn.page_bytes().is_some() {
+        return Err(long::tell_all(args));
+    }
     let mut values = Vec::with_capacity(args.len().min(RESERVED_MAX));
     for key in args.from(1) {
         let record = txn.get(key)?.filter(|record| record.kind == Kind::String);

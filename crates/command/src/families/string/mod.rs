@@ -2,6 +2,7 @@
 
 pub(super) mod basic;
 pub(super) mod lcs;
+mod long;
 pub(super) mod many;
 pub(super) mod number;
 mod options;
@@ -10,8 +11,8 @@ pub(super) mod range;
 use resp::Blob;
 use store::{Kind, Record, Txn};
 
-use super::{part, row as row_of, string, value};
-use crate::error::Result;
+use super::{row as row_of, string, value};
+use crate::error::{Error, Result};
 use crate::row::{Command, Flags, Keys, Run};
 
 const fn row(name: &'static str, arity: i32, keys: Keys, flags: &[Flags], run: Run) -> Command {

@@ -64,7 +64,7 @@ fn getrange(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (start, end) = (args.int(2)?, args.int(3)?);
     let Some(record) = string(txn, args.get(1))? else { return Ok(Reply::Bulk(Blob::EMPTY)) };
     let range = range(start, end, txn.string_len(&record)?);
-    part(txn, &record, range)
+    long::tell(txn, args.get(1), &record, range)
 }
 
 /// The bytes from one offset to another, both included; negative ones count from the end.

@@ -10,6 +10,7 @@ use crate::arg::{self, KEY};
 use crate::families::key;
 use crate::row::access::{ACCESS, DELETE, OW, RO, RW, UPDATE};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
+use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("zrange", -4, key(&[RO, ACCESS]), &[READONLY], zrange)
@@ -192,15 +193,26 @@ impl<'a> Query<'a> {
     }
 
     fn reply(&self, txn: &mut Txn<'_>, key: &[u8]) -> Result<Reply> {
-        Ok(reply(self.run(txn, key)?, self.with_scores))
+        let shape = if self.with_scores { Shape::Pairs } else { Shape::Array };
+        let ranks = match txn.sorted_set(key)? {
+            Some(mut set) => self.ranks(&mut set)?,
+            None => 0..0,
+        };
+        let (reverse, with_scores) = (self.reverse, self.with_scores);
+        answer(txn, shape, || Stretch { key: key.to_vec(), ranks: ranks.clone(), reverse, with_scores })
     }
 
     /// The members, in the order in which they are wanted.
     fn run(&self, txn: &mut Txn<'_>, key: &[u8]) -> Result<Vec<Scored>> {
         let Some(mut set) = txn.sorted_set(key)? else { return Ok(Vec::new()) };
-        let range = self.bounds.find(&mut set, self.reverse)?;
-        let range = self.limited(&range);
-        members(&mut set, range, self.reverse)
+        let ranks = self.ranks(&mut set)?;
+        members(&mut set, ranks, self.reverse)
+    }
+
+    /// Where the members are that are wanted.
+    fn ranks(&self, set: &mut SortedSet<'_, '_>) -> Result<Range<u64>> {
+        let range = self.bounds.find(set, self.reverse)?;
+        Ok(self.limited(&range))
     }
 
     fn limited(&self, range: &Range<u64>) -> Range<u64> {
@@ -214,6 +226,42 @@ impl<'a> Query<'a> {
         } else {
             range.start + offset..range.start + offset + count
         }
+    }
+}
+
+/// Tells the members that have these ranks.
+struct Stretch {
+    key: Vec<u8>,
+    ranks: Range<u64>,
+    /// From the last one down.
+    reverse: bool,
+    with_scores: bool,
+}
+
+impl Feed for Stretch {
+    fn count(&mut self, _: &mut Txn<'_>) -> Result<Option<u64>> {
+        Ok(Some(self.ranks.end - self.ranks.start))
+    }
+
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut Page) -> Result<Progress> {
+        let Some(mut set) = txn.sorted_set(&self.key)? else { return Ok(Progress::Done) };
+        let (with_scores, mut told) = (self.with_scores, 0);
+        set.walk_ranks(self.ranks.clone(), self.reverse, &mut |member, score| {
+            page.bulk(member);
+            if with_scores {
+                page.double(score);
+            }
+            told += 1;
+            if page.is_full() { Flow::Stop } else { Flow::More }
+        })?;
+        if self.reverse {
+            self.ranks.end -= told;
+        } else {
+            self.ranks.start += told;
+        }
+        // One that has told nothing would never come to its end.
+        let is_done = self.ranks.is_empty() || told == 0;
+        Ok(if is_done { Progress::Done } else { Progress::More })
     }
 }
 

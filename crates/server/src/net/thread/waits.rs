@@ -7,7 +7,7 @@ use command::Wait;
 use super::NetThread;
 use crate::engine::heavy::Work;
 use crate::net::blocked::Place;
-use crate::net::connection::State;
+use crate::net::connection::{State, Streaming};
 use crate::net::execute::submit;
 use crate::table::Entry;
 
@@ -28,7 +28,14 @@ impl NetThread {
         while let Some(&(until, at)) = self.timers.first().filter(|(until, _)| *until <= now) {
             self.timers.remove(&(until, at));
             let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { continue };
-            let State::Blocked(place) = connection.state else { continue };
+            let place = match &connection.state {
+                State::Blocked(place) => *place,
+                State::Streaming(_) => {
+                    self.end_stream(at);
+                    continue;
+                }
+                _ => continue,
+            };
             let group = self.node.groups.get(usize::from(place.group));
             if group.is_some_and(|group| group.store.stop_waiting(place.ticket)) {
                 connection.reply(&Wait::TIMED_OUT);
@@ -56,7 +63,11 @@ impl NetThread {
 
     pub(super) fn forget_timer(&mut self, at: usize) {
         let connection = self.connections.get(at).and_then(Option::as_ref);
-        if let Some(State::Blocked(Place { until: Some(until), .. })) = connection.map(|c| &c.state) {
+        if let Some(
+            State::Blocked(Place { until: Some(until), .. })
+            | State::Streaming(Streaming { until: Some(until), .. }),
+        ) = connection.map(|c| &c.state)
+        {
             self.timers.remove(&(*until, at));
         }
     }

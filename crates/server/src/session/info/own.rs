@@ -30,6 +30,13 @@ pub(super) fn lanes(node: &Node, lines: &mut Lines) {
     lines.add("heavy_running", running);
     lines.add("heavy_waiting", waiting);
     lines.add("heavy_run_usec", heavy.run_us.load(Relaxed));
+    let streams = &node.streams;
+    lines.add("streams_open", streams.open());
+    lines.add("streams_begun", streams.begun.load(Relaxed));
+    lines.add("streams_pages", streams.pages.load(Relaxed));
+    lines.add("streams_rejected", streams.rejected.load(Relaxed));
+    lines.add("streams_cut_off", streams.cut_off.load(Relaxed));
+    lines.add("streams_failed", streams.failed.load(Relaxed));
 }
 
 fn per(sum: u64, count: u64) -> String {

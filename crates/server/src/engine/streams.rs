@@ -1,0 +1,220 @@
+//! Replies that are told page by page, of a snapshot that is kept between two pages. A page is made when
+//! the client has taken most of what came before it: whatever a reply is in all, so much of it is in
+//! memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base::limits;
+use command::stream::{Page, Progress, Shape, Stream};
+use resp::{Protocol, Reply};
+use store::{Cancel, Parked, Scratch};
+
+use crate::engine::node::Node;
+use crate::net::dispatch::left_reply;
+use crate::net::output::Encoded;
+
+/// How replies are told page by page.
+#[derive(Clone, Debug)]
+pub struct StreamOptions {
+    /// Where a page ends. A client is sent the next one when it has no more than this left to take.
+    pub page_bytes: usize,
+    /// Streams at a time, of all clients.
+    pub streams_max: usize,
+    /// A client that does not take a page in this time is disconnected.
+    pub timeout: Duration,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            page_bytes: limits::STREAM_PAGE_BYTES,
+            streams_max: limits::STREAMS_MAX,
+            timeout: Duration::from_millis(limits::STREAM_TIMEOUT_MS),
+        }
+    }
+}
+
+/// How many streams there are, and what became of others.
+#[derive(Default)]
+pub struct Streams {
+    open: AtomicUsize,
+    pub begun: AtomicU64,
+    pub pages: AtomicU64,
+    /// Told BUSY because there were too many.
+    pub rejected: AtomicU64,
+    /// Cut off because their clients did not take them.
+    pub cut_off: AtomicU64,
+    /// Cut off because they could not be told to their end.
+    pub failed: AtomicU64,
+}
+
+/// A place among the streams.
+pub struct Slot(Arc<Streams>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Streams {
+    /// How many there are now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    fn begin(self: &Arc<Self>, streams_max: usize) -> Option<Slot> {
+        if self.open.fetch_add(1, Ordering::SeqCst) >= streams_max {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+            self.rejected.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Some(Slot(self.clone()))
+    }
+}
+
+/// What a group has to say.
+pub enum Part {
+    Whole(Reply),
+    Stream { group: u16, parked: Option<Parked>, stream: Box<Stream> },
+}
+
+impl Part {
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream { .. })
+    }
+
+    /// What it says if it is told at once.
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::Whole(reply) => reply,
+            Self::Stream { stream, .. } => command::Error::Stream(stream).reply(),
+        }
+    }
+
+    fn entries(&self) -> u64 {
+        match self {
+            Self::Whole(Reply::Array(items)) => items.len() as u64,
+            Self::Whole(_) => 0,
+            Self::Stream { stream, .. } => stream.entries(),
+        }
+    }
+
+    fn fill(
+        &mut self,
+        node: &Node,
+        cancel: &Cancel,
+        scratch: &mut Scratch,
+        page: &mut Page,
+    ) -> Result<Progress, Reply> {
+        let (group, parked, stream) = match self {
+            Self::Whole(Reply::Array(items)) => {
+                items.iter().for_each(|item| page.value(item));
+                return Ok(Progress::Done);
+            }
+            Self::Whole(_) => return Ok(Progress::Done),
+            Self::Stream { group, parked, stream } => (*group, parked, stream),
+        };
+        let (Some(group), Some(snapshot)) = (node.groups.get(usize::from(group)), parked.take()) else {
+            return Err(Reply::error("ERR the snapshot of this reply is gone"));
+        };
+        let resumed = group.store.resume(snapshot, cancel, scratch, |txn| stream.fill(txn, page));
+        let (progress, snapshot) = resumed.map_err(|left| left_reply(&left))?;
+        *parked = Some(snapshot);
+        progress.map_err(command::Error::reply)
+    }
+}
+
+/// The part of a reply that has not been told yet.
+pub struct Flow {
+    parts: VecDeque<Part>,
+    shape: Shape,
+    protocol: Protocol,
+    page_bytes: usize,
+    /// Once it is known that one page is not enough.
+    slot: Option<Slot>,
+}
+
+/// How a reply of several pages begins.
+pub enum Begun {
+    /// The first page, and what is left.
+    Told(Encoded, Option<Box<Flow>>),
+    /// It cannot be told.
+    Refused(Reply),
+    /// There are too many streams.
+    Busy,
+}
+
+impl Flow {
+    /// The first page of a reply that has all of these parts.
+    pub fn begin(
+        node: &Node,
+        parts: Vec<Part>,
+        protocol: Protocol,
+        cancel: &Cancel,
+        scratch: &mut Scratch,
+    ) -> Begun {
+        let mut shape = Shape::Array;
+        for part in &parts {
+            match part {
+                Part::Whole(error @ Reply::Error(_)) => return Begun::Refused(error.clone()),
+                Part::Whole(_) => {}
+                Part::Stream { stream, .. } => shape = stream.shape(),
+            }
+        }
+        let mut head = Vec::new();
+        shape.header(parts.iter().map(Part::entries).sum(), protocol, &mut head);
+        let options = &node.config.streams;
+        let mut flow =
+            Self { parts: parts.into(), shape, protocol, page_bytes: options.page_bytes, slot: None };
+        let page = match flow.page(node, cancel, scratch, head) {
+            Ok(page) => page,
+            Err(reply) => return Begun::Refused(reply),
+        };
+        if flow.parts.is_empty() {
+            return Begun::Told(page, None);
+        }
+        flow.slot = node.streams.begin(options.streams_max);
+        if flow.slot.is_none() {
+            return Begun::Busy;
+        }
+        node.streams.pages.fetch_add(1, Ordering::Relaxed);
+        Begun::Told(page, Some(Box::new(flow)))
+    }
+
+    /// The next page, and what is left then.
+    pub fn next(
+        mut self: Box<Self>,
+        node: &Node,
+        cancel: &Cancel,
+        scratch: &mut Scratch,
+    ) -> Result<(Encoded, Option<Box<Self>>), Reply> {
+        let page = self.page(node, cancel, scratch, Vec::new())?;
+        node.streams.pages.fetch_add(1, Ordering::Relaxed);
+        Ok((page, (!self.parts.is_empty()).then_some(self)))
+    }
+
+    fn page(
+        &mut self,
+        node: &Node,
+        cancel: &Cancel,
+        scratch: &mut Scratch,
+        head: Vec<u8>,
+    ) -> Result<Encoded, Reply> {
+        let mut page = Page::encoded(self.shape, self.protocol, self.page_bytes, head);
+        while let Some(part) = self.parts.front_mut() {
+            if part.fill(node, cancel, scratch, &mut page)? == Progress::Done {
+                // Its snapshot is not needed any more.
+                self.parts.pop_front();
+            }
+            if page.is_full() {
+                break;
+            }
+        }
+        Ok(Encoded::of(page.into_bytes()))
+    }
+}

@@ -58,7 +58,18 @@ pub struct Done<R, E> {
     /// Its place among those who wait, if it does.
     pub ticket: Option<Ticket>,
     /// Its snapshot, if it is told page by page.
-    pub parked: Option<Parked>,
+    pub parked: Option<Box<Parked>>,
+}
+
+impl<R, E: Failure> Done<R, E> {
+    /// A read on a snapshot, which it keeps if it is told page by page.
+    fn of_read(txn: Txn<'_>, result: Result<R, E>, seen: Gate) -> Self {
+        let streams = result.as_ref().err().is_some_and(Failure::streams);
+        let parked = if streams { Parked::of(txn) } else { None };
+        // What is told later may depend on all of the view.
+        let stamp = parked.as_ref().map_or(seen.stamp, |parked| parked.view().max(seen.stamp));
+        Self { result, gate: Gate { stamp, ..seen }, wrote: false, ticket: None, parked }
+    }
 }
 
 /// Why a lane could not bring a transaction to its end. It has had no effect.
@@ -266,12 +277,7 @@ impl Group {
             if self.sequencer.epoch() != begin.epoch {
                 return Err(Leave::Closed);
             }
-            let streams = result.as_ref().err().is_some_and(Failure::streams);
-            let parked = if streams { Parked::of(txn) } else { None };
-            // What is told later may depend on all of the view.
-            let stamp = parked.as_ref().map_or(seen.stamp, |parked| parked.view().max(seen.stamp));
-            let gate = Gate { stamp, ..seen };
-            return Ok(Ran::Done(Done { result, gate, wrote: false, ticket: None, parked }));
+            return Ok(Ran::Done(Done::of_read(txn, result, seen)));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { view, scratch, .. } = txn;

@@ -80,7 +80,7 @@ impl Streams {
 /// What a group has to say.
 pub enum Part {
     Whole(Reply),
-    Stream { group: u16, parked: Option<Parked>, stream: Box<Stream> },
+    Stream { group: u16, parked: Option<Box<Parked>>, stream: Box<Stream> },
 }
 
 impl Part {

@@ -272,7 +272,7 @@ pub struct Call<'a> {
 
 /// Runs a command on a thread of the heavy pool.
 pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
-    let &Call { entry, ref args, database, target, caller } = call;
+    let &Call { entry, target, caller, .. } = call;
     let Handler::Data(handler) = entry.row.run else {
         return Outcome::ungated(Reply::error("ERR not a command on data"));
     };
@@ -280,44 +280,12 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &m
         Target::One(id) => node.groups.get(usize::from(id)..=usize::from(id)).unwrap_or_default(),
         Target::All => &node.groups[..],
     };
-    // What is written is validated as a whole: only readers are told page by page.
-    let flags = entry.row.flags;
-    let page_bytes = (caller.is_some() && flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE))
-        .then_some(node.config.streams.page_bytes);
     let (mut parts, mut gates) = (Vec::new(), Vec::new());
     for group in groups {
-        let mut f = |txn: &mut store::Txn<'_>| {
-            if let Some(bytes) = page_bytes {
-                txn.allow_streams(bytes);
-            }
-            handler(txn, args)
-        };
-        let ran = loop {
-            // It may have waited for its turn since it was asked for the first time.
-            if let Some(why) = refused(node, entry) {
-                return Outcome::ungated(Reply::error(why));
-            }
-            let mut wait = |error: &Error| {
-                let waiter = caller?.waiter(entry, handler, database, group.id);
-                Some(waiter.waiting(args, error.wait()?, true))
-            };
-            let ran = match group.store.run_heavy_or_wait(database, scratch, cancel, &mut wait, &mut f) {
-                Ok(done) if done.ticket.is_some() => return Outcome::waiting(),
-                Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => {
-                    Err(Leave::Closed)
-                }
-                ran => ran,
-            };
-            if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
-                break ran;
-            }
-            std::thread::sleep(REOPEN_POLL);
-        };
-        let done = match ran {
+        let done = match run_in_group(node, call, handler, group, cancel, scratch) {
             Ok(done) => done,
-            Err(left) => return Outcome::ungated(left_reply(&left)),
+            Err(outcome) => return outcome,
         };
-        group.pump();
         gates.push((group.id, done.gate));
         let mut reply = match done.result {
             Err(Error::Stream(stream)) => {
@@ -338,6 +306,48 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &m
             Outcome { told: Told::Reply(replies.reduce(merge).unwrap_or(Reply::Null)), gates }
         }
     }
+}
+
+/// Runs a command in one group; or else says what becomes of it.
+fn run_in_group(
+    node: &Node,
+    call: &Call<'_>,
+    handler: command::Run,
+    group: &Arc<Group>,
+    cancel: &Cancel,
+    scratch: &mut Scratch,
+) -> Result<Done<Reply, Error>, Outcome> {
+    let &Call { entry, ref args, database, caller, .. } = call;
+    // What is written is validated as a whole: only readers are told page by page.
+    let flags = entry.row.flags;
+    let only_reads = flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE);
+    let mut f = |txn: &mut store::Txn<'_>| {
+        if only_reads && caller.is_some() {
+            txn.allow_streams(node.config.streams.page_bytes);
+        }
+        handler(txn, args)
+    };
+    let ran = loop {
+        // It may have waited for its turn since it was asked for the first time.
+        if let Some(why) = refused(node, entry) {
+            return Err(Outcome::ungated(Reply::error(why)));
+        }
+        let mut wait = |error: &Error| {
+            let waiter = caller?.waiter(entry, handler, database, group.id);
+            Some(waiter.waiting(args, error.wait()?, true))
+        };
+        let ran = match group.store.run_heavy_or_wait(database, scratch, cancel, &mut wait, &mut f) {
+            Ok(done) if done.ticket.is_some() => return Err(Outcome::waiting()),
+            Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => Err(Leave::Closed),
+            ran => ran,
+        };
+        if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
+            break ran;
+        }
+        std::thread::sleep(REOPEN_POLL);
+    };
+    group.pump();
+    ran.map_err(|left| Outcome::ungated(left_reply(&left)))
 }
 
 /// Begins with a reply that is told page by page.

@@ -371,6 +371,22 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_is_void_is_known_as_such() {
+        let mut output = Output::default();
+        let page = || Encoded::of(vec![Blob::from("*2\r\n"), Blob::from(":1\r\n")]);
+        output.push_held(&Reply::Integer(1), Protocol::Resp2, 0, gate(4));
+        output.push_gated(page(), &[(0, gate(5)), (1, gate(6))]);
+        output.replace(&Reply::error("E"), Protocol::Resp2);
+        assert!(!output.ends_replaced());
+        output.replace(&Reply::error("F"), Protocol::Resp2);
+        output.release();
+        assert!(output.ends_replaced());
+        output.push_gated(page(), &[]);
+        assert!(!output.ends_replaced());
+        assert_eq!(sent(&mut output), "-E\r\n-F\r\n*2\r\n:1\r\n");
+    }
+
+    #[test]
     fn large_values_are_sent_whole() {
         let mut output = Output::default();
         let value = vec![b'x'; 100_000];

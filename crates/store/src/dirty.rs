@@ -147,6 +147,21 @@ impl Dirty {
         })
     }
 
+    /// The keys in `[from, to)`, all of one collection, that were listed in `batch` or later. `None` if
+    /// nobody can tell, or not at once: somebody may be sorting what he is about to read.
+    pub fn listed_since(&self, batch: u64, from: &[u8], to: &[u8]) -> Option<Vec<RowKey>> {
+        debug_assert!(self.is_within_one_tag(from, Some(to)));
+        let list = self.of(from);
+        let mut settled = list.settled.try_lock()?;
+        settled.journal.extend(std::mem::take(&mut *list.fresh.lock()));
+        if settled.forgotten >= batch {
+            return None;
+        }
+        let newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
+        let within = newest_first.filter(|listing| *listing.key >= *from && *listing.key < *to);
+        Some(within.map(|listing| listing.key.clone()).collect())
+    }
+
     /// Forgets what the store and every snapshot of it hold by now.
     pub fn prune(&self, keep: Keep) {
         for list in &self.lists {

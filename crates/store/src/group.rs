@@ -18,6 +18,7 @@ use crate::disk::{DiskError, GroupDisk};
 use crate::effects::Change;
 use crate::keys::{self, Cid, HashSeed, Home, Space};
 use crate::lanes::Leave;
+use crate::moving::Moves;
 use crate::pins::Pins;
 use crate::record::Value;
 use crate::scratch::Scratch;
@@ -62,6 +63,8 @@ pub struct Group {
     pub(crate) serving: Mutex<Scratch>,
     /// The way to the apply thread, once there is one.
     pub(crate) queue: OnceLock<Arc<Queue>>,
+    /// The collections whose members are to be moved.
+    pub moves: Moves,
 }
 
 /// Submits the next batch, if none is in flight: called by whoever adds more than one batch.
@@ -95,6 +98,7 @@ impl Group {
             pump: OnceLock::new(),
             serving: Mutex::default(),
             queue: OnceLock::new(),
+            moves: Moves::default(),
         }
     }
 

@@ -130,7 +130,7 @@ impl Moves {
 
 /// What came of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     /// There is no such collection, or nothing to be done about it.
     Nothing,
     /// Somebody else is in the way.
@@ -210,7 +210,7 @@ impl Group {
 }
 
 /// Members that are about to be moved.
-struct Stretch {
+pub(crate) struct Stretch {
     /// The key's record, and what it says.
     key: RowKey,
     members: Members,
@@ -225,7 +225,7 @@ struct Stretch {
 
 impl Stretch {
     /// What there is to be moved of a collection, as the transaction sees it.
-    fn look(txn: &mut Txn<'_>, key: &RowKey, since: u64) -> Result<Option<Self>, Stop> {
+    pub(crate) fn look(txn: &mut Txn<'_>, key: &RowKey, since: u64) -> Result<Option<Self>, Stop> {
         let Some((_, members)) = wide(txn, key)? else { return Ok(None) };
         let counters = txn.counters(members.home)?;
         let bounds = txn.group.moves.bounds();
@@ -263,7 +263,7 @@ impl Stretch {
 
     /// Takes in what was written since: what is left for the section is a moment's. False if nobody can
     /// tell.
-    fn catch_up(&mut self, group: &Group) -> Result<bool, Stop> {
+    pub(crate) fn catch_up(&mut self, group: &Group) -> Result<bool, Stop> {
         let upto = group.sequencer.lock().batch_id();
         let (from, end) = self.range();
         let Some(written) = group.dirty.listed_since(self.since, &from, &end) else { return Ok(false) };
@@ -277,7 +277,7 @@ impl Stretch {
     }
 
     /// Moves them, in the section.
-    fn take(&mut self, txn: &mut Txn<'_>) -> Result<Step, Stop> {
+    pub(crate) fn take(&mut self, txn: &mut Txn<'_>) -> Result<Step, Stop> {
         let Some((record, members)) = wide(txn, &self.key)? else { return Ok(Step::Nothing) };
         if members != self.members || txn.begin.epoch != self.epoch {
             return Ok(Step::Later);

@@ -503,11 +503,12 @@ fn what_is_written_between_the_look_and_the_move_moves_as_well() {
             };
             let step = step_between(&fixture, [&|| write(1_000, "a"), &|| write(1_300, "b")]);
             let Step::Moved { members: moved, finished } = step else { panic!("{step:?}") };
-            assert_eq!((finished, moved), if members == 5 { (false, 10) } else { (true, 118) });
+            assert_eq!((finished, moved), if members == 5 { (false, 10) } else { (true, 119) });
             let found = fixture.heavy(|txn| walked(txn, "h")).result.unwrap();
-            assert_eq!(found.len(), 20 - 2 + 2 * 50);
+            // One of those that the first write removes comes back with the second.
+            assert_eq!(found.len(), 20 - 1 + 2 * 50);
             let of = |value: &str| found.values().filter(|found| *found == value).count();
-            assert_eq!((of("a"), of("b"), of("v")), (53, 53, 12));
+            assert_eq!((of("a"), of("b"), of("v")), (53, 53, 13));
             finish(&fixture, "h");
             assert_eq!(fixture.heavy(|txn| walked(txn, "h")).result.unwrap(), found);
         }

@@ -20,13 +20,20 @@ pub struct Counters {
     pub len: i64,
     /// The sequence number of a list's first item.
     pub head: i64,
+    /// Members removed that a walk passes by: since they last moved (`moving.rs`).
+    pub removed: i64,
 }
 
 impl Counters {
-    pub const ZERO: Self = Self { len: 0, head: 0 };
+    pub const ZERO: Self = Self { len: 0, head: 0, removed: 0 };
 
     pub fn len(len: i64) -> Self {
         Self { len, ..Self::ZERO }
+    }
+
+    /// So many members less.
+    pub fn less(count: i64) -> Self {
+        Self { len: -count, head: 0, removed: count }
     }
 
     /// The sequence number behind a list's last item.
@@ -36,13 +43,18 @@ impl Counters {
 
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { len: self.len.wrapping_add(other.len), head: self.head.wrapping_add(other.head) }
+        Self {
+            len: self.len.wrapping_add(other.len),
+            head: self.head.wrapping_add(other.head),
+            removed: self.removed.wrapping_add(other.removed),
+        }
     }
 
     pub fn encode(self) -> Value {
-        let mut out = Vec::with_capacity(20);
+        let mut out = Vec::with_capacity(30);
         out.put_zigzag(self.len);
         out.put_zigzag(self.head);
+        out.put_zigzag(self.removed);
         Value::from(&out[..])
     }
 
@@ -73,7 +85,7 @@ impl Base {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let counters = Counters { len: reader.zigzag()?, head: reader.zigzag()? };
+        let counters = Counters { len: reader.zigzag()?, head: reader.zigzag()?, removed: reader.zigzag()? };
         // One that nothing has been folded into is just the counters.
         let folded = if reader.is_empty() { 0 } else { reader.varint()? };
         reader.finish()?;
@@ -181,6 +193,19 @@ pub(crate) enum Settled {
 }
 
 impl Group {
+    /// A collection's counters as they are now, for one who does not depend on them; with `load`, even if
+    /// they have to be read from the store.
+    pub(crate) fn peek_counters(&self, home: Home, load: bool) -> Option<Counters> {
+        let mut key = Vec::with_capacity(keys::HOME_HEADER);
+        keys::counters_record(&mut key, home);
+        let at = self.table.hash(&key);
+        let seen = match self.table.newest(at) {
+            None if load => self.load(at).ok()?,
+            seen => seen?,
+        };
+        Counters::of(&key, seen.value.as_ref()).ok()
+    }
+
     /// Finds out what the counters that a transaction changes are, in the section. With `load`, it
     /// waits for the store where it must.
     pub(crate) fn settle_counters(&self, scratch: &mut Scratch, load: bool) -> Result<Settled, Stop> {
@@ -214,8 +239,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counters_decode(len: i64, head: i64) {
-            let counters = Counters { len, head };
+        fn counters_decode(len: i64, head: i64, removed: i64) {
+            let counters = Counters { len, head, removed };
             prop_assert_eq!(Counters::decode(&counters.encode()), Ok(counters));
             let base = Base { counters, folded: len as u64 };
             prop_assert_eq!(Base::decode(&base.encode()), Ok(base));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use base::Stamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::keys;
 use crate::record::RowKey;
@@ -75,15 +75,24 @@ impl Settled {
     }
 
     fn index(&mut self) {
-        for listing in self.journal.range(self.indexed..) {
+        while !self.index_some() {}
+    }
+
+    /// Sorts some more; says whether that is all.
+    fn index_some(&mut self) -> bool {
+        let end = self.journal.len().min(self.indexed + INDEX_SLICE);
+        for listing in self.journal.range(self.indexed..end) {
             self.ordered.insert(listing.key.clone(), listing.stamp);
         }
-        self.indexed = self.journal.len();
+        self.indexed = end;
+        end == self.journal.len()
     }
 }
 
 /// Listings kept for the validation of transactions that last. What lasts longer is run once more.
 const LISTINGS_MAX: usize = 1 << 20;
+/// Listings sorted at a time: whoever validates, in the section, waits for the lock.
+const INDEX_SLICE: usize = 1024;
 /// Listings pruned at a time, so that nobody waits long for the lock.
 const PRUNE_SLICE: usize = 4096;
 
@@ -120,7 +129,9 @@ impl Dirty {
             return Vec::new();
         }
         let mut settled = self.of(from).settle();
-        settled.index();
+        while !settled.index_some() {
+            MutexGuard::bump(&mut settled);
+        }
         let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
         settled
             .ordered
@@ -145,6 +156,21 @@ impl Dirty {
             let mut newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
             newest_first.any(|listing| wanted(&listing.key))
         })
+    }
+
+    /// The keys in `[from, to)`, all of one collection, that were listed in `batch` or later. `None` if
+    /// nobody can tell, or not at once: somebody may be sorting what he is about to read.
+    pub fn listed_since(&self, batch: u64, from: &[u8], to: &[u8]) -> Option<Vec<RowKey>> {
+        debug_assert!(self.is_within_one_tag(from, Some(to)));
+        let list = self.of(from);
+        let mut settled = list.settled.try_lock()?;
+        settled.journal.extend(std::mem::take(&mut *list.fresh.lock()));
+        if settled.forgotten >= batch {
+            return None;
+        }
+        let newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
+        let within = newest_first.filter(|listing| *listing.key >= *from && *listing.key < *to);
+        Some(within.map(|listing| listing.key.clone()).collect())
     }
 
     /// Forgets what the store and every snapshot of it hold by now.
@@ -185,7 +211,7 @@ impl List {
         }
     }
 
-    fn settle(&self) -> parking_lot::MutexGuard<'_, Settled> {
+    fn settle(&self) -> MutexGuard<'_, Settled> {
         let mut settled = self.settled.lock();
         let fresh = std::mem::take(&mut *self.fresh.lock());
         settled.journal.extend(fresh);

@@ -13,7 +13,7 @@ use crate::keys::Space;
 use crate::record::Value;
 use crate::splice::Splice;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const DELETE: u8 = 0;
 const PUT: u8 = 1;
 const ADD: u8 = 2;
@@ -210,7 +210,11 @@ mod tests {
         prop_oneof![
             any::<Vec<u8>>().prop_map(|value| Change::Put(value.into())),
             Just(Change::Delete),
-            any::<(i64, i64)>().prop_map(|(len, head)| Change::Add(Counters { len, head })),
+            any::<(i64, i64, i64)>().prop_map(|(len, head, removed)| Change::Add(Counters {
+                len,
+                head,
+                removed
+            })),
         ]
     }
 

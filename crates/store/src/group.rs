@@ -20,6 +20,7 @@ use crate::disk::{DiskError, GroupDisk};
 use crate::effects::Change;
 use crate::keys::{self, Cid, HashSeed, Home, Space};
 use crate::lanes::Leave;
+use crate::moving::Moves;
 use crate::pins::Pins;
 use crate::record::Value;
 use crate::scratch::Scratch;
@@ -65,6 +66,8 @@ pub struct Group {
     pub(crate) serving: Mutex<Scratch>,
     /// The way to the apply thread, once there is one.
     pub(crate) queue: OnceLock<Arc<Queue>>,
+    /// The collections whose members are to be moved.
+    pub moves: Moves,
 }
 
 /// How often somebody who waits for the apply thread looks whether he still has to.
@@ -101,6 +104,7 @@ impl Group {
             pump: OnceLock::new(),
             serving: Mutex::default(),
             queue: OnceLock::new(),
+            moves: Moves::default(),
         }
     }
 

@@ -13,9 +13,13 @@
 //! | `S` | name | the group's replicated catalog: spaces, hash seed |
 //! | `M` | name | this replica's own state; never in a log entry |
 
+mod members;
+
 use base::codec::{DecodeError, Reader, Write};
 use base::slot;
 use siphasher::sip::SipHasher13;
+
+pub use members::{MEMBER_IN_KEY_BYTES_MAX, Members, POSITIONS, beside_members, decode_member};
 
 pub const KEY: u8 = b'K';
 pub const COUNTERS: u8 = b'C';
@@ -277,51 +281,6 @@ pub fn item_sequence(record_key: &[u8]) -> Option<i64> {
     Some((u64::from_be_bytes(bytes) ^ 1 << 63) as i64)
 }
 
-/// Longer members are found by a hash of 128 bits; what they are stands in their record.
-pub const MEMBER_IN_KEY_BYTES_MAX: usize = 1024;
-/// What stands in front of a member in the key of its record: members by their hash, so that a position
-/// among them is a number.
-const MEMBERS: u8 = b'm';
-/// Bytes of a member record's key before the member.
-pub const MEMBER_HEADER: usize = HOME_HEADER + 1 + 6;
-
-/// The key of a set's or sorted set's member, or of a hash's field.
-pub fn member_record(out: &mut Vec<u8>, seed: HashSeed, home: Home, member: &[u8]) {
-    member_seek(out, home, seed.hash48(member));
-    if member.len() <= MEMBER_IN_KEY_BYTES_MAX {
-        out.push(0);
-        out.extend_from_slice(member);
-    } else {
-        out.push(1);
-        out.extend_from_slice(&seed.hash128(member).to_be_bytes());
-    }
-}
-
-/// The first possible member at or after a position.
-pub fn member_seek(out: &mut Vec<u8>, home: Home, hash: u64) {
-    home.under(ELEMENT, out);
-    out.push(MEMBERS);
-    out.put_u48(hash);
-}
-
-/// The prefix of all members of a collection.
-pub fn member_prefix(out: &mut Vec<u8>, home: Home) {
-    home.under(ELEMENT, out);
-    out.push(MEMBERS);
-}
-
-/// A member record's key, taken apart: where it is, and the member unless that stands in the record.
-pub fn decode_member(record_key: &[u8]) -> Result<(u64, Option<&[u8]>), DecodeError> {
-    let mut reader = Reader::new(record_key.get(HOME_HEADER..).ok_or(DecodeError::Short)?);
-    expect_tag(&mut reader, MEMBERS)?;
-    let hash = reader.u48()?;
-    match reader.u8()? {
-        0 => Ok((hash, Some(reader.rest()))),
-        1 => Ok((hash, None)),
-        other => Err(DecodeError::Tag(other)),
-    }
-}
-
 /// The key of a collection's base counters.
 pub fn counters_record(out: &mut Vec<u8>, home: Home) {
     home.under(COUNTERS, out);
@@ -446,7 +405,7 @@ mod tests {
             let _ = decode_expiry(&bytes);
             let _ = Unreachable::decode(&bytes);
             let _ = decode_building(&bytes);
-            let _ = (decode_delta(&bytes), home_of(&bytes), item_sequence(&bytes), decode_member(&bytes));
+            let _ = (decode_delta(&bytes), home_of(&bytes), item_sequence(&bytes));
         }
 
         #[test]
@@ -463,7 +422,7 @@ mod tests {
         }
 
         #[test]
-        fn elements_decode_and_are_in_order(slot: u16, stamp: u64, a: i64, b: i64, member: Vec<u8>) {
+        fn elements_decode_and_are_in_order(slot: u16, stamp: u64, a: i64, b: i64) {
             let home = Home { slot, cid: Cid { stamp, seq: 1 } };
             let (mut key, mut other) = (Vec::new(), Vec::new());
             item_record(&mut key, home, a);
@@ -471,10 +430,6 @@ mod tests {
             prop_assert_eq!(a.cmp(&b), key.cmp(&other));
             prop_assert_eq!(item_sequence(&key), Some(a));
             prop_assert_eq!(home_of(&key), Some(home));
-            member_record(&mut key, SEED, home, &member);
-            prop_assert_eq!(decode_member(&key), Ok((SEED.hash48(&member), Some(&member[..]))));
-            member_seek(&mut other, home, SEED.hash48(&member));
-            prop_assert!(key > other);
         }
     }
 }

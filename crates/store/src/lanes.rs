@@ -145,6 +145,25 @@ impl Group {
         database: u8,
         scratch: &mut Scratch,
         wait: &mut Wait<'_, E>,
+        f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        self.run_section((database, Meter::small()), scratch, wait, f)
+    }
+
+    /// In the section, for one who sees to it himself that he is not long there.
+    pub(crate) fn run_bounded<R, E: Failure>(
+        &self,
+        scratch: &mut Scratch,
+        f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
+    ) -> Result<Done<R, E>, Leave> {
+        self.run_section((0, Meter::unlimited()), scratch, &mut |_| None, f)
+    }
+
+    fn run_section<R, E: Failure>(
+        &self,
+        (database, meter): (u8, Meter),
+        scratch: &mut Scratch,
+        wait: &mut Wait<'_, E>,
         mut f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Done<R, E>, Leave> {
         for _ in 0..TRIES_COLD {
@@ -154,7 +173,7 @@ impl Group {
             let mut section = self.sequencer.lock();
             let begin = self.begin_section(&section).ok_or(Leave::Closed)?;
             let view = View::Section(&mut section);
-            let mut txn = Txn::new(self, view, begin, Meter::small(), database, scratch);
+            let mut txn = Txn::new(self, view, begin, meter, database, scratch);
             let result = f(&mut txn);
             match stop_of(&result) {
                 None => {}
@@ -207,8 +226,8 @@ impl Group {
         for key in std::mem::take(&mut scratch.cold) {
             self.load(self.table.hash(&key)).map_err(|stop| leave(&stop))?;
         }
-        if let Some(home) = scratch.hints.wanted.take() {
-            self.find_hints(home, &mut scratch.hints).map_err(|stop| leave(&stop))?;
+        if let Some(members) = scratch.hints.wanted.take() {
+            self.find_hints(members, &mut scratch.hints).map_err(|stop| leave(&stop))?;
         }
         Ok(())
     }
@@ -414,7 +433,7 @@ impl Group {
     }
 
     /// A stable view of everything sequenced so far.
-    fn pin<'g>(&self, cancel: &'g Cancel) -> Result<(Begin, Pinned<'g>), Leave> {
+    pub(crate) fn pin<'g>(&self, cancel: &'g Cancel) -> Result<(Begin, Pinned<'g>), Leave> {
         loop {
             let section = self.sequencer.lock();
             let begin = self.begin_section(&section).ok_or(Leave::Closed)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use base::codec::{DecodeError, Reader, Write};
 
-use crate::keys::Home;
+use crate::keys::{Home, Members};
 use crate::small::Small;
 
 /// A record's bytes, shared between the row cache, the open batch and replies. Short ones, such as
@@ -169,14 +169,19 @@ impl Record {
     pub fn home(&self) -> Result<Option<Home>, DecodeError> {
         match self.encoding {
             Encoding::Chunked => Ok(self.chunks()?.map(|chunks| chunks.home)),
-            Encoding::Wide => {
-                let mut reader = Reader::new(self.payload());
-                let home = Home::read(&mut reader)?;
-                reader.finish()?;
-                Ok(Some(home))
-            }
+            Encoding::Wide => Ok(self.members()?.map(|members| members.home)),
             _ => Ok(None),
         }
+    }
+
+    /// Where the members of a wide collection are; of a list, which has none, its home.
+    pub fn members(&self) -> Result<Option<Members>, DecodeError> {
+        (self.encoding == Encoding::Wide).then(|| Members::decode(self.payload())).transpose()
+    }
+
+    /// The same collection, its members elsewhere.
+    pub fn with_members(&self, members: Members) -> Value {
+        Self::encode(self.kind, self.encoding, self.expiry_ms, &members.encode())
     }
 
     /// Where the chunks of a string are, if it has some.

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 
 use crate::counters::Counters;
 use crate::effects::{Change, CountDelta};
-use crate::keys::{self, Home};
+use crate::keys::{self, Home, Members};
 use crate::record::{RowKey, Value};
 use crate::sequencer::{Section, Write};
 use crate::table::{Place, Seen};
@@ -108,7 +108,7 @@ pub(crate) struct Fresh {
 #[derive(Default)]
 pub(crate) struct Hints {
     /// Whose are needed.
-    pub(crate) wanted: Option<Home>,
+    pub(crate) wanted: Option<Members>,
     of: Option<Home>,
     keys: Vec<RowKey>,
 }

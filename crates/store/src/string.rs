@@ -202,9 +202,9 @@ impl<'g> Txn<'g> {
     /// A record that holds the same as this one, for another key.
     pub fn copy_record(&mut self, to: &[u8], record: &Record) -> Result<Record, Stop> {
         if record.encoding == Encoding::Wide
-            && let Some(home) = record.home().map_err(|why| malformed(record, why))?
+            && let Some(members) = record.members().map_err(|why| malformed(record, why))?
         {
-            return self.copy_wide(to, record, home);
+            return self.copy_wide(to, record, members);
         }
         let Some(chunks) = record.chunks().map_err(|why| malformed(record, why))? else {
             return Ok(record.clone());

@@ -1,10 +1,11 @@
-//! The maintenance thread: active expiry, and looking after things once in a while.
+//! The maintenance thread: active expiry, moving members of collections, and looking after things once in a
+//! while.
 
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use store::{Leave, Scratch};
 
@@ -14,6 +15,9 @@ use crate::engine::node::Node;
 const PERIOD: Duration = Duration::from_millis(100);
 /// Slices of expiry in one round of one group.
 const SLICES_MAX: usize = 64;
+/// What moving the members of collections takes of a period, all groups together: under a load that never
+/// ends it takes this share of a core.
+const MOVING: Duration = Duration::from_millis(25);
 
 /// What a start has read into memory is worth writing to tables from this size on.
 const REPLAYED_BYTES_MIN: u64 = 4 << 20;
@@ -61,9 +65,17 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     for group in &node.groups {
         group.store.trim();
     }
-    // Expiry is a write like any other. An expired key is missing to readers all the same.
-    if !node.stats.expires_actively() || node.write_refusal(false).is_some() {
-        return true;
+    if node.write_refusal(false).is_none() {
+        expire(&node, scratch);
+        move_members(&node, scratch);
+    }
+    true
+}
+
+/// Expiry is a write like any other. An expired key is missing to readers all the same.
+fn expire(node: &Node, scratch: &mut Scratch) {
+    if !node.stats.expires_actively() {
+        return;
     }
     for group in &node.groups {
         match group.store.expire(scratch, SLICES_MAX) {
@@ -76,7 +88,19 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
             Err(_) => {}
         }
     }
-    true
+}
+
+fn move_members(node: &Node, scratch: &mut Scratch) {
+    let share = MOVING / u32::try_from(node.groups.len()).unwrap_or(u32::MAX).max(1);
+    for group in &node.groups {
+        let end = Instant::now() + share;
+        // A step at least, however little time there is for it.
+        let mut is_first = true;
+        let mut goes_on = || std::mem::take(&mut is_first) || Instant::now() < end;
+        if let Err(Leave::Disk(error)) = group.store.move_members(scratch, &mut goes_on) {
+            tracing::error!(%error, "members of a collection cannot be moved");
+        }
+    }
 }
 
 /// CONFIG SET timeout: closes connections that have said nothing for too long.

@@ -1,6 +1,8 @@
 //! Building a collection from members that come one by one: packed while it is small, then wide; aside
 //! once it is large, so that no entry and no transaction holds all of it.
 
+use base::codec::DecodeError;
+
 use crate::aside::Aside;
 use crate::collection::members;
 use crate::collection::packed::Packed;
@@ -8,7 +10,7 @@ use crate::collection::zset::{SCORE_BYTES, node_record, signed_zero, tree_key};
 use crate::collection::{End, Refusal};
 use crate::counters::Counters;
 use crate::disk::DiskError;
-use crate::keys::{self, Home};
+use crate::keys::{self, Home, Members, POSITIONS};
 use crate::range::{Flow, visit};
 use crate::record::{Encoding, Kind, Record, Value};
 use crate::tree;
@@ -31,7 +33,7 @@ impl Builder {
     /// Adds a member that it does not have.
     pub(super) fn add(&mut self, txn: &mut Txn<'_>, member: &[u8], payload: &[u8]) -> Result<(), Stop> {
         let mut key = Vec::new();
-        keys::member_record(&mut key, txn.begin.seed, self.aside.home(), member);
+        Members::new(self.aside.home()).record(&mut key, txn.begin.seed, member);
         self.count += 1;
         self.aside.push(txn, key, members::encode(member, payload))
     }
@@ -232,6 +234,9 @@ fn opened<T>(collection: Result<T, Refusal>) -> Result<T, Stop> {
 const KEPT_MAX: usize = 1024;
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
+/// The key of a record's copy.
+type Rekey<'r> = dyn Fn(&[u8]) -> Result<Vec<u8>, DecodeError> + 'r;
+
 impl Txn<'_> {
     /// Sets a key to a sorted set of these members, which come in their order, or removes the key if
     /// there are none; says how many there are.
@@ -274,34 +279,57 @@ impl Txn<'_> {
     }
 
     /// Copies the records of a wide collection to one for another key.
-    pub(crate) fn copy_wide(&mut self, to: &[u8], record: &Record, home: Home) -> Result<Record, Stop> {
+    pub(crate) fn copy_wide(&mut self, to: &[u8], record: &Record, from: Members) -> Result<Record, Stop> {
         let mut aside = Aside::begin(self, base::slot::of(to))?;
-        let counters = self.counters(home)?;
-        let (mut prefix, mut copied) = (Vec::new(), Vec::new());
-        keys::element_prefix(&mut prefix, home);
+        let counters = self.counters(from.home)?;
+        let mut copied = Vec::new();
         keys::element_prefix(&mut copied, aside.home());
-        let end = base::codec::prefix_end(&prefix);
-        let mut from = Some(prefix.clone());
+        let beside = if record.kind == Kind::List {
+            let mut prefix = Vec::new();
+            keys::element_prefix(&mut prefix, from.home);
+            let end = base::codec::prefix_end(&prefix).unwrap_or_default();
+            (prefix, end)
+        } else {
+            let members = Members::new(aside.home());
+            for range in from.ranges(0..POSITIONS) {
+                self.copy_range(&mut aside, range, &|key| members.rekeyed(key))?;
+            }
+            keys::beside_members(from.home)
+        };
+        let rehomed = |key: &[u8]| Ok([&copied, key.get(copied.len()..).unwrap_or_default()].concat());
+        self.copy_range(&mut aside, beside, &rehomed)?;
+        finish(&mut aside, self, Counters { removed: 0, ..counters })?;
+        let home = aside.finish(self)?;
+        let value = Record::encode(record.kind, Encoding::Wide, record.expiry_ms, &home.encode());
+        Record::decode(value).map_err(|why| Stop::Disk(DiskError::corrupt(record.value(), why)))
+    }
+
+    /// Copies the records of a range, a page at a time.
+    fn copy_range(
+        &mut self,
+        aside: &mut Aside,
+        range: (Vec<u8>, Vec<u8>),
+        rekey: &Rekey<'_>,
+    ) -> Result<(), Stop> {
+        let (from, end) = range;
+        let mut from = Some(from);
         while let Some(start) = from.take() {
             let (mut page, mut bytes): (Vec<(Vec<u8>, Value)>, usize) = (Vec::new(), 0);
-            visit::<Stop>(self, &start, end.as_deref(), &mut |key, value, _| {
+            visit::<Stop>(self, &start, Some(&end), &mut |key, value, _| {
                 if bytes >= COPIED_BYTES {
                     from = Some(key.to_vec());
                     return Ok(Flow::Stop);
                 }
                 bytes += key.len() + value.len();
-                let element = key.get(prefix.len()..).unwrap_or_default();
-                page.push(([&copied, element].concat(), Value::from(value)));
+                let copied = rekey(key).map_err(|why| DiskError::corrupt(key, why))?;
+                page.push((copied, Value::from(value)));
                 Ok(Flow::More)
             })?;
             for (key, value) in page {
                 aside.push(self, key, value)?;
             }
         }
-        finish(&mut aside, self, counters)?;
-        let home = aside.finish(self)?;
-        let value = Record::encode(record.kind, Encoding::Wide, record.expiry_ms, &home.encode());
-        Record::decode(value).map_err(|why| Stop::Disk(DiskError::corrupt(record.value(), why)))
+        Ok(())
     }
 
     /// How many elements a collection has.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::collection::members::Found;
 use crate::collection::{Set, SortedSet};
-use crate::keys::{self, Home};
+use crate::keys::{Members, POSITIONS};
 use crate::range::{Flow, visit};
 use crate::txn::{Stop, Txn};
 
@@ -24,12 +24,13 @@ pub struct Placed {
 /// Where a walk through a collection is.
 pub struct Cursor {
     page: VecDeque<Placed>,
-    /// Of a wide one: where, behind which record it goes on, and how many records it takes next.
-    rest: Option<(Home, Vec<u8>, usize)>,
+    /// Of a wide one: the ranges that are left, and how many records it takes next.
+    rest: VecDeque<(Vec<u8>, Vec<u8>)>,
+    limit: usize,
 }
 
 impl Cursor {
-    fn packed(txn: &Txn<'_>, members: Members) -> Self {
+    fn packed(txn: &Txn<'_>, members: Gathered) -> Self {
         let place = |(member, payload): (Vec<u8>, Vec<u8>)| Placed {
             at: txn.begin.seed.hash48(&member),
             member,
@@ -37,13 +38,11 @@ impl Cursor {
         };
         let mut placed: Vec<Placed> = members.into_iter().map(place).collect();
         placed.sort_unstable();
-        Self { page: placed.into(), rest: None }
+        Self { page: placed.into(), rest: VecDeque::new(), limit: 0 }
     }
 
-    pub(super) fn wide(home: Home) -> Self {
-        let mut from = Vec::new();
-        keys::member_prefix(&mut from, home);
-        Self { page: VecDeque::new(), rest: Some((home, from, PAGE_MIN)) }
+    pub(super) fn wide(members: Members) -> Self {
+        Self { page: VecDeque::new(), rest: members.ranges(0..POSITIONS).collect(), limit: PAGE_MIN }
     }
 
     /// The member that it has come to.
@@ -63,23 +62,23 @@ impl Cursor {
     }
 
     fn turn(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
-        let Some((home, from, limit)) = self.rest.take() else { return Ok(()) };
-        let mut prefix = Vec::new();
-        keys::member_prefix(&mut prefix, home);
-        let end = base::codec::prefix_end(&prefix);
-        let mut next = Vec::new();
-        let page = &mut self.page;
-        visit::<Stop>(txn, &from, end.as_deref(), &mut |key, value, _| {
-            if page.len() == limit {
-                next = key.to_vec();
-                return Ok(Flow::Stop);
+        let (page, limit) = (&mut self.page, self.limit);
+        while let Some((from, end)) = self.rest.pop_front() {
+            let mut next = None;
+            visit::<Stop>(txn, &from, Some(&end), &mut |key, value, _| {
+                if page.len() == limit {
+                    next = Some(key.to_vec());
+                    return Ok(Flow::Stop);
+                }
+                let Found { at, member, payload } = super::members::decode_checked(key, value)?;
+                page.push_back(Placed { at, member: member.to_vec(), payload: payload.to_vec() });
+                Ok(Flow::More)
+            })?;
+            if let Some(next) = next {
+                self.rest.push_front((next, end));
+                self.limit = (limit * 4).min(PAGE_MAX);
+                break;
             }
-            let Found { at, member, payload } = super::members::decode_checked(key, value)?;
-            page.push_back(Placed { at, member: member.to_vec(), payload: payload.to_vec() });
-            Ok(Flow::More)
-        })?;
-        if !next.is_empty() {
-            self.rest = Some((home, next, (limit * 4).min(PAGE_MAX)));
         }
         Ok(())
     }
@@ -89,9 +88,9 @@ impl Cursor {
 type Walk<'w> = dyn FnMut(&mut dyn FnMut(&Found<'_>) -> Result<Flow, Stop>) -> Result<(), Stop> + 'w;
 
 /// Members with their payloads.
-type Members = Vec<(Vec<u8>, Vec<u8>)>;
+type Gathered = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn gather(walk: &mut Walk<'_>) -> Result<Members, Stop> {
+fn gather(walk: &mut Walk<'_>) -> Result<Gathered, Stop> {
     let mut found = Vec::new();
     walk(&mut |member| {
         found.push((member.member.to_vec(), member.payload.to_vec()));
@@ -102,8 +101,8 @@ fn gather(walk: &mut Walk<'_>) -> Result<Members, Stop> {
 
 impl Set<'_, '_> {
     pub fn cursor(&mut self) -> Result<Cursor, Stop> {
-        if let Some(home) = self.0.home() {
-            return Ok(Cursor::wide(home));
+        if let Some(cursor) = self.0.wide_cursor() {
+            return Ok(cursor);
         }
         let found = gather(&mut |each| self.walk(0, each))?;
         Ok(Cursor::packed(self.0.txn, found))
@@ -113,8 +112,8 @@ impl Set<'_, '_> {
 impl SortedSet<'_, '_> {
     /// Payloads are scores.
     pub fn cursor(&mut self) -> Result<Cursor, Stop> {
-        if let Some(home) = self.0.home() {
-            return Ok(Cursor::wide(home));
+        if let Some(cursor) = self.0.wide_cursor() {
+            return Ok(cursor);
         }
         let found = gather(&mut |each| self.walk(0, each))?;
         Ok(Cursor::packed(self.0.txn, found))

@@ -4,7 +4,6 @@ use crate::collection::members::{self, Found};
 use crate::collection::packed::Packed;
 use crate::collection::{Body, Handle, Refusal};
 use crate::counters::Counters;
-use crate::keys::Home;
 use crate::range::Flow;
 use crate::record::{Encoding, Kind};
 use crate::string::Piece;
@@ -38,7 +37,7 @@ impl Hash<'_, '_> {
                 let place = find(packed, field);
                 Ok(place.and_then(|at| packed.nth(at + 1)).map(|value| packed.piece(&value)))
             }
-            &Body::Wide(home) => Ok(self.0.txn.member(home, field)?.1),
+            &Body::Wide(members) => Ok(self.0.txn.member(members, field)?.1),
         }
     }
 
@@ -75,10 +74,10 @@ impl Hash<'_, '_> {
     }
 
     fn set_wide(&mut self, field: &[u8], value: &[u8]) -> Result<bool, Stop> {
-        let Some(home) = self.0.home() else { return Ok(false) };
-        let (row, before) = self.0.txn.member(home, field)?;
+        let Some(members) = self.0.members() else { return Ok(false) };
+        let (row, before) = self.0.txn.member(members, field)?;
         self.0.txn.set(row, Some(members::encode(field, value)));
-        self.0.grow(home, Counters::len(i64::from(before.is_none())));
+        self.0.grow(members.home, Counters::len(i64::from(before.is_none())));
         Ok(before.is_none())
     }
 
@@ -93,7 +92,7 @@ impl Hash<'_, '_> {
                 }
                 Ok(true)
             }
-            &Body::Wide(home) => self.0.remove_member(home, field),
+            &Body::Wide(members) => self.0.remove_member(members, field),
         }
     }
 
@@ -113,7 +112,7 @@ impl Hash<'_, '_> {
                 }
                 Ok(())
             }
-            &Body::Wide(home) => self.0.txn.walk_members(home, from, each),
+            &Body::Wide(members) => self.0.walk_members(members, from, each),
         }
     }
 
@@ -126,9 +125,9 @@ impl Hash<'_, '_> {
                 let found = packed.nth(at).zip(packed.nth(at + 1));
                 Ok(found.map(|(field, value)| (packed.body(&field).to_vec(), packed.piece(&value))))
             }
-            &Body::Wide(home) => {
-                let Some(field) = self.0.txn.random_member(home)? else { return Ok(None) };
-                let value = self.0.txn.member(home, &field)?.1;
+            &Body::Wide(members) => {
+                let Some(field) = self.0.random_member(members)? else { return Ok(None) };
+                let value = self.0.txn.member(members, &field)?.1;
                 Ok(value.map(|value| (field, value)))
             }
         }
@@ -142,14 +141,14 @@ impl Hash<'_, '_> {
         self.0.home().is_none()
     }
 
-    fn widen(&mut self) -> Result<Home, Stop> {
-        let (home, packed) = self.0.widen();
+    fn widen(&mut self) -> Result<(), Stop> {
+        let (members, packed) = self.0.widen();
         let mut entries = packed.iter();
         while let (Some(field), Some(value)) = (entries.next(), entries.next()) {
-            self.0.txn.put_member(home, field, value)?;
+            self.0.txn.put_member(members, field, value)?;
         }
-        self.0.grow(home, Counters::len(packed.count() as i64 / 2));
-        Ok(home)
+        self.0.grow(members.home, Counters::len(packed.count() as i64 / 2));
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::collection::packed::{LISTPACK_BYTES, Packed, listpack_entry_bytes};
 use crate::collection::{Body, Handle, Refusal};
 use crate::counters::Counters;
-use crate::keys::{self, Home, Unreachable};
+use crate::keys::{self, Home, Members, Unreachable};
 use crate::range::{Flow, visit};
 use crate::record::{Encoding, Kind, Value};
 use crate::string::Piece;
@@ -100,7 +100,7 @@ impl List<'_, '_> {
     pub fn get(&mut self, index: u64) -> Result<Option<Piece>, Stop> {
         match self.0.body() {
             Body::Packed(_, packed) => Ok(packed.nth(index as usize).map(|entry| packed.piece(&entry))),
-            &Body::Wide(home) => {
+            &Body::Wide(Members { home, .. }) => {
                 let list = self.0.txn.counters(home)?;
                 if index >= list.len.unsigned_abs() {
                     return Ok(None);
@@ -124,7 +124,7 @@ impl List<'_, '_> {
                 }
                 Ok(())
             }
-            &Body::Wide(home) => {
+            &Body::Wide(Members { home, .. }) => {
                 let head = self.0.txn.counters(home)?.head;
                 let at = |index: u64| head.wrapping_add(index as i64);
                 let few = indexes.end.saturating_sub(indexes.start) <= RANGE_ITEMS_MIN;
@@ -189,7 +189,7 @@ impl List<'_, '_> {
                 }
                 Ok(())
             }
-            &Body::Wide(home) => {
+            &Body::Wide(Members { home, .. }) => {
                 let head = self.0.txn.counters(home)?.head;
                 for index in indexes.rev() {
                     let item = self.0.txn.item(home, head.wrapping_add(index as i64))?;
@@ -231,7 +231,7 @@ impl List<'_, '_> {
             self.0.txn.put_item(home, sequence, Some(Value::from(item)));
         }
         let head = if end == End::Head { -count } else { 0 };
-        self.0.grow(home, Counters { len: count, head });
+        self.0.grow(home, Counters { len: count, head, removed: 0 });
         Ok((before.len + count).unsigned_abs())
     }
 
@@ -244,7 +244,7 @@ impl List<'_, '_> {
     }
 
     fn widen(&mut self) -> Result<Home, Stop> {
-        let (home, packed) = self.0.widen();
+        let (Members { home, .. }, packed) = self.0.widen();
         for (sequence, item) in (0..).zip(packed.iter()) {
             self.0.txn.spend(1, item.len())?;
             self.0.txn.put_item(home, sequence, Some(Value::from(item)));
@@ -257,7 +257,7 @@ impl List<'_, '_> {
     pub fn pop(&mut self, end: End, count: u64) -> Result<Vec<Piece>, Stop> {
         match self.0.body() {
             Body::Packed(..) => Ok(self.pop_packed(end, count)),
-            &Body::Wide(home) => self.pop_wide(home, end, count),
+            &Body::Wide(Members { home, .. }) => self.pop_wide(home, end, count),
         }
     }
 
@@ -302,7 +302,7 @@ impl List<'_, '_> {
             self.0.txn.set(row, None);
             pieces.push(Piece { range: 0..value.len(), value });
         }
-        self.0.shrink(home, before, Counters { len: -count, head })?;
+        self.0.shrink(home, before, Counters { len: -count, head, removed: 0 })?;
         Ok(pieces)
     }
 
@@ -343,7 +343,7 @@ impl List<'_, '_> {
             self.shift(home, before.head + index..before.tail(), 1)?;
             self.0.txn.put_item(home, before.head + index, Some(value));
         }
-        self.0.grow(home, Counters { len: 1, head: if front { -1 } else { 0 } });
+        self.0.grow(home, Counters { head: if front { -1 } else { 0 }, ..Counters::len(1) });
         Ok(before.len.unsigned_abs() + 1)
     }
 
@@ -392,7 +392,7 @@ impl List<'_, '_> {
         let freed = if from_front { 0..count } else { before.len - count..before.len };
         self.free(home, before.head + freed.start..before.head + freed.end);
         let head = if from_front { count } else { 0 };
-        self.0.shrink(home, before, Counters { len: -count, head })
+        self.0.shrink(home, before, Counters { len: -count, head, removed: 0 })
     }
 
     /// Keeps only the items at these indexes, which are within the list; an empty range keeps none.
@@ -417,11 +417,11 @@ impl List<'_, '_> {
         let (start, end) = (kept.start as i64, kept.end as i64);
         if start >= end {
             // The key goes, and the collection with it: nothing has to be removed from it.
-            return self.0.shrink(home, before, Counters { len: -before.len, head: 0 });
+            return self.0.shrink(home, before, Counters::len(-before.len));
         }
         self.free(home, before.head..before.head + start);
         self.free(home, before.head + end..before.tail());
-        self.0.shrink(home, before, Counters { len: end - start - before.len, head: start })
+        self.0.shrink(home, before, Counters { head: start, ..Counters::len(end - start - before.len) })
     }
 
     /// Frees sequence numbers that are about to be outside of the list: a few items are removed, many

@@ -7,7 +7,7 @@ use base::codec::{DecodeError, Reader, Write as _};
 
 use crate::disk::DiskError;
 use crate::group::Group;
-use crate::keys::{self, Home};
+use crate::keys::{self, Members, POSITIONS};
 use crate::range::{Flow, visit};
 use crate::record::{RowKey, Value};
 use crate::scratch::{Hints, RowId};
@@ -15,8 +15,6 @@ use crate::string::Piece;
 use crate::txn::{Stop, Txn};
 use crate::view::View;
 
-/// Positions among members: one more than the highest.
-const POSITIONS: u64 = 1 << 48;
 /// Candidates that are looked up at a time for whoever takes random members in the section.
 const HINTS: usize = 64;
 
@@ -72,9 +70,9 @@ pub(super) fn decode_checked<'a>(key: &'a [u8], value: &'a [u8]) -> Result<Found
 
 impl Txn<'_> {
     /// A member's row, and its payload if it is there.
-    pub(super) fn member(&mut self, home: Home, member: &[u8]) -> Result<(RowId, Option<Piece>), Stop> {
+    pub(super) fn member(&mut self, members: Members, member: &[u8]) -> Result<(RowId, Option<Piece>), Stop> {
         let mut key = std::mem::take(&mut self.scratch.key);
-        keys::member_record(&mut key, self.begin.seed, home, member);
+        members.record(&mut key, self.begin.seed, member);
         let row = self.load(&key);
         self.scratch.key = key;
         let row = row?;
@@ -85,9 +83,9 @@ impl Txn<'_> {
     }
 
     /// Writes a member of a collection that is new: nobody else has one.
-    pub(super) fn put_member(&mut self, home: Home, member: &[u8], payload: &[u8]) -> Result<(), Stop> {
+    pub(super) fn put_member(&mut self, members: Members, member: &[u8], payload: &[u8]) -> Result<(), Stop> {
         let mut key = std::mem::take(&mut self.scratch.key);
-        keys::member_record(&mut key, self.begin.seed, home, member);
+        members.record(&mut key, self.begin.seed, member);
         self.write_blind(&key, Some(encode(member, payload)));
         self.scratch.key = key;
         self.spend(1, member.len() + payload.len())
@@ -97,7 +95,7 @@ impl Txn<'_> {
     /// other, each would be missed for itself.
     pub(super) fn expect_members<'m>(
         &mut self,
-        home: Home,
+        places: Members,
         mut members: impl Iterator<Item = &'m [u8]>,
     ) -> Result<(), Stop> {
         let (first, second) = (members.next(), members.next());
@@ -107,7 +105,7 @@ impl Txn<'_> {
         }
         let mut key = Vec::new();
         for member in first.into_iter().chain(second).chain(members) {
-            keys::member_record(&mut key, self.begin.seed, home, member);
+            places.record(&mut key, self.begin.seed, member);
             self.expect(&key);
         }
         self.stop_if_cold()
@@ -116,26 +114,32 @@ impl Txn<'_> {
     /// Visits members from a position on.
     pub(super) fn walk_members<E: From<Stop>>(
         &mut self,
-        home: Home,
+        members: Members,
         from: u64,
         each: &mut dyn FnMut(&Found<'_>) -> Result<Flow, E>,
     ) -> Result<(), E> {
-        let (mut start, mut prefix) = (Vec::new(), Vec::new());
-        keys::member_seek(&mut start, home, from);
-        keys::member_prefix(&mut prefix, home);
-        let end = base::codec::prefix_end(&prefix);
-        visit(self, &start, end.as_deref(), &mut |key, value, _| each(&decode_checked(key, value)?))
+        for (start, end) in members.ranges(from..POSITIONS.max(from)) {
+            let mut flow = Flow::More;
+            visit(self, &start, Some(&end), &mut |key, value, _| -> Result<Flow, E> {
+                flow = each(&decode_checked(key, value)?)?;
+                Ok(flow)
+            })?;
+            if flow == Flow::Stop {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// A member by chance. `None` if there is none.
-    pub(super) fn random_member(&mut self, home: Home) -> Result<Option<Vec<u8>>, Stop> {
+    pub(super) fn random_member(&mut self, members: Members) -> Result<Option<Vec<u8>>, Stop> {
         if matches!(self.view, View::Section(_)) {
-            return self.hinted_member(home);
+            return self.hinted_member(members);
         }
         let start = self.random() % POSITIONS;
         let mut found = None;
         for from in [start, 0] {
-            self.walk_members::<Stop>(home, from, &mut |member| {
+            self.walk_members::<Stop>(members, from, &mut |member| {
                 found = Some(member.member.to_vec());
                 Ok(Flow::Stop)
             })?;
@@ -148,8 +152,8 @@ impl Txn<'_> {
 
     /// In the section nobody looks for members: candidates are looked up outside, and it is checked here
     /// whether they are there.
-    fn hinted_member(&mut self, home: Home) -> Result<Option<Vec<u8>>, Stop> {
-        while let Some(key) = self.scratch.hints.take(home) {
+    fn hinted_member(&mut self, members: Members) -> Result<Option<Vec<u8>>, Stop> {
+        while let Some(key) = self.scratch.hints.take(members.home) {
             let row = match self.load(&key) {
                 Err(Stop::Cold) => {
                     // It is loaded, and looked at once more.
@@ -162,20 +166,18 @@ impl Txn<'_> {
                 return Ok(Some(decode_checked(&key, &value)?.member.to_vec()));
             }
         }
-        self.scratch.hints.wanted = Some(home);
+        self.scratch.hints.wanted = Some(members);
         Err(Stop::Cold)
     }
 }
 
 impl Group {
     /// Looks up candidates for whoever takes members by chance, from a random position on.
-    pub(crate) fn find_hints(&self, home: Home, hints: &mut Hints) -> Result<(), Stop> {
-        let (mut prefix, mut from) = (Vec::new(), Vec::new());
-        keys::member_prefix(&mut prefix, home);
-        keys::member_seek(&mut from, home, self.random() % POSITIONS);
-        let end = base::codec::prefix_end(&prefix).unwrap_or_default();
+    pub(crate) fn find_hints(&self, members: Members, hints: &mut Hints) -> Result<(), Stop> {
+        let start = self.random() % POSITIONS;
         let mut found: Vec<RowKey> = Vec::new();
-        for (from, to) in [(from.clone(), end), (prefix, from)] {
+        // Where they have moved on meanwhile, none of these is found, and they are looked up once more.
+        for (from, to) in members.ranges(start..POSITIONS).chain(members.ranges(0..start)) {
             let mut next = Some(from);
             while let Some(from) = next.take().filter(|_| found.len() < HINTS) {
                 let window = self.peek_window(&from, &to, HINTS)?;
@@ -191,7 +193,7 @@ impl Group {
         for key in found.iter().take(1) {
             self.load(self.table.hash(key))?;
         }
-        hints.fill(home, found);
+        hints.fill(members.home, found);
         Ok(())
     }
 }
@@ -208,9 +210,9 @@ mod tests {
             if long {
                 member.resize(keys::MEMBER_IN_KEY_BYTES_MAX + 1, 7);
             }
-            let home = Home { slot: 1, cid: keys::Cid { stamp: 2, seq: 3 } };
+            let home = keys::Home { slot: 1, cid: keys::Cid { stamp: 2, seq: 3 } };
             let mut key = Vec::new();
-            keys::member_record(&mut key, keys::HashSeed(1, 2), home, &member);
+            Members::new(home).record(&mut key, keys::HashSeed(1, 2), &member);
             let value = encode(&member, &payload);
             let found = decode(&key, &value).unwrap();
             prop_assert_eq!(found.member, &member[..]);

@@ -26,10 +26,12 @@ use thiserror::Error;
 
 use crate::counters::Counters;
 use crate::disk::DiskError;
-use crate::keys::Home;
+use crate::keys::{Home, Members};
+use crate::range::Flow;
 use crate::record::{Encoding, Kind, Record};
 use crate::scratch::RowId;
 use crate::txn::{Stop, Txn};
+use crate::view::View;
 use packed::Packed;
 
 /// Why a collection cannot be opened.
@@ -57,7 +59,7 @@ pub(crate) struct Handle<'t, 'g> {
 
 pub(crate) enum Body {
     Packed(Encoding, Packed),
-    Wide(Home),
+    Wide(Members),
 }
 
 impl<'t, 'g> Handle<'t, 'g> {
@@ -82,12 +84,21 @@ impl<'t, 'g> Handle<'t, 'g> {
         }
         let body = Body::of(&record)?;
         let expiry_ms = record.expiry_ms;
-        Ok(Some(Self { txn, row, kind, slot, expiry_ms, body, changed: false, emptied: false }))
+        let opened = Self { txn, row, kind, slot, expiry_ms, body, changed: false, emptied: false };
+        if opened.members().is_some_and(Members::is_moving) {
+            // Somebody has begun, and may be gone with the last epoch.
+            opened.ask_to_move();
+        }
+        Ok(Some(opened))
     }
 
     pub(crate) fn home(&self) -> Option<Home> {
+        self.members().map(|members| members.home)
+    }
+
+    pub(crate) fn members(&self) -> Option<Members> {
         match &self.body {
-            Body::Wide(home) => Some(*home),
+            Body::Wide(members) => Some(*members),
             Body::Packed(..) => None,
         }
     }
@@ -114,14 +125,14 @@ impl<'t, 'g> Handle<'t, 'g> {
     }
 
     /// Makes it wide: the caller writes its elements.
-    pub(crate) fn widen(&mut self) -> (Home, Packed) {
-        let home = self.txn.fresh_collection(self.slot);
-        let record = Record::encode(self.kind, Encoding::Wide, self.expiry_ms, &home.encode());
+    pub(crate) fn widen(&mut self) -> (Members, Packed) {
+        let members = Members::new(self.txn.fresh_collection(self.slot));
+        let record = Record::encode(self.kind, Encoding::Wide, self.expiry_ms, &members.encode());
         self.txn.set(self.row, Some(record));
         self.changed = true;
-        match std::mem::replace(&mut self.body, Body::Wide(home)) {
-            Body::Packed(_, packed) => (home, packed),
-            Body::Wide(_) => (home, Packed::new()),
+        match std::mem::replace(&mut self.body, Body::Wide(members)) {
+            Body::Packed(_, packed) => (members, packed),
+            Body::Wide(_) => (members, Packed::new()),
         }
     }
 
@@ -136,7 +147,11 @@ impl<'t, 'g> Handle<'t, 'g> {
     pub(crate) fn shrink(&mut self, home: Home, before: Counters, delta: Counters) -> Result<(), Stop> {
         self.txn.add_counters(home, delta);
         self.changed = true;
-        self.emptied = before.len + delta.len == 0;
+        let after = before.plus(delta);
+        self.emptied = after.len == 0;
+        if self.txn.group.moves.is_due(after) {
+            self.ask_to_move();
+        }
         if self.emptied {
             // From now on the outcome depends on nobody else having added something.
             self.txn.counters(home)?;
@@ -148,26 +163,68 @@ impl<'t, 'g> Handle<'t, 'g> {
     fn len(&mut self, packed: impl FnOnce(&Packed) -> usize) -> Result<u64, Stop> {
         match &self.body {
             Body::Packed(_, found) => Ok(packed(found) as u64),
-            &Body::Wide(home) => Ok(u64::try_from(self.txn.counters(home)?.len).unwrap_or(0)),
+            Body::Wide(members) => {
+                let home = members.home;
+                Ok(u64::try_from(self.txn.counters(home)?.len).unwrap_or(0))
+            }
         }
     }
 
     fn expect<'m>(&mut self, members: impl Iterator<Item = &'m [u8]>) -> Result<(), Stop> {
-        match self.home() {
-            Some(home) => self.txn.expect_members(home, members),
+        match self.members() {
+            Some(places) => self.txn.expect_members(places, members),
             None => Ok(()),
         }
     }
 
+    /// Has the members moved: those that were removed are in the way of whoever walks.
+    fn ask_to_move(&self) {
+        self.txn.group.moves.ask(self.txn.row_key(self.row));
+    }
+
+    /// Whoever walks is the one who cares for what is in the way. What is known of it is enough: the
+    /// transaction does not depend on it.
+    fn about_to_walk(&self, members: Members) {
+        let is_inside = matches!(self.txn.view, View::Section(_));
+        let counters = self.txn.group.peek_counters(members.home, !is_inside);
+        if counters.is_some_and(|counters| self.txn.group.moves.is_due(counters)) {
+            self.ask_to_move();
+        }
+    }
+
+    /// Visits the members of a wide collection from a position on.
+    fn walk_members<E: From<Stop>>(
+        &mut self,
+        members: Members,
+        from: u64,
+        each: &mut dyn FnMut(&Member<'_>) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        self.about_to_walk(members);
+        self.txn.walk_members(members, from, each)
+    }
+
+    /// A member of a wide collection by chance. `None` if there is none.
+    fn random_member(&mut self, members: Members) -> Result<Option<Vec<u8>>, Stop> {
+        self.about_to_walk(members);
+        self.txn.random_member(members)
+    }
+
+    /// The beginning of a walk in turns.
+    fn wide_cursor(&self) -> Option<Cursor> {
+        let members = self.members()?;
+        self.about_to_walk(members);
+        Some(Cursor::wide(members))
+    }
+
     /// Removes a member of a wide collection; says whether it was there.
-    fn remove_member(&mut self, home: Home, member: &[u8]) -> Result<bool, Stop> {
-        let (row, before) = self.txn.member(home, member)?;
+    fn remove_member(&mut self, members: Members, member: &[u8]) -> Result<bool, Stop> {
+        let (row, before) = self.txn.member(members, member)?;
         if before.is_none() {
             return Ok(false);
         }
-        let counters = self.txn.counters_not_empty(home)?;
+        let counters = self.txn.counters_not_empty(members.home)?;
         self.txn.set(row, None);
-        self.shrink(home, counters, Counters::len(-1))?;
+        self.shrink(members.home, counters, Counters::less(1))?;
         Ok(true)
     }
 }
@@ -175,8 +232,8 @@ impl<'t, 'g> Handle<'t, 'g> {
 impl Body {
     fn of(record: &Record) -> Result<Self, Stop> {
         let malformed = |why| Stop::Disk(DiskError::corrupt(record.value(), why));
-        Ok(match record.home().map_err(malformed)? {
-            Some(home) => Self::Wide(home),
+        Ok(match record.members().map_err(malformed)? {
+            Some(members) => Self::Wide(members),
             None => Self::Packed(record.encoding, Packed::decode(record).map_err(malformed)?),
         })
     }

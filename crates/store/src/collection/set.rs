@@ -61,7 +61,7 @@ impl Set<'_, '_> {
     pub fn contains(&mut self, member: &[u8]) -> Result<bool, Stop> {
         match self.0.body() {
             Body::Packed(encoding, packed) => Ok(find(*encoding, packed, member).is_ok()),
-            &Body::Wide(home) => Ok(self.0.txn.member(home, member)?.1.is_some()),
+            &Body::Wide(members) => Ok(self.0.txn.member(members, member)?.1.is_some()),
         }
     }
 
@@ -70,11 +70,11 @@ impl Set<'_, '_> {
         self.0.txn.spend(0, member.len())?;
         loop {
             let (encoding, place) = match self.0.body() {
-                &Body::Wide(home) => {
-                    let (row, before) = self.0.txn.member(home, member)?;
+                &Body::Wide(places) => {
+                    let (row, before) = self.0.txn.member(places, member)?;
                     if before.is_none() {
                         self.0.txn.set(row, Some(members::encode(member, &[])));
-                        self.0.grow(home, Counters::len(1));
+                        self.0.grow(places.home, Counters::len(1));
                     }
                     return Ok(before.is_none());
                 }
@@ -135,7 +135,7 @@ impl Set<'_, '_> {
                 }
                 Ok(true)
             }
-            &Body::Wide(home) => self.0.remove_member(home, member),
+            &Body::Wide(members) => self.0.remove_member(members, member),
         }
     }
 
@@ -155,7 +155,7 @@ impl Set<'_, '_> {
                 }
                 Ok(())
             }
-            &Body::Wide(home) => self.0.txn.walk_members(home, from, each),
+            &Body::Wide(members) => self.0.walk_members(members, from, each),
         }
     }
 
@@ -167,7 +167,7 @@ impl Set<'_, '_> {
                 let at = (random % (packed.count() as u64).max(1)) as usize;
                 Ok(packed.nth(at).map(|entry| shown(*encoding, packed.body(&entry)).into_owned()))
             }
-            &Body::Wide(home) => self.0.txn.random_member(home),
+            &Body::Wide(members) => self.0.random_member(members),
         }
     }
 
@@ -187,11 +187,11 @@ impl Set<'_, '_> {
     fn widen(&mut self) -> Result<(), Stop> {
         let Body::Packed(encoding, _) = self.0.body() else { return Ok(()) };
         let encoding = *encoding;
-        let (home, packed) = self.0.widen();
+        let (members, packed) = self.0.widen();
         for entry in packed.iter() {
-            self.0.txn.put_member(home, &shown(encoding, entry), &[])?;
+            self.0.txn.put_member(members, &shown(encoding, entry), &[])?;
         }
-        self.0.grow(home, Counters::len(packed.count() as i64));
+        self.0.grow(members.home, Counters::len(packed.count() as i64));
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::collection::packed::{Entry, Packed};
 use crate::collection::{Body, Handle, Refusal};
 use crate::counters::Counters;
 use crate::disk::DiskError;
-use crate::keys::{self, Home};
+use crate::keys::{self, Home, Members};
 use crate::range::Flow;
 use crate::record::{Encoding, Kind, Value};
 use crate::tree::{Direction, NodeId, Nodes, Tree};
@@ -68,8 +68,8 @@ impl SortedSet<'_, '_> {
     pub fn score(&mut self, member: &[u8]) -> Result<Option<f64>, Stop> {
         match self.0.body() {
             Body::Packed(_, packed) => Ok(find(packed, member).map(|(_, score)| score)),
-            &Body::Wide(home) => {
-                let found = self.0.txn.member(home, member)?.1;
+            &Body::Wide(members) => {
+                let found = self.0.txn.member(members, member)?.1;
                 Ok(found.map(|score| score_of(score.as_slice())))
             }
         }
@@ -100,8 +100,9 @@ impl SortedSet<'_, '_> {
     }
 
     fn put_wide(&mut self, member: &[u8], score: f64, before: Option<f64>) -> Result<(), Stop> {
-        let Some(home) = self.0.home() else { return Ok(()) };
-        let (row, _) = self.0.txn.member(home, member)?;
+        let Some(places) = self.0.members() else { return Ok(()) };
+        let home = places.home;
+        let (row, _) = self.0.txn.member(places, member)?;
         let mut rows = Rows { txn: self.0.txn, home };
         let mut tree = Tree::new(&mut rows);
         if let Some(before) = before.filter(|before| *before != score) {
@@ -128,11 +129,11 @@ impl SortedSet<'_, '_> {
                 }
                 Ok(Some(score))
             }
-            &Body::Wide(home) => {
+            &Body::Wide(members) => {
                 let Some(score) = self.score(member)? else { return Ok(None) };
-                let mut rows = Rows { txn: self.0.txn, home };
+                let mut rows = Rows { txn: self.0.txn, home: members.home };
                 Tree::new(&mut rows).remove(&tree_key(score, member))?;
-                self.0.remove_member(home, member)?;
+                self.0.remove_member(members, member)?;
                 Ok(Some(score))
             }
         }
@@ -146,7 +147,7 @@ impl SortedSet<'_, '_> {
                 let score = at.and_then(|at| packed.nth(at)).map(|entry| split(packed.body(&entry)).0);
                 Ok(at.map(|at| at as u64).zip(score))
             }
-            &Body::Wide(home) => {
+            &Body::Wide(Members { home, .. }) => {
                 let Some(score) = self.score(member)? else { return Ok(None) };
                 let rank = Tree::new(&mut Rows { txn: self.0.txn, home }).rank(&tree_key(score, member))?;
                 Ok(Some((rank, score)))
@@ -161,7 +162,7 @@ impl SortedSet<'_, '_> {
                 let below = |entry: &&[u8]| split(entry).0 < score || (or_equal && split(entry).0 == score);
                 Ok(packed.iter().take_while(below).count() as u64)
             }
-            &Body::Wide(home) => {
+            &Body::Wide(Members { home, .. }) => {
                 let bound = sortable(score).saturating_add(u64::from(or_equal));
                 Ok(Tree::new(&mut Rows { txn: self.0.txn, home }).rank(&bound.to_be_bytes())?)
             }
@@ -175,7 +176,7 @@ impl SortedSet<'_, '_> {
                 let before = |entry: &&[u8]| split(entry).1 < name || (or_equal && split(entry).1 == name);
                 Ok(packed.iter().take_while(before).count() as u64)
             }
-            &Body::Wide(home) => {
+            &Body::Wide(Members { home, .. }) => {
                 let mut rows = Rows { txn: self.0.txn, home };
                 let mut tree = Tree::new(&mut rows);
                 let Some(first) = tree.first()? else { return Ok(0) };
@@ -213,7 +214,7 @@ impl SortedSet<'_, '_> {
                 }
                 Ok(())
             }
-            &Body::Wide(home) => self.walk_tree(home, &ranks, reverse, each),
+            &Body::Wide(Members { home, .. }) => self.walk_tree(home, &ranks, reverse, each),
         }
     }
 
@@ -262,8 +263,8 @@ impl SortedSet<'_, '_> {
 
     /// Removes the members of these ranks, which must be within the set; says which they were.
     pub fn remove_ranks(&mut self, ranks: Range<u64>) -> Result<Vec<(Vec<u8>, f64)>, Stop> {
-        if let Some(home) = self.0.home() {
-            return self.remove_wide(home, ranks);
+        if let Some(places) = self.0.members() {
+            return self.remove_wide(places, ranks);
         }
         let mut gone = Vec::new();
         self.walk_ranks(ranks.clone(), false, &mut |member, score| {
@@ -280,7 +281,8 @@ impl SortedSet<'_, '_> {
         Ok(gone)
     }
 
-    fn remove_wide(&mut self, home: Home, ranks: Range<u64>) -> Result<Vec<(Vec<u8>, f64)>, Stop> {
+    fn remove_wide(&mut self, places: Members, ranks: Range<u64>) -> Result<Vec<(Vec<u8>, f64)>, Stop> {
+        let home = places.home;
         let before = self.0.txn.counters_not_empty(home)?;
         let mut gone = Vec::new();
         Tree::new(&mut Rows { txn: self.0.txn, home }).remove_range(ranks, |entry| {
@@ -291,16 +293,16 @@ impl SortedSet<'_, '_> {
             return Ok(gone);
         }
         self.0.txn.spend(gone.len() as u32, gone.iter().map(|(member, _)| member.len()).sum())?;
-        self.0.txn.expect_members(home, gone.iter().map(|(member, _)| member.as_slice()))?;
+        self.0.txn.expect_members(places, gone.iter().map(|(member, _)| member.as_slice()))?;
         for (member, score) in &mut gone {
-            let (row, payload) = self.0.txn.member(home, member)?;
+            let (row, payload) = self.0.txn.member(places, member)?;
             if let Some(payload) = payload.filter(|_| *score == 0.0) {
                 // The tree does not tell the sign of a zero.
                 *score = score_of(payload.as_slice());
             }
             self.0.txn.set(row, None);
         }
-        self.0.shrink(home, before, Counters::len(-(gone.len() as i64)))?;
+        self.0.shrink(home, before, Counters::less(gone.len() as i64))?;
         Ok(gone)
     }
 
@@ -320,7 +322,7 @@ impl SortedSet<'_, '_> {
                 }
                 Ok(())
             }
-            &Body::Wide(home) => self.0.txn.walk_members(home, from, each),
+            &Body::Wide(members) => self.0.walk_members(members, from, each),
         }
     }
 
@@ -341,10 +343,11 @@ impl SortedSet<'_, '_> {
     }
 
     fn widen(&mut self) -> Result<(), Stop> {
-        let (home, packed) = self.0.widen();
+        let (members, packed) = self.0.widen();
+        let home = members.home;
         for entry in packed.iter() {
             let (score, member) = split(entry);
-            self.0.txn.put_member(home, member, &score.to_bits().to_be_bytes())?;
+            self.0.txn.put_member(members, member, &score.to_bits().to_be_bytes())?;
             let mut rows = Rows { txn: self.0.txn, home };
             Tree::new(&mut rows).insert(&tree_key(score, member))?;
         }

@@ -10,7 +10,7 @@ use crate::counters::{Base, Counters};
 use crate::effects::{Change, CountDelta, Encoder};
 use crate::splice::Splice;
 use crate::group::encode_count;
-use crate::keys::{self, Cid, HashSeed, Home, Space, Unreachable};
+use crate::keys::{self, Cid, HashSeed, Home, Members, Space, Unreachable};
 use crate::parts;
 use crate::record::Chunks;
 
@@ -74,21 +74,25 @@ fn keys_of_collections_stay_as_they_are() {
         &written(|out| keys::item_record(out, HOME, -1)),
         "45 1234 0102030405060708 00000009 7fffffffffffffff",
     );
-    check(&written(|out| keys::member_record(out, seed, HOME, b"foo")), MEMBER);
+    let members = Members::new(HOME);
+    check(&written(|out| members.record(out, seed, b"foo")), MEMBER);
     let long = [b'x'; keys::MEMBER_IN_KEY_BYTES_MAX + 1];
-    check(&written(|out| keys::member_record(out, seed, HOME, &long)), LONG_MEMBER);
+    check(&written(|out| members.record(out, seed, &long)), LONG_MEMBER);
+    let moving = members.begin(300).moved_to(0x9000_0000_0000);
+    check(&written(|out| moving.record(out, seed, b"foo")), MOVED_MEMBER);
     assert_eq!(keys::MEMBER_IN_KEY_BYTES_MAX, 1024);
 }
 
-const MEMBER: &str = "45 1234 0102030405060708 00000009 6d 8856c64e8b80 00 666f6f";
+const MEMBER: &str = "45 1234 0102030405060708 00000009 6d 00 8856c64e8b80 00 666f6f";
+const MOVED_MEMBER: &str = "45 1234 0102030405060708 00000009 6d 01 8856c64e8b80 00 666f6f";
 const LONG_MEMBER: &str =
-    "45 1234 0102030405060708 00000009 6d ff224d5f70f5 01 11c01f919415add32a7baa800cc4c929";
+    "45 1234 0102030405060708 00000009 6d 00 ff224d5f70f5 01 11c01f919415add32a7baa800cc4c929";
 
 #[test]
 fn collections_stay_as_they_are() {
-    let base = Base { counters: Counters { len: 3, head: -1 }, folded: 300 };
-    check(&base.encode(), "06 01 ac02");
-    check(&base.counters.encode(), "06 01");
+    let base = Base { counters: Counters { len: 3, head: -1, removed: 2 }, folded: 300 };
+    check(&base.encode(), "06 01 04 ac02");
+    check(&base.counters.encode(), "06 01 04");
     let fixture = Fixture::new();
     let kept = |key: &str, write: &dyn Fn(&mut Txn<'_>) -> Result<(), Stop>| {
         fixture.inline(write).result.unwrap();
@@ -109,7 +113,11 @@ fn collections_stay_as_they_are() {
     check(&integers, "52 02 08 7fffffffffffffff 08 8000000000000005");
     let sorted = kept("z", &|txn| txn.sorted_set_or_new(b"z", 1, 1).map_err(stop)?.put(b"m", 1.5, None));
     check(&sorted, "43 01 09 3ff8000000000000 6d");
-    check(&record(Kind::Hash, Encoding::Wide, None, &HOME.encode()), "64 1234 0102030405060708 00000009");
+    let wide = |members: Members| record(Kind::Hash, Encoding::Wide, None, &members.encode());
+    let moving = Members::new(HOME).begin(300).moved_to(5);
+    check(&wide(Members::new(HOME)), "64 1234 0102030405060708 00000009");
+    check(&wide(moving), "64 1234 0102030405060708 00000009 00 000000000005 ac02");
+    check(&wide(moving.moved_to(keys::POSITIONS)), "64 1234 0102030405060708 00000009 01");
 }
 
 fn record(kind: Kind, encoding: Encoding, expiry_ms: Option<u64>, payload: &[u8]) -> Value {
@@ -135,7 +143,7 @@ fn record_values_stay_as_they_are() {
     let applied = Applied { term: 1, index: 2, last: Stamp(3) };
     check(&applied.encode(), "0000000000000001 0000000000000002 0000000000000003");
     check(&encode_count(Counts { keys: 5, expires: -1 }), "0000000000000005 ffffffffffffffff");
-    check(&disk::FORMAT_VERSION.to_be_bytes(), "00000001");
+    check(&disk::FORMAT_VERSION.to_be_bytes(), "00000002");
 }
 
 #[test]
@@ -144,13 +152,13 @@ fn entries_and_their_parts_stay_as_they_are() {
     let mut entry = Encoder::new(Stamp(0x1122_3344_5566_7788), &counts, 0);
     entry.effect(b"Ka", &Change::Put(b"v"[..].into()));
     entry.effect(b"Kb", &Change::Delete);
-    entry.effect(b"C", &Change::Add(Counters { len: 2, head: -1 }));
+    entry.effect(b"C", &Change::Add(Counters { len: 2, head: -1, removed: 1 }));
     let entry = entry.finish();
-    check(&entry, "01 1122334455667788 01 ac02 04 01 01 02 4b61 01 76 00 02 4b62 02 01 43 02 04 01");
+    check(&entry, "02 1122334455667788 01 ac02 04 01 01 02 4b61 01 76 00 02 4b62 02 01 43 03 04 01 02");
     let (old, new) = (vec![1; 300], [&[1; 100][..], &[2, 3], &[1; 199]].concat());
     let mut spliced = Encoder::new(Stamp(1), &[], 0);
     spliced.splice(b"Ka", &Splice::between(&old, &new).unwrap());
-    check(&spliced.finish(), "01 0000000000000001 00 03 02 4b61 64 c701 01 ab882683 02 0203");
+    check(&spliced.finish(), "02 0000000000000001 00 03 02 4b61 64 c701 01 ab882683 02 0203");
     assert_eq!(parts::split(entry.clone(), Stamp(5)), [Bytes::from(entry)]);
     let long = vec![0xab; base::limits::BATCH_BYTES_MAX + 2];
     let parts = parts::split(long, Stamp(5));
@@ -175,9 +183,9 @@ fn a_store_stays_as_it_is() {
         // The later key of the two, and its expiry: slot, space, hash, key; header, time, value.
         "4b0ce400000000fdaea21fae1862 800000018bcfe5680032",
         "4b3c8700000000616fe5c0d34361 0031",
-        // Space 0: two keys, one of which expires. Format 1. The hash seed. The expiry index.
+        // Space 0: two keys, one of which expires. Format 2. The hash seed. The expiry index.
         "4d636f756e7400000000 00000000000000020000000000000001",
-        "4d666f726d6174 00000001",
+        "4d666f726d6174 00000002",
         "5368 537f0b4cbf9f00071706541dfaca0000",
         "540000018bcfe568000ce400000000fdaea21fae1862 ",
     ];

@@ -6,6 +6,7 @@ mod epochs;
 mod expiry;
 mod formats;
 mod isolation;
+mod moving;
 mod persistence;
 mod splices;
 mod strings;

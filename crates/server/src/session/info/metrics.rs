@@ -287,6 +287,9 @@ fn about_groups(node: &Node, page: &mut Exposition) {
     counter("bulkhead_folded_deltas_total", "Deltas of collections folded into their bases.", |g| {
         g.apply_stats.folded.load(Relaxed)
     });
+    counter("bulkhead_moved_members_total", "Members of collections moved away from removed ones.", |g| {
+        g.store.moves.moved()
+    });
     counter("bulkhead_reclaimed_records_total", "Unreachable records removed.", |g| {
         g.apply_stats.reclaimed.load(Relaxed)
     });

@@ -116,7 +116,7 @@ pub(super) fn store(node: &Node, lines: &mut Lines) {
         lines.add(
             &format!("group{}", group.id),
             format_args!(
-                "queue={},entries={},effects={},batches={batches},records={},write_usec={},reclaimed={},folded={},pins={}",
+                "queue={},entries={},effects={},batches={batches},records={},write_usec={},reclaimed={},folded={},moved={},pins={}",
                 group.queue.len(),
                 stats.entries.load(Relaxed),
                 stats.effects.load(Relaxed),
@@ -124,6 +124,7 @@ pub(super) fn store(node: &Node, lines: &mut Lines) {
                 stats.write_us.load(Relaxed),
                 stats.reclaimed.load(Relaxed),
                 stats.folded.load(Relaxed),
+                group.store.moves.moved(),
                 group.store.pins.count(),
             ),
         );

@@ -1,7 +1,6 @@
 //! The apply thread: takes committed entries in log order, keeps the last effect per record, and
-//! writes them to the store in sorted batches, up to a second or 64 MiB behind. Between batches it
-//! folds deltas and reclaims what is unreachable. It reads no record but those of which only a part
-//! changes: replicas apply blindly.
+//! writes them to the store in sorted batches, up to a second or 64 MiB behind. Between batches it folds
+//! deltas and reclaims what is unreachable. Of records it reads only those that a splice changes.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};

@@ -74,17 +74,20 @@ impl Txn<'_> {
     }
 }
 
+/// How a piece of a read ended, and its snapshot.
+type Resumed<R, E> = (Result<R, E>, Box<Parked>);
+
 impl Group {
     /// Goes on with a read where its snapshot was parked: it sees what it saw, at the same time. Gives the
     /// snapshot back for the next piece.
     pub fn resume<R, E: Failure>(
         &self,
-        parked: Box<Parked>,
+        parked: Parked,
         cancel: &Cancel,
         scratch: &mut Scratch,
         f: impl FnOnce(&mut Txn<'_>) -> Result<R, E>,
-    ) -> Result<(Result<R, E>, Box<Parked>), Leave> {
-        let Parked { begin, database, pin, disk, batch, counts } = *parked;
+    ) -> Result<Resumed<R, E>, Leave> {
+        let Parked { begin, database, pin, disk, batch, counts } = parked;
         let pinned = Pinned {
             pin,
             disk,

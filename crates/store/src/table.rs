@@ -328,9 +328,8 @@ impl Shard {
     }
 
     fn place(&self, at: Hashed<'_>) -> Option<Place> {
-        let is_it = |slot: u32| {
-            self.rows.get(slot).is_some_and(|row| row.hash == at.hash && *row.key == *at.key)
-        };
+        let is_it =
+            |slot: u32| self.rows.get(slot).is_some_and(|row| row.hash == at.hash && *row.key == *at.key);
         if at.place != Place::UNKNOWN && is_it(at.place.0) {
             return Some(at.place);
         }

@@ -113,7 +113,7 @@ fn serve(plan: &Plan, left: Vec<Waiter>, control: &mut Client) -> Result<Duratio
     }
     let served = left.len();
     for (number, mut waiter) in left.into_iter().enumerate() {
-        let expected = Reply::Array(vec![Reply::bulk(LIST), Reply::bulk(&item(number))]);
+        let expected = Reply::Array(vec![Reply::bulk(LIST), Reply::bulk(item(number))]);
         let reply = waiter.receive()?;
         if reply != expected {
             return Err(format!("client {number} of those who wait got {reply:?}").into());
@@ -121,7 +121,7 @@ fn serve(plan: &Plan, left: Vec<Waiter>, control: &mut Client) -> Result<Duratio
     }
     let time = start.elapsed();
     let rest = control.want(&format!("LRANGE {LIST} 0 -1"))?;
-    let expected: Vec<Reply> = (served..plan.clients).map(|number| Reply::bulk(&item(number))).collect();
+    let expected: Vec<Reply> = (served..plan.clients).map(|number| Reply::bulk(item(number))).collect();
     if rest != Reply::Array(expected) {
         return Err(format!(
             "what nobody waited for is not all there: {} items",

@@ -42,7 +42,7 @@ fn streamed(
         meanwhile(bench);
         let mut page = Page::encoded(stream.shape(), protocol, page_bytes, Vec::new());
         let (progress, again) =
-            group.resume(parked, &cancel, &mut scratch, |txn| stream.fill(txn, &mut page)).unwrap();
+            group.resume(*parked, &cancel, &mut scratch, |txn| stream.fill(txn, &mut page)).unwrap();
         page.into_bytes().iter().for_each(|piece| out.extend_from_slice(piece));
         if progress.unwrap() == Progress::Done {
             drop(again);
@@ -288,7 +288,7 @@ fn a_stream_ends_with_its_epoch() {
     assert!(bench.group.sequencer.end_epoch(1, None));
     let mut page = Page::encoded(stream.shape(), Protocol::Resp2, 10, Vec::new());
     let resumed =
-        bench.group.resume(done.parked.unwrap(), &cancel, &mut scratch, |txn| stream.fill(txn, &mut page));
+        bench.group.resume(*done.parked.unwrap(), &cancel, &mut scratch, |txn| stream.fill(txn, &mut page));
     assert!(matches!(resumed, Err(store::Leave::Closed)));
     assert_eq!(bench.group.pins.count(), 0);
 }

@@ -139,8 +139,7 @@ impl Node {
             faults: faults.clone(),
         };
         let wakers = Arc::new(Wakers::default());
-        let mut threads = Vec::new();
-        let mut groups = Vec::new();
+        let (mut threads, mut groups) = (Vec::new(), Vec::new());
         for id in 0..config.groups {
             let (group, thread) = start_group(id, &config, &disk, &room, &clock, &wakers)?;
             groups.push(group);

@@ -24,6 +24,9 @@ struct Item {
     at: u32,
 }
 
+/// The key of a record, and all that it holds.
+type Whole = (Vec<u8>, Vec<u8>);
+
 #[derive(Default)]
 pub(super) struct Collected {
     items: Vec<Item>,
@@ -32,7 +35,7 @@ pub(super) struct Collected {
     /// Hashes of the keys of the records that are changed by splices.
     spliced: HashSet<u64>,
     /// Those records, put together.
-    whole: Vec<(Vec<u8>, Vec<u8>)>,
+    whole: Vec<Whole>,
 }
 
 /// What is kept of the items' room when they are written.
@@ -142,7 +145,7 @@ fn whole(
     changes: &[Item],
     disk: &GroupDisk,
     spliced: &HashSet<u64>,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, DiskError> {
+) -> Result<Option<Whole>, DiskError> {
     // Looking at the effects of all others would cost more than the rest.
     if spliced.is_empty() {
         return Ok(None);

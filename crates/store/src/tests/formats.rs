@@ -8,11 +8,11 @@ use super::*;
 use crate::apply::Applied;
 use crate::counters::{Base, Counters};
 use crate::effects::{Change, CountDelta, Encoder};
-use crate::splice::Splice;
 use crate::group::encode_count;
 use crate::keys::{self, Cid, HashSeed, Home, Members, Space, Unreachable};
 use crate::parts;
 use crate::record::Chunks;
+use crate::splice::Splice;
 
 const CID: Cid = Cid { stamp: 0x0102_0304_0506_0708, seq: 9 };
 const SLOT: u16 = 0x1234;

@@ -71,7 +71,12 @@ fn a_sorted_set_logs_what_changes_in_its_leaves() {
 #[derive(Clone, Debug)]
 enum Step {
     /// Replaces a part of a value.
-    Change { key: u8, at: usize, len: usize, with: String },
+    Change {
+        key: u8,
+        at: usize,
+        len: usize,
+        with: String,
+    },
     Delete(u8),
     /// Everything goes to the store.
     Drain,

@@ -161,7 +161,7 @@ impl Page {
         match &mut self.form {
             Form::Values(values) => values.push(Reply::Pieces(Vec::new())),
             Form::Encoded { tail, .. } => {
-                encode::bulk_header(usize::try_from(len).unwrap_or(usize::MAX), tail)
+                encode::bulk_header(usize::try_from(len).unwrap_or(usize::MAX), tail);
             }
             Form::Counted => {}
         }

@@ -30,10 +30,10 @@ impl std::fmt::Debug for Parked {
 
 impl Parked {
     /// Keeps a transaction's snapshot, if that is what it works on.
-    pub(crate) fn of(txn: Txn<'_>) -> Option<Box<Self>> {
+    pub(crate) fn of(txn: Txn<'_>) -> Option<Self> {
         let (begin, database) = (txn.begin, txn.database());
         let View::Pinned(Pinned { pin, disk, batch, counts, .. }) = txn.view else { return None };
-        Some(Box::new(Self { begin, database, pin, disk, batch, counts }))
+        Some(Self { begin, database, pin, disk, batch, counts })
     }
 
     /// What is going to be read was written at this stamp at the latest.
@@ -79,12 +79,12 @@ impl Group {
     /// snapshot back for the next piece.
     pub fn resume<R, E: Failure>(
         &self,
-        parked: Box<Parked>,
+        parked: Parked,
         cancel: &Cancel,
         scratch: &mut Scratch,
         f: impl FnOnce(&mut Txn<'_>) -> Result<R, E>,
-    ) -> Result<(Result<R, E>, Box<Parked>), Leave> {
-        let Parked { begin, database, pin, disk, batch, counts } = *parked;
+    ) -> Result<(Result<R, E>, Parked), Leave> {
+        let Parked { begin, database, pin, disk, batch, counts } = parked;
         let pinned = Pinned {
             pin,
             disk,

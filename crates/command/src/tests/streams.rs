@@ -35,7 +35,7 @@ fn streamed(
             return (out, 0);
         }
     };
-    let mut parked = done.parked.unwrap();
+    let mut parked = *done.parked.unwrap();
     assert!(group.pins.count() > 0);
     stream.shape().header(stream.entries(), protocol, &mut out);
     for pages in 1.. {
@@ -288,7 +288,7 @@ fn a_stream_ends_with_its_epoch() {
     assert!(bench.group.sequencer.end_epoch(1, None));
     let mut page = Page::encoded(stream.shape(), Protocol::Resp2, 10, Vec::new());
     let resumed =
-        bench.group.resume(done.parked.unwrap(), &cancel, &mut scratch, |txn| stream.fill(txn, &mut page));
+        bench.group.resume(*done.parked.unwrap(), &cancel, &mut scratch, |txn| stream.fill(txn, &mut page));
     assert!(matches!(resumed, Err(store::Leave::Closed)));
     assert_eq!(bench.group.pins.count(), 0);
 }

@@ -122,9 +122,9 @@ impl Part {
         let (Some(group), Some(snapshot)) = (node.groups.get(usize::from(group)), parked.take()) else {
             return Err(Reply::error("ERR the snapshot of this reply is gone"));
         };
-        let resumed = group.store.resume(snapshot, cancel, scratch, |txn| stream.fill(txn, page));
+        let resumed = group.store.resume(*snapshot, cancel, scratch, |txn| stream.fill(txn, page));
         let (progress, snapshot) = resumed.map_err(|left| left_reply(&left))?;
-        *parked = Some(snapshot);
+        *parked = Some(Box::new(snapshot));
         progress.map_err(command::Error::reply)
     }
 }

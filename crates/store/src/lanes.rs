@@ -65,7 +65,7 @@ impl<R, E: Failure> Done<R, E> {
     /// A read on a snapshot, which it keeps if it is told page by page.
     fn of_read(txn: Txn<'_>, result: Result<R, E>, seen: Gate) -> Self {
         let streams = result.as_ref().err().is_some_and(Failure::streams);
-        let parked = if streams { Parked::of(txn) } else { None };
+        let parked = if streams { Parked::of(txn).map(Box::new) } else { None };
         // What is told later may depend on all of the view.
         let stamp = parked.as_ref().map_or(seen.stamp, |parked| parked.view().max(seen.stamp));
         Self { result, gate: Gate { stamp, ..seen }, wrote: false, ticket: None, parked }

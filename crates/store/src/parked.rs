@@ -30,10 +30,10 @@ impl std::fmt::Debug for Parked {
 
 impl Parked {
     /// Keeps a transaction's snapshot, if that is what it works on.
-    pub(crate) fn of(txn: Txn<'_>) -> Option<Box<Self>> {
+    pub(crate) fn of(txn: Txn<'_>) -> Option<Self> {
         let (begin, database) = (txn.begin, txn.database());
         let View::Pinned(Pinned { pin, disk, batch, counts, .. }) = txn.view else { return None };
-        Some(Box::new(Self { begin, database, pin, disk, batch, counts }))
+        Some(Self { begin, database, pin, disk, batch, counts })
     }
 
     /// What is going to be read was written at this stamp at the latest.
@@ -74,9 +74,6 @@ impl Txn<'_> {
     }
 }
 
-/// How a piece of a read ended, and its snapshot.
-type Resumed<R, E> = (Result<R, E>, Box<Parked>);
-
 impl Group {
     /// Goes on with a read where its snapshot was parked: it sees what it saw, at the same time. Gives the
     /// snapshot back for the next piece.
@@ -86,7 +83,7 @@ impl Group {
         cancel: &Cancel,
         scratch: &mut Scratch,
         f: impl FnOnce(&mut Txn<'_>) -> Result<R, E>,
-    ) -> Result<Resumed<R, E>, Leave> {
+    ) -> Result<(Result<R, E>, Parked), Leave> {
         let Parked { begin, database, pin, disk, batch, counts } = parked;
         let pinned = Pinned {
             pin,

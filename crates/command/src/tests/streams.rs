@@ -35,14 +35,14 @@ fn streamed(
             return (out, 0);
         }
     };
-    let mut parked = done.parked.unwrap();
+    let mut parked = *done.parked.unwrap();
     assert!(group.pins.count() > 0);
     stream.shape().header(stream.entries(), protocol, &mut out);
     for pages in 1.. {
         meanwhile(bench);
         let mut page = Page::encoded(stream.shape(), protocol, page_bytes, Vec::new());
         let (progress, again) =
-            group.resume(*parked, &cancel, &mut scratch, |txn| stream.fill(txn, &mut page)).unwrap();
+            group.resume(parked, &cancel, &mut scratch, |txn| stream.fill(txn, &mut page)).unwrap();
         page.into_bytes().iter().for_each(|piece| out.extend_from_slice(piece));
         if progress.unwrap() == Progress::Done {
             drop(again);

@@ -124,7 +124,7 @@ impl Part {
         };
         let resumed = group.store.resume(*snapshot, cancel, scratch, |txn| stream.fill(txn, page));
         let (progress, snapshot) = resumed.map_err(|left| left_reply(&left))?;
-        *parked = Some(snapshot);
+        *parked = Some(Box::new(snapshot));
         progress.map_err(command::Error::reply)
     }
 }

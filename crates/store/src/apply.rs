@@ -417,7 +417,7 @@ impl Applier {
         Ok(())
     }
 
-    fn has_upkeep(&self) -> bool {
+    pub(crate) fn has_upkeep(&self) -> bool {
         self.reclaimer.has_work() || self.folder.has_work()
     }
 

@@ -86,6 +86,8 @@ fn with_too_many_deltas() -> (Fixture, Home) {
     let fixture = Fixture::open(tempfile::tempdir().unwrap(), 0);
     let (fixture, home) = with_members(fixture, 10);
     fixture.drain();
+    // Nobody is to fold them before they are asked for.
+    fixture.settle();
     let deltas: Vec<(Vec<u8>, Value)> = (0..1000)
         .map(|number| {
             let mut key = Vec::new();

@@ -120,6 +120,19 @@ impl Fixture {
         rx.recv().unwrap();
     }
 
+    /// Waits until there is nothing to be folded or reclaimed: a store that was just opened looks for it.
+    pub(crate) fn settle(&self) {
+        loop {
+            let (tx, rx) = std::sync::mpsc::channel();
+            self.queue.barrier(move |applier| {
+                let _ = tx.send(applier.has_upkeep());
+            });
+            if !rx.recv().unwrap() {
+                return;
+            }
+        }
+    }
+
     /// Bytes of the entries so far, once everything is in the store.
     pub(crate) fn logged(&self) -> u64 {
         self.drain();

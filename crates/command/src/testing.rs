@@ -246,3 +246,17 @@ pub fn check_with(prepare: impl Fn(&Bench), script: &str) {
         }
     }
 }
+
+/// So small that everything is wide at once.
+pub(crate) fn wide(bench: &Bench) {
+    let shapes = &bench.group.shapes;
+    shapes.list_max_listpack_size.set(2);
+    for entries in [
+        &shapes.hash_max_listpack_entries,
+        &shapes.set_max_listpack_entries,
+        &shapes.set_max_intset_entries,
+        &shapes.zset_max_listpack_entries,
+    ] {
+        entries.set(2);
+    }
+}

@@ -269,8 +269,9 @@ impl Sequencer {
             } else {
                 batch.bytes += write.key.len() + write.change.bytes();
                 self.dirty.list(Listing { batch: batch.id, stamp, key: written.key.clone() });
-                let base = written.replaced.take().filter(|_| write.by_splice);
-                batch.bases.extend(base.map(|base| (listed.at, base)));
+                if let Some(base) = written.replaced.take().filter(|_| write.by_splice) {
+                    batch.keep_base(listed.at, base);
+                }
                 batch.effects.push((written.key, write.change));
             }
         }

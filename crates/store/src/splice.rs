@@ -83,7 +83,7 @@ impl<'a> Splice<'a> {
 const STRIDE: usize = 64;
 
 /// How many bytes are the same from the beginning on.
-fn common_front(a: &[u8], b: &[u8]) -> usize {
+pub(crate) fn common_front(a: &[u8], b: &[u8]) -> usize {
     let same = a.chunks(STRIDE).zip(b.chunks(STRIDE)).take_while(|(a, b)| a == b).count() * STRIDE;
     let same = same.min(a.len()).min(b.len());
     let tail = a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count();

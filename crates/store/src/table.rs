@@ -103,9 +103,13 @@ impl Row {
     }
 }
 
-/// A value so large that it is worth to say only what changes in it.
-fn large(seen: &Seen) -> Option<Value> {
-    seen.value.as_ref().filter(|value| value.len() > WHOLE_BYTES_MAX / 2).cloned()
+/// What is replaced, if it may be worth to say only what changes in it: half of the new value has to be in
+/// it. Nothing else is kept for that.
+fn spliced(replaced: &Seen, new_len: usize) -> Option<Value> {
+    if new_len <= WHOLE_BYTES_MAX {
+        return None;
+    }
+    replaced.value.as_ref().filter(|value| value.len() >= new_len / 2).cloned()
 }
 
 fn value_bytes(seen: &Seen) -> usize {
@@ -172,7 +176,7 @@ pub struct Written {
     pub key: RowKey,
     /// Where the row stood in the batch before this write.
     pub listed: Listed,
-    /// What a large record held before, if the batch has not written it yet.
+    /// What a large record held before, if the batch has not written it yet, and it may be worth to compare.
     pub replaced: Option<Value>,
 }
 
@@ -253,6 +257,7 @@ impl Table {
         listed: Listed,
         keep: Keep,
     ) -> Written {
+        let new_len = value.as_ref().map_or(0, |value| value.len());
         let mut shard = self.shard(at.hash).lock();
         let newest = Seen { version, value, place: Place::UNKNOWN };
         let written = if let Some(row) = shard.find_mut(at) {
@@ -262,7 +267,7 @@ impl Table {
             }
             let (old_bytes, new_bytes) = (value_bytes(&row.newest), value_bytes(&newest));
             let replaced = std::mem::replace(&mut row.newest, newest);
-            let base = if before.batch == listed.batch { None } else { large(&replaced) };
+            let base = if before.batch == listed.batch { None } else { spliced(&replaced, new_len) };
             let mut freed = row.prune_older(keep);
             if keep.needs(replaced.version, version) {
                 row.older = Some(Box::new(Older { seen: replaced, older: row.older.take() }));

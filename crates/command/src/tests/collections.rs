@@ -2,21 +2,7 @@
 
 use resp::Reply;
 
-use crate::testing::{Bench, MODES, Mode, check, check_with, show};
-
-/// So small that everything is wide at once.
-fn wide(bench: &Bench) {
-    let shapes = &bench.group.shapes;
-    shapes.list_max_listpack_size.set(2);
-    for entries in [
-        &shapes.hash_max_listpack_entries,
-        &shapes.set_max_listpack_entries,
-        &shapes.set_max_intset_entries,
-        &shapes.zset_max_listpack_entries,
-    ] {
-        entries.set(2);
-    }
-}
+use crate::testing::{Bench, MODES, Mode, check, check_with, show, wide};
 
 /// Runs a script with collections packed as long as possible, and as short as possible.
 #[track_caller]

@@ -16,6 +16,7 @@ pub(super) struct OpenBatch {
     /// What large records held before the batch, by their place among the effects, in order.
     pub(super) bases: Vec<(u32, Value)>,
     pub(super) counts: Vec<CountDelta>,
+    /// What it holds in memory, with the bases.
     pub(super) bytes: usize,
     pub(super) last: Stamp,
     pub(super) transactions: u64,
@@ -33,11 +34,18 @@ pub struct Batch {
 }
 
 impl OpenBatch {
+    /// Keeps what a record held before the batch until the batch is encoded.
+    pub(super) fn keep_base(&mut self, at: u32, base: Value) {
+        self.bytes += base.len();
+        self.bases.push((at, base));
+    }
+
     /// Outside the section: copying a batch takes time.
     pub(super) fn encode(&self, epoch: u64) -> Batch {
         let splices = self.splices();
         let saved: usize = splices.iter().map(|(_, splice)| splice.saves()).sum();
-        let size = self.bytes.saturating_sub(saved) + self.effects.len() * 8 + 64;
+        let bases: usize = self.bases.iter().map(|(_, base)| base.len()).sum();
+        let size = self.bytes.saturating_sub(saved + bases) + self.effects.len() * 8 + 64;
         let mut encoder = Encoder::new(self.last, &self.counts, size);
         let mut splices = splices.iter().peekable();
         for ((key, change), at) in self.effects.iter().zip(0..) {

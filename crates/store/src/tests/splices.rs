@@ -33,6 +33,30 @@ fn a_small_change_of_a_large_record_is_a_small_entry() {
 }
 
 #[test]
+fn what_is_kept_to_be_compared_counts_as_waiting() {
+    let fixture = Fixture::open(tempfile::tempdir().unwrap(), CACHE_BYTES);
+    let text = value(20_000);
+    fixture.set("k", &text);
+    fixture.set("l", &text);
+    fixture.drain();
+    let waiting = || fixture.group.sequencer.waiting_bytes();
+    let held = fixture.hold.lock();
+    fixture.set("other", "in flight");
+    while waiting() > 0 {
+        std::thread::yield_now();
+    }
+    fixture.set("k", &text.replacen('a', "-", 1));
+    assert!(waiting() > 40_000, "{}", waiting());
+    let before = waiting();
+    // Nothing is compared with what is small.
+    fixture.set("l", "short");
+    assert!(waiting() < before + 1000, "{}", waiting());
+    drop(held);
+    fixture.drain();
+    assert_eq!(waiting(), 0);
+}
+
+#[test]
 fn a_sorted_set_logs_what_changes_in_its_leaves() {
     let fixture = Fixture::open(tempfile::tempdir().unwrap(), CACHE_BYTES);
     fixture.group.shapes.zset_max_listpack_entries.set(1);

@@ -8,6 +8,7 @@ use std::ops::Range;
 use base::codec::{DecodeError, Reader, Write};
 
 use super::scan::{Probe, bytes};
+use crate::splice::common_front;
 
 /// What a leaf's record begins with.
 pub(super) const LEVEL: u8 = 0;
@@ -143,13 +144,7 @@ pub(super) fn put_together(out: &mut Vec<u8>, before: &[u8], new: Option<&[u8]>,
 
 /// The shortest beginning of `right` that is above `left`.
 pub(super) fn separator<'a>(left: &[u8], right: &'a [u8]) -> &'a [u8] {
-    const STRIDE: usize = 64;
-    let strides =
-        left.chunks(STRIDE).zip(right.chunks(STRIDE)).take_while(|(left, right)| left == right).count();
-    let start = strides * STRIDE;
-    let tail = |bytes| <[u8]>::get(bytes, start..).unwrap_or_default();
-    let same = tail(left).iter().zip(tail(right)).take_while(|(left, right)| left == right).count();
-    right.get(..=start + same).unwrap_or(right)
+    right.get(..=common_front(left, right)).unwrap_or(right)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use base::SystemClock;
 use divan::Bencher;
 use store::apply::{Applier, Committed, Queue, Watch};
 use store::{
-    Batch, Cancel, Disk, DiskError, DiskOptions, Encoding, Group, GroupOptions, Kind, Scratch, Stop, Txn,
+    Batch, Cancel, Disk, DiskError, DiskOptions, Encoding, Group, GroupOptions, Kind, Leave, Refusal,
+    Scratch, Stop, Txn,
 };
 
 fn main() {
@@ -92,6 +93,85 @@ impl Fixture {
         self.queue.barrier(move |_| tx.send(()).unwrap());
         rx.recv().unwrap();
     }
+}
+
+const SORTED: &[u8] = b"sorted";
+/// Members of the sorted set.
+const MEMBERS: u64 = 100_000;
+
+/// A sorted set of many members, and a transaction for each of what is done with it.
+struct Sorted {
+    fixture: Fixture,
+    scratch: Scratch,
+    done: u64,
+}
+
+impl Sorted {
+    fn new() -> Self {
+        let mut sorted = Self { fixture: Fixture::new(), scratch: Scratch::default(), done: 0 };
+        for member in 0..MEMBERS {
+            sorted.put(member, member);
+        }
+        sorted.fixture.commit();
+        sorted.fixture.drain();
+        sorted
+    }
+
+    fn run<R>(&mut self, mut f: impl FnMut(&mut Txn<'_>) -> Result<R, Refusal>) -> R {
+        let group = &self.fixture.group;
+        let mut run = |txn: &mut Txn<'_>| f(txn).map_err(stop);
+        let result = match group.run_inline(0, &mut self.scratch, &mut run) {
+            Err(Leave::Outgrown) => group.run_heavy(0, &mut self.scratch, &Cancel::default(), run),
+            ran => ran,
+        };
+        self.done += 1;
+        if self.done.is_multiple_of(500) {
+            self.fixture.commit();
+        }
+        result.unwrap().result.unwrap()
+    }
+
+    fn put(&mut self, member: u64, score: u64) {
+        let member = format!("element:{:012}", shuffled(member));
+        self.run(|txn| {
+            let mut set = txn.sorted_set_or_new(SORTED, 1, member.len())?;
+            let before = set.score(member.as_bytes())?;
+            Ok(set.put(member.as_bytes(), shuffled(score) as f64, before)?)
+        });
+    }
+}
+
+fn stop(refusal: Refusal) -> Stop {
+    match refusal {
+        Refusal::Stop(stop) => stop,
+        Refusal::WrongType => panic!("{refusal}"),
+    }
+}
+
+/// The numbers below [`MEMBERS`], without order.
+fn shuffled(number: u64) -> u64 {
+    number.wrapping_mul(618_033_989) % MEMBERS
+}
+
+/// A member of a sorted set gets another score: it moves from one place of the order to another.
+#[divan::bench(sample_size = 1_000)]
+fn inline_move_in_a_sorted_set(bencher: Bencher<'_, '_>) {
+    let mut sorted = Sorted::new();
+    let mut at = 0;
+    bencher.bench_local(|| {
+        at += 1;
+        sorted.put(at, at * 7);
+    });
+}
+
+/// The first member of a sorted set goes.
+#[divan::bench(sample_size = 500)]
+fn inline_pop_of_a_sorted_set(bencher: Bencher<'_, '_>) {
+    let mut sorted = Sorted::new();
+    bencher.bench_local(|| {
+        let gone = sorted.run(|txn| Ok(txn.sorted_set(SORTED)?.unwrap().remove_ranks(0..1)?));
+        assert_eq!(gone.len(), 1);
+    });
 }
 
 fn read(txn: &mut Txn<'_>, key: &[u8]) -> Result<usize, Stop> {

@@ -12,6 +12,7 @@ use crate::group::Group;
 use crate::keys::{self, Home};
 use crate::record::Value;
 use crate::scratch::{Need, Scratch};
+use crate::table::Hashed;
 use crate::txn::{Stop, Txn};
 
 /// What is counted of a collection; also by how much it changes.
@@ -213,12 +214,16 @@ impl Group {
             let Some(row) = scratch.rows.get(at) else { break };
             let Some(&Change::Add(delta)) = row.change() else { continue };
             let key = scratch.keys.get(row.key.clone()).unwrap_or_default();
-            let hashed = self.table.hash(key);
-            let newest = match self.table.newest(hashed) {
-                Some(seen) => seen.value,
-                None if row.is_fresh => None,
-                None if load => self.load(hashed)?.value,
-                None => return Ok(Settled::Cold(key.to_vec())),
+            let hashed = Hashed { key, hash: row.hash, place: row.place() };
+            let newest = match &row.seen {
+                // In the section nothing has changed since the transaction looked.
+                Some(seen) if !load => seen.value.clone(),
+                _ => match self.table.newest(hashed) {
+                    Some(seen) => seen.value,
+                    None if row.is_fresh => None,
+                    None if load => self.load(hashed)?.value,
+                    None => return Ok(Settled::Cold(key.to_vec())),
+                },
             };
             let total = Counters::of(key, newest.as_ref())?.plus(delta);
             if row.need == Need::NotEmpty && total.len <= 0 {

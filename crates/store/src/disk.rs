@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::keys;
 
 /// The on-disk format this build reads and writes. A node refuses what it does not know.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 #[derive(Debug, Error, Clone)]
 pub enum DiskError {

@@ -415,10 +415,13 @@ impl Group {
         // What was built aside is named, or given up, by these writes.
         scratch.fresh.clear();
         let changes = scratch.catalog_changes();
-        let stamp = self.sequencer.commit(section, self.wall_ms(), scratch.writes(), scratch.count_deltas());
+        let written = Self::written_keys(section, scratch);
+        let counts = std::mem::take(&mut scratch.counts);
+        let stamp = self.sequencer.commit(section, self.wall_ms(), scratch.take_writes(), &counts);
+        scratch.counts = counts;
         self.note_catalog(section, stamp, &changes);
         self.note_expiry(scratch.earliest_expiry_ms());
-        Self::find_ready(section, scratch);
+        Self::find_ready(section, written, &changes);
         Gate { epoch, stamp }
     }
 

@@ -59,6 +59,21 @@ impl Touched {
         self.change.is_some()
     }
 
+    /// Whether it is anything to anybody: a record that was not there and is not there now needs no effect.
+    fn has_effect(&self) -> bool {
+        match &self.change {
+            Some(Change::Delete) => self.seen.as_ref().is_none_or(|seen| seen.value.is_some()),
+            Some(Change::Add(delta)) => *delta != Counters::ZERO,
+            Some(Change::Put(_)) => true,
+            None => false,
+        }
+    }
+
+    /// Where the table has it, as far as is known.
+    pub(crate) fn place(&self) -> Place {
+        self.seen.as_ref().map_or(Place::UNKNOWN, |seen| seen.place)
+    }
+
     pub(crate) fn change(&self) -> Option<&Change> {
         self.change.as_ref()
     }
@@ -244,19 +259,13 @@ impl Scratch {
         self.rows.iter().any(Touched::is_written)
     }
 
-    /// The effects of the write set.
-    pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_>> {
-        self.rows.iter().filter_map(|row| {
-            let change = row.change.clone()?;
-            // A record that was not there and is not there now needs no effect.
-            let was_missing = row.seen.as_ref().is_some_and(|seen| seen.value.is_none());
-            if change == Change::Add(Counters::ZERO) || (change == Change::Delete && was_missing) {
-                return None;
-            }
+    /// Takes the effects of the write set out of it.
+    pub(crate) fn take_writes(&mut self) -> impl Iterator<Item = Write<'_>> {
+        self.rows.iter_mut().filter(|row| row.has_effect()).filter_map(|row| {
+            let change = row.change.take()?;
             let key = self.keys.get(row.key.clone())?;
-            let place = row.seen.as_ref().map_or(Place::UNKNOWN, |seen| seen.place);
-            let by_splice = row.by_splice;
-            Some(Write { key, hash: row.hash, place, change, total: row.total.clone(), by_splice })
+            let (hash, place, by_splice) = (row.hash, row.place(), row.by_splice);
+            Some(Write { key, hash, place, change, total: row.total.take(), by_splice })
         })
     }
 
@@ -269,26 +278,23 @@ impl Scratch {
 
     /// Whether what was written is reserved by another transaction.
     pub(crate) fn is_blocked_by(&self, section: &Section) -> bool {
-        section.reserved.is_held() && self.writes().any(|write| section.reserved.blocks(write.key))
+        let is_blocked = |row: &Touched| {
+            row.has_effect() && self.keys.get(row.key.clone()).is_some_and(|key| section.reserved.blocks(key))
+        };
+        section.reserved.is_held() && self.rows.iter().any(is_blocked)
     }
 
     pub(crate) fn earliest_expiry_ms(&self) -> Option<u64> {
         self.earliest_expiry_ms
     }
 
-    pub(crate) fn count_deltas(&self) -> &[CountDelta] {
-        &self.counts
-    }
-
     /// Written catalog records.
     pub(crate) fn catalog_changes(&self) -> Vec<(Vec<u8>, Value)> {
-        (self.writes())
-            .filter(|write| write.key.first() == Some(&keys::CATALOG))
-            .filter_map(|write| match write.change {
-                Change::Put(value) => Some((write.key.to_vec(), value)),
-                _ => None,
-            })
-            .collect()
+        let catalog = |row: &Touched| match (self.keys.get(row.key.clone())?, &row.change) {
+            (key @ [keys::CATALOG, ..], Some(Change::Put(value))) => Some((key.to_vec(), value.clone())),
+            _ => None,
+        };
+        self.rows.iter().filter_map(catalog).collect()
     }
 
     pub(crate) fn reset(&mut self) {

@@ -7,10 +7,10 @@
 //! | record | bytes |
 //! | --- | --- |
 //! | leaf | 0, then for each entry: length, bytes |
-//! | inner node | level, then for each child: length and bytes of its separator, number |
-//! | counts of an inner node | in the root first the next free number; for each child: entries below it |
+//! | inner node | level, then what the separators begin with, and a slot for each child ([`inner`]) |
+//! | counts of an inner node | in the root the next free number; for each child the entries below it |
 //!
-//! Numbers and lengths are varints. A separator is not above what its child holds and above what the
+//! Lengths are varints. A separator is not above what its child holds and above what the
 //! child before it holds; a first child has an empty one. The root is number 0, whatever it is: a tree of
 //! one leaf is one record, and an empty tree is none.
 //!
@@ -19,6 +19,7 @@
 //! is written once and not again until its entry goes.
 
 mod build;
+mod counts;
 mod edit;
 mod inner;
 mod insert;
@@ -97,7 +98,7 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { leaf_entries_max: 48, leaf_bytes_max: 1536, fan_out: 64, inner_bytes_max: 8 << 10 }
+        Self { leaf_entries_max: 48, leaf_bytes_max: 1536, fan_out: 256, inner_bytes_max: 16 << 10 }
     }
 }
 
@@ -234,10 +235,10 @@ impl<'n, N: Nodes> Tree<'n, N> {
         let mut left = rank;
         let descent = self.descend(|tree, step| {
             let id = NodeId::counts(step.number);
-            let counts = tree.read(id)?;
-            let child = tree.checked(id, inner::child_of_rank(&counts, step.number, &mut left))?;
+            let record = tree.read(id)?;
+            let child = tree.checked(id, counts::child_of_rank(&record, step.number, &mut left))?;
             let is_root = step.number == ROOT;
-            step.counts = Some(counts);
+            step.counts = Some(record);
             match child {
                 Some(index) => {
                     tree.checked(NodeId::node(step.number), inner::nth(&step.node, index)).map(Some)
@@ -247,6 +248,20 @@ impl<'n, N: Nodes> Tree<'n, N> {
             }
         })?;
         Ok(descent.map(|descent| (descent, left)))
+    }
+
+    /// How many entries a leaf has: the counts above it say so.
+    fn leaf_count(&mut self, descent: &mut Descent) -> Result<usize, N::Error> {
+        let Some(step) = descent.path.last_mut() else {
+            let entries = leaf::Entries::of(&descent.leaf).and_then(leaf::Entries::count);
+            return self.checked(NodeId::node(descent.number), entries);
+        };
+        let id = NodeId::counts(step.number);
+        let record = self.read(id)?;
+        let count = counts::Counts::of(&record, step.number).and_then(|counts| counts.get(step.index));
+        let count = self.checked(id, count)?;
+        step.counts = Some(record);
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Writes a record that has been put together in the buffer.

@@ -8,9 +8,9 @@ use parking_lot::MutexGuard;
 
 use crate::counters::Settled;
 use crate::group::Group;
-use crate::keys::{self, KeyRecord};
+use crate::keys::{self, KeyRecord, Space};
 use crate::lanes::{Gate, Leave, TRIES_COLD};
-use crate::record::{Kind, Peek};
+use crate::record::{Kind, Peek, Value};
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Meter, Stop, Txn};
@@ -187,26 +187,36 @@ impl Group {
         self.sequencer.lock().waiters.len()
     }
 
-    /// Finds out for whom there may be something after a commit.
-    pub(crate) fn find_ready(section: &mut Section, scratch: &Scratch) {
+    /// The keys that a transaction has written, with what they hold: for those who wait, if there are any.
+    pub(crate) fn written_keys(section: &Section, scratch: &Scratch) -> Vec<(Space, Vec<u8>, Kind)> {
         if section.waiters.is_empty() {
-            return;
+            return Vec::new();
         }
-        for (key, _) in scratch.catalog_changes() {
-            if let Some(database) = keys::database_of(&key) {
+        let rows = scratch.rows.iter().filter(|row| row.is_written() || row.is_marked);
+        let written = rows.filter_map(|row| {
+            let key = scratch.keys.get(row.key.clone()).filter(|key| key.first() == Some(&keys::KEY))?;
+            let kind = Peek::at(row.value()?)?.kind;
+            let KeyRecord { space, key, .. } = KeyRecord::decode(key).ok()?;
+            Some((space, key.to_vec(), kind))
+        });
+        written.collect()
+    }
+
+    /// Finds out who may be served once these keys, and these records of the catalog, are written.
+    pub(crate) fn find_ready(
+        section: &mut Section,
+        written: Vec<(Space, Vec<u8>, Kind)>,
+        catalog: &[(Vec<u8>, Value)],
+    ) {
+        for (key, _) in catalog {
+            if let Some(database) = keys::database_of(key) {
                 section.waiters.swapped(database);
             }
         }
-        for row in scratch.rows.iter().filter(|row| row.is_written() || row.is_marked) {
-            let key = scratch.keys.get(row.key.clone()).unwrap_or_default();
-            let Some(peek) = row.value().and_then(|value| Peek::at(value)) else { continue };
-            if key.first() != Some(&keys::KEY) {
-                continue;
-            }
-            let Ok(KeyRecord { space, key, .. }) = KeyRecord::decode(key) else { continue };
+        for (space, key, kind) in written {
             let databases = section.catalog.spaces;
             if let Some(database) = databases.iter().position(|mapped| *mapped == space) {
-                section.waiters.changed((database as u8, key.to_vec(), peek.kind));
+                section.waiters.changed((database as u8, key, kind));
             }
         }
     }

@@ -44,7 +44,7 @@ impl Seat {
     fn round(&mut self, shared: &Shared) -> bool {
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.write(shared)));
         if outcome.is_err() {
-            shared.poison.get_or_init(|| "the log's writer has panicked".into());
+            shared.panicked();
             shared.queue.close();
             let mut batch = Batch::default();
             shared.queue.take(&mut batch);

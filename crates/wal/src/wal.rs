@@ -79,6 +79,11 @@ impl Shared {
         self.poison.get().map(|reason| WalError::Poisoned(Arc::clone(reason)))
     }
 
+    /// Says that whoever writes the log has panicked.
+    pub(crate) fn panicked(&self) {
+        self.poison.get_or_init(|| "the log's writer has panicked".into());
+    }
+
     pub(crate) fn set_room(&self, active: u64, reserved: u64) {
         self.active_room.store(active, Relaxed);
         self.reserved_room.store(reserved, Relaxed);

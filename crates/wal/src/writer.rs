@@ -34,6 +34,17 @@ enum Fail {
 
 type Outcome<T = ()> = Result<T, Fail>;
 
+/// Poisons the log if it is dropped by a panic.
+struct PoisonByPanic<'a>(&'a Shared);
+
+impl Drop for PoisonByPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panicked();
+        }
+    }
+}
+
 /// Where an append's entries went.
 struct Placed {
     group: u16,
@@ -168,6 +179,8 @@ impl Writer {
         self.publish_room();
         self.shared.queue.finished(batch.bytes, count);
         for (done, answer) in self.answers.drain(..) {
+            // Whose callback is dropped by a panic must find the log poisoned.
+            let _poisoned = PoisonByPanic(&self.shared);
             done(poisoned.clone().map_or(answer, Err));
         }
     }

@@ -91,6 +91,14 @@ impl Txn<'_> {
         self.spend(1, member.len() + payload.len())
     }
 
+    /// Removes the record of a member that is known to be there.
+    pub(super) fn clear_member(&mut self, members: Members, member: &[u8]) {
+        let mut key = std::mem::take(&mut self.scratch.key);
+        members.record(&mut key, self.begin.seed, member);
+        self.write_blind(&key, None);
+        self.scratch.key = key;
+    }
+
     /// Loads the records of members at once that are going to be looked up in the section: one after the
     /// other, each would be missed for itself.
     pub(super) fn expect_members<'m>(

@@ -293,14 +293,16 @@ impl SortedSet<'_, '_> {
             return Ok(gone);
         }
         self.0.txn.spend(gone.len() as u32, gone.iter().map(|(member, _)| member.len()).sum())?;
-        self.0.txn.expect_members(places, gone.iter().map(|(member, _)| member.as_slice()))?;
+        let zeros = gone.iter().filter(|(_, score)| *score == 0.0);
+        self.0.txn.expect_members(places, zeros.map(|(member, _)| member.as_slice()))?;
         for (member, score) in &mut gone {
-            let (row, payload) = self.0.txn.member(places, member)?;
-            if let Some(payload) = payload.filter(|_| *score == 0.0) {
+            if *score == 0.0 {
                 // The tree does not tell the sign of a zero.
-                *score = score_of(payload.as_slice());
+                let (_, payload) = self.0.txn.member(places, member)?;
+                *score = payload.map_or(*score, |payload| score_of(payload.as_slice()));
             }
-            self.0.txn.set(row, None);
+            // That it is there, the tree has told.
+            self.0.txn.clear_member(places, member);
         }
         self.0.shrink(home, before, Counters::less(gone.len() as i64))?;
         Ok(gone)

@@ -3,7 +3,9 @@
 
 use base::codec::Write;
 
-use super::{NodeId, ROOT, Shape, inner, leaf};
+use super::edit::Piece;
+use super::inner::{self, Child};
+use super::{NodeId, ROOT, Shape, counts, leaf};
 use crate::record::Value;
 
 /// Builds a tree. Every call gives the records that are finished to `emit`; a record that is given out is
@@ -28,17 +30,9 @@ struct OpenLeaf {
 
 #[derive(Default)]
 struct OpenInner {
-    separator: Vec<u8>,
-    node: Vec<u8>,
-    counts: Vec<u8>,
-    children: usize,
-    count: u64,
-}
-
-struct Closed {
-    separator: Vec<u8>,
-    number: u64,
-    count: u64,
+    children: Vec<Piece>,
+    /// What the node takes with them, about.
+    bytes: usize,
 }
 
 impl Builder {
@@ -94,17 +88,14 @@ impl Builder {
         while at + 1 < self.levels.len() {
             if let Some(open) = self.levels.get_mut(at) {
                 let open = std::mem::take(open);
-                let closed = self.close(open, emit)?;
+                let closed = self.close(at, open, emit)?;
                 self.add(at + 1, closed, emit)?;
             }
             at += 1;
         }
         let Some(root) = self.levels.pop() else { return Ok(()) };
-        let mut counts = Vec::with_capacity(root.counts.len() + 8);
-        counts.put_varint(self.next);
-        counts.extend_from_slice(&root.counts);
-        emit(NodeId::node(ROOT), Value::from(root.node))?;
-        emit(NodeId::counts(ROOT), Value::from(counts))
+        let level = self.levels.len() + 1;
+        self.put(ROOT, level, &root, emit)
     }
 
     fn close_leaf<E>(
@@ -119,49 +110,59 @@ impl Builder {
         self.leaf.record.truncate(leaf::HEADER);
         self.leaf.record.shrink_to(self.shape.leaf_bytes_max);
         self.leaf.entries = 0;
-        self.add(0, Closed { separator, number, count }, emit)
+        self.add(0, Piece { separator, number, count }, emit)
     }
 
     /// Adds a child to the open node of a level, or to a new one if that is full.
     fn add<E>(
         &mut self,
         at: usize,
-        child: Closed,
+        child: Piece,
         emit: &mut impl FnMut(NodeId, Value) -> Result<(), E>,
     ) -> Result<(), E> {
         if at == self.levels.len() {
             self.levels.push(OpenInner::default());
         }
         let Some(open) = self.levels.get_mut(at) else { return Ok(()) };
-        let bytes = open.node.len() + child.separator.len() + CHILD_BYTES_MAX;
-        if open.children > 0 && !self.shape.inner_fits(open.children + 1, bytes) {
+        let bytes = child.separator.len() + inner::SLOT_BYTES;
+        if !open.children.is_empty() && !self.shape.inner_fits(open.children.len() + 1, open.bytes + bytes) {
             let full = std::mem::take(open);
-            let closed = self.close(full, emit)?;
+            let closed = self.close(at, full, emit)?;
             self.add(at + 1, closed, emit)?;
         }
         let Some(open) = self.levels.get_mut(at) else { return Ok(()) };
-        if open.children == 0 {
-            open.node.push(u8::try_from(at + 1).unwrap_or(u8::MAX));
-            inner::put_child(&mut open.node, &[], child.number);
-            open.separator = child.separator;
-        } else {
-            inner::put_child(&mut open.node, &child.separator, child.number);
-        }
-        open.counts.put_varint(child.count);
-        open.children += 1;
-        open.count += child.count;
+        open.children.push(child);
+        open.bytes += bytes;
         Ok(())
     }
 
     fn close<E>(
         &mut self,
-        open: OpenInner,
+        at: usize,
+        mut open: OpenInner,
         emit: &mut impl FnMut(NodeId, Value) -> Result<(), E>,
-    ) -> Result<Closed, E> {
+    ) -> Result<Piece, E> {
         let number = self.fresh();
-        emit(NodeId::node(number), Value::from(open.node))?;
-        emit(NodeId::counts(number), Value::from(open.counts))?;
-        Ok(Closed { separator: open.separator, number, count: open.count })
+        self.put(number, at + 1, &open, emit)?;
+        let separator = open.children.first_mut().map(|first| std::mem::take(&mut first.separator));
+        let count = open.children.iter().map(|child| child.count).sum();
+        Ok(Piece { separator: separator.unwrap_or_default(), number, count })
+    }
+
+    /// Gives out a node and its counts.
+    fn put<E>(
+        &self,
+        number: u64,
+        level: usize,
+        open: &OpenInner,
+        emit: &mut impl FnMut(NodeId, Value) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let children: Vec<Child<'_>> = open.children.iter().map(Piece::as_child).collect();
+        let (mut node, mut counts) = (Vec::new(), Vec::new());
+        inner::put_node(&mut node, u8::try_from(level).unwrap_or(u8::MAX), &children);
+        counts::put_counts(&mut counts, (number == ROOT).then_some(self.next), &children);
+        emit(NodeId::node(number), Value::from(node))?;
+        emit(NodeId::counts(number), Value::from(counts))
     }
 
     fn fresh(&mut self) -> u64 {
@@ -175,6 +176,3 @@ impl Default for Builder {
         Self::new()
     }
 }
-
-/// A child's bytes in a node without those of its separator: its number and a length.
-const CHILD_BYTES_MAX: usize = 7 + 5;

@@ -3,6 +3,7 @@
 
 use base::codec::DecodeError;
 
+use super::counts::{self, Counts};
 use super::inner::{self, Child};
 use super::{NUMBER_END, NodeId, Nodes, ROOT, Step, Tree, leaf};
 use crate::record::Value;
@@ -43,7 +44,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    fn as_child(&self) -> Child<'_> {
+    pub(super) fn as_child(&self) -> Child<'_> {
         Child { separator: &self.separator, number: self.number, count: self.count }
     }
 }
@@ -84,7 +85,7 @@ impl<'t, 'n, N: Nodes> Edit<'t, 'n, N> {
             Some(next) => next,
             None => {
                 let counts = self.tree.read(id)?;
-                let (next, _) = self.tree.checked(id, inner::open_counts(&counts, ROOT))?;
+                let next = self.tree.checked(id, Counts::of(&counts, ROOT))?.next;
                 next.unwrap_or(NUMBER_END)
             }
         };
@@ -100,6 +101,7 @@ impl<'t, 'n, N: Nodes> Edit<'t, 'n, N> {
         while let Some(step) = self.path.pop() {
             change = match change {
                 Change::Count => self.shift(&step)?,
+                Change::Small if !self.may_merge(&step)? => self.shift(&step)?,
                 change => self.rebuild(&step, change)?,
             };
         }
@@ -117,20 +119,37 @@ impl<'t, 'n, N: Nodes> Edit<'t, 'n, N> {
         let counts = self.counts(step)?;
         let id = NodeId::counts(step.number);
         let child = (step.number, step.index);
-        let put = inner::put_shifted(&mut self.tree.out, &counts, self.next, child, self.delta);
+        let put = counts::put_shifted(&mut self.tree.out, &counts, self.next, child, self.delta);
         self.tree.checked(id, put)?;
         self.tree.write_out(id);
         Ok(Change::Count)
+    }
+
+    /// Whether a child that has become small may fit into one with a neighbour, as far as the counts tell.
+    fn may_merge(&mut self, step: &Step) -> Result<bool, N::Error> {
+        let id = NodeId::node(step.number);
+        if self.tree.checked(id, inner::level(&step.node))? != leaf::LEVEL + 1 {
+            return Ok(true);
+        }
+        let record = self.counts(step)?;
+        let id = NodeId::counts(step.number);
+        let counts = self.tree.checked(id, Counts::of(&record, step.number))?;
+        let own = counts.get(step.index).and_then(|count| counts::shifted(count, self.delta));
+        let own = self.tree.checked(id, own)?;
+        let neighbours = [step.index.checked_sub(1), Some(step.index + 1)].into_iter().flatten();
+        let mut fits = neighbours.filter_map(|at| counts.get(at).ok());
+        Ok(fits.any(|other| own.saturating_add(other) <= self.tree.shape.leaf_entries_max as u64))
     }
 
     fn rebuild(&mut self, step: &Step, change: Change) -> Result<Change, N::Error> {
         let counts = self.counts(step)?;
         let (id, at) = (NodeId::node(step.number), step.index);
         let level = self.tree.checked(id, inner::level(&step.node))?;
-        let mut children = self.tree.checked(id, inner::children(&step.node, &counts, step.number))?;
+        let mut names = Vec::new();
+        let children = inner::children(&step.node, &counts, step.number, &mut names);
+        let mut children = self.tree.checked(id, children)?;
         if step.number == ROOT && self.next.is_none() {
-            let (next, _) = self.tree.checked(id, inner::open_counts(&counts, ROOT))?;
-            self.next = next;
+            self.next = self.tree.checked(id, Counts::of(&counts, ROOT))?.next;
         }
         let Some(child) = children.get_mut(at) else {
             return Err(self.tree.nodes.malformed(id, DecodeError::Short));
@@ -140,7 +159,7 @@ impl<'t, 'n, N: Nodes> Edit<'t, 'n, N> {
         let (mut is_new, mut edge, mut small) = (true, None, [None, None]);
         match change {
             Change::Count | Change::Small => {
-                child.count = self.tree.checked(id, inner::shifted(child.count, self.delta))?;
+                child.count = self.tree.checked(id, counts::shifted(child.count, self.delta))?;
                 (is_new, small) = (false, [Some(at), None]);
             }
             Change::Gone => {
@@ -201,7 +220,7 @@ impl<'t, 'n, N: Nodes> Edit<'t, 'n, N> {
 
     fn put_counts(&mut self, number: u64, children: &[Child<'_>]) {
         let next = if number == ROOT { self.next } else { None };
-        inner::put_counts(&mut self.tree.out, next, children);
+        counts::put_counts(&mut self.tree.out, next, children);
         self.tree.write_out(NodeId::counts(number));
     }
 
@@ -262,7 +281,9 @@ impl<'t, 'n, N: Nodes> Edit<'t, 'n, N> {
                 return Ok(());
             }
             let counts = self.tree.read(counts_id)?;
-            let children = self.tree.checked(node_id, inner::children(&node, &counts, number))?;
+            let mut names = Vec::new();
+            let children = inner::children(&node, &counts, number, &mut names);
+            let children = self.tree.checked(node_id, children)?;
             self.tree.nodes.remove(node_id);
             self.tree.nodes.remove(counts_id);
             if let [only] = &children[..] {

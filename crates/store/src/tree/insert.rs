@@ -9,7 +9,7 @@ use crate::record::Value;
 impl<N: Nodes> Tree<'_, N> {
     /// Adds an entry; says whether it was not there.
     pub fn insert(&mut self, key: &[u8]) -> Result<bool, N::Error> {
-        let Some(descent) = self.descend_to_key(key)? else {
+        let Some(mut descent) = self.descend_to_key(key)? else {
             self.insert_first(key)?;
             return Ok(true);
         };
@@ -19,14 +19,15 @@ impl<N: Nodes> Tree<'_, N> {
             return Ok(false);
         }
         let bytes = descent.leaf.len() + leaf::entry_bytes(key);
-        if self.shape.leaf_fits(place.count + 1, bytes) {
+        let count = self.leaf_count(&mut descent)?;
+        if self.shape.leaf_fits(count + 1, bytes) {
             let (before, after) = sides(&descent.leaf, place.range.start);
             leaf::put_together(&mut self.out, before, Some(key), after);
             self.write_out(id);
             Edit::new(self, descent.path, 1).settle(Change::Count)?;
             return Ok(true);
         }
-        let edge = if place.index == place.count && descent.is_rightmost() {
+        let edge = if place.range.start == descent.leaf.len() && descent.is_rightmost() {
             Some(Edge::Right)
         } else if place.index == 0 && descent.is_leftmost() {
             Some(Edge::Left)

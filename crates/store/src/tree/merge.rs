@@ -70,8 +70,9 @@ impl<N: Nodes> Edit<'_, '_, N> {
         let node_b = self.tree.read_at_level(right.number, level)?;
         let counts_a = self.tree.read(NodeId::counts(left.number))?;
         let counts_b = self.tree.read(NodeId::counts(right.number))?;
-        let a = inner::children(&node_a, &counts_a, left.number);
-        let b = inner::children(&node_b, &counts_b, right.number);
+        let (mut names_a, mut names_b) = (Vec::new(), Vec::new());
+        let a = inner::children(&node_a, &counts_a, left.number, &mut names_a);
+        let b = inner::children(&node_b, &counts_b, right.number, &mut names_b);
         let mut children = self.tree.checked(NodeId::node(left.number), a)?;
         let mut others = self.tree.checked(NodeId::node(right.number), b)?;
         others.first_mut().into_iter().for_each(|first| first.separator = right.separator);

@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Deref, Range};
 
 use base::codec::DecodeError;
 
-use super::{Descent, NodeId, Nodes, ROOT, Step, Tree, inner, leaf};
+use super::{Descent, NodeId, Nodes, ROOT, Step, Tree, counts, inner, leaf};
 use crate::record::Value;
 
 /// An entry, which shares the bytes of its leaf.
@@ -45,8 +45,8 @@ impl<N: Nodes> Tree<'_, N> {
             return Ok(self.checked(id, entries)? as u64);
         }
         let id = NodeId::counts(ROOT);
-        let counts = self.read(id)?;
-        self.checked(id, inner::sum(&counts, ROOT, None))
+        let record = self.read(id)?;
+        self.checked(id, counts::sum(&record, ROOT, None))
     }
 
     pub fn is_empty(&mut self) -> Result<bool, N::Error> {
@@ -59,8 +59,8 @@ impl<N: Nodes> Tree<'_, N> {
         let descent = self.descend(|tree, step| {
             let id = NodeId::counts(step.number);
             let route = tree.checked(NodeId::node(step.number), inner::route(&step.node, key))?;
-            let counts = tree.read(id)?;
-            let before = inner::sum(&counts, step.number, Some(route.index))
+            let record = tree.read(id)?;
+            let before = counts::sum(&record, step.number, Some(route.index))
                 .and_then(|before| rank.checked_add(before).ok_or(DecodeError::Overflow));
             rank = tree.checked(id, before)?;
             Ok(Some(route))

@@ -19,10 +19,11 @@ struct Cut {
 impl<N: Nodes> Tree<'_, N> {
     /// Removes an entry; says whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> Result<bool, N::Error> {
-        let Some(descent) = self.descend_to_key(key)? else { return Ok(false) };
+        let Some(mut descent) = self.descend_to_key(key)? else { return Ok(false) };
         let place = self.checked(NodeId::node(descent.number), leaf::search(&descent.leaf, key))?;
         if place.is_found {
-            let cut = Cut { range: place.range, entries: 1, left: place.count - 1 };
+            let left = self.leaf_count(&mut descent)?.saturating_sub(1);
+            let cut = Cut { range: place.range, entries: 1, left };
             self.cut_out(descent, &cut)?;
         }
         Ok(place.is_found)
@@ -49,7 +50,7 @@ impl<N: Nodes> Tree<'_, N> {
     fn cut_out(&mut self, descent: Descent, cut: &Cut) -> Result<(), N::Error> {
         let Descent { path, number, leaf } = descent;
         let id = NodeId::node(number);
-        let change = if cut.left == 0 {
+        let change = if leaf.len() - cut.range.len() == leaf::HEADER {
             self.nodes.remove(id);
             Change::Gone
         } else {
@@ -69,20 +70,22 @@ impl<N: Nodes> Tree<'_, N> {
 fn select(record: &[u8], skip: u64, take: u64, told: &mut impl FnMut(&[u8])) -> Result<Cut, DecodeError> {
     let mut cut = Cut { range: record.len()..record.len(), entries: 0, left: 0 };
     let mut entries = leaf::Entries::of(record)?;
-    // All are decoded before any is told.
-    let mut all = leaf::Entries::of(record)?;
-    while all.next()?.is_some() {}
+    let mut first = None;
     while let Some(item) = entries.next()? {
         if (cut.left as u64) < skip || cut.entries as u64 >= take {
             cut.left += 1;
             continue;
         }
-        if cut.entries == 0 {
-            cut.range.start = item.start;
-        }
+        first.get_or_insert_with(|| item.clone());
         cut.range.end = item.end;
         cut.entries += 1;
-        told(item.bytes);
+    }
+    // All are decoded before any is told.
+    let Some(first) = first else { return Ok(cut) };
+    cut.range.start = first.start;
+    let mut told_from = leaf::Entries::from(record, first.start);
+    for _ in 0..cut.entries {
+        told_from.next()?.into_iter().for_each(|item| told(item.bytes));
     }
     Ok(cut)
 }

@@ -41,7 +41,7 @@ pub(super) fn check(map: &Map, shape: Shape) -> Found {
             assert!(root.len() <= shape.leaf_bytes_max, "a large entry is never the root");
         } else {
             let counts = &map.records[&NodeId::counts(ROOT)];
-            let next = inner::open_counts(counts, ROOT).unwrap().0.unwrap();
+            let next = counts::Counts::of(counts, ROOT).unwrap().next.unwrap();
             assert!(checker.met.iter().all(|id| id.number < next), "the next number is free");
         }
     }
@@ -62,7 +62,8 @@ impl Checker<'_> {
         }
         assert!(self.met.insert(NodeId::counts(number)));
         let counts = self.map.records.get(&NodeId::counts(number)).expect("counts are missing");
-        let children = inner::children(&node, counts, number).unwrap();
+        let mut names = Vec::new();
+        let children = inner::children(&node, counts, number, &mut names).unwrap();
         assert!(children.len() <= self.shape.fan_out, "{} children", children.len());
         self.inner_children.push(children.len());
         if number == ROOT && children.len() == 1 {

@@ -32,11 +32,11 @@ fn warm(len: u64) -> Map {
 fn an_operation_rewrites_a_leaf_and_a_small_record_per_level() {
     for len in [1_000, 10_000, 100_000, 1_000_000] {
         let mut map = warm(len);
-        let levels = f64::from(check(&map, Shape::default()).height);
-        assert!(levels <= 3.0);
         let odd = |i: u64| key((i * 7919 % len) * 2 + 1);
         let times = 1_000;
         let insert = cost(&mut map, times, |tree, i| assert!(tree.insert(&odd(i)).unwrap()));
+        let levels = f64::from(check(&map, Shape::default()).height);
+        assert!(levels <= 2.0 || len == 1_000_000 && levels <= 3.0);
         let remove = cost(&mut map, times, |tree, i| assert!(tree.remove(&odd(i)).unwrap()));
         let rank = cost(&mut map, times, |tree, i| assert!(tree.rank(&odd(i)).unwrap() <= len));
         let at = cost(&mut map, times, |tree, i| assert!(tree.at(i * 7919 % len).unwrap().is_some()));
@@ -44,7 +44,7 @@ fn an_operation_rewrites_a_leaf_and_a_small_record_per_level() {
         for change in [&insert, &remove] {
             assert!(change.reads <= levels * 2.0 + 1.1, "{change:?}");
             assert!(change.writes <= levels + 1.2, "{change:?}");
-            assert!(change.bytes <= 1_400.0, "{change:?}");
+            assert!(change.bytes <= 2_600.0, "{change:?}");
         }
         assert!((rank.reads, at.reads) == (levels * 2.0 + 1.0, levels * 2.0 + 1.0), "{rank:?} {at:?}");
     }

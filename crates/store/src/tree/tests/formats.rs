@@ -34,10 +34,38 @@ fn a_tree_of_two_leaves() {
         assert!(map.tree(SHAPE).insert(key.as_bytes()).unwrap());
     }
     let expected = [
-        record(0, 0, b"\x01\0\x01\x01c\x02"),
-        record(0, 1, b"\x03\x02\x01"),
+        record(
+            0,
+            0,
+            b"\x01\0\0\0\0\0\
+            \0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\
+            c\0\0\0\0\0\0\0\x01\0\0\0\0\0\x02\0\0\0\0",
+        ),
+        record(0, 1, b"\x02\0\0\0\0\0\x03\0\x02\0\x01"),
         record(1, 0, b"\0\x05apple\x06banana"),
         record(2, 0, b"\0\x06cherry"),
     ];
     assert_eq!(records(&map), expected);
+}
+
+#[test]
+fn an_inner_node_of_separators_with_a_beginning_in_common() {
+    let child = |separator: &'static [u8], number| inner::Child { separator, number, count: 1 };
+    let children = [
+        child(b"", 1),
+        child(b"prefix:1", 2),
+        child(b"prefix:12345678", 3),
+        child(b"prefix:123456789", 4),
+        child(b"prefix:3", 0xFFFF_0000_FFFF),
+    ];
+    let mut out = Vec::new();
+    inner::put_node(&mut out, 1, &children);
+    let expected = b"\x01\x07prefix:\0\0\0\x01\
+        \0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\
+        1\0\0\0\0\0\0\0\x01\0\0\0\0\0\x02\0\0\0\0\
+        12345678\x08\0\0\0\0\0\x03\0\0\0\0\
+        12345678\x08\0\0\0\0\0\x04\0\0\0\x01\
+        3\0\0\0\0\0\0\0\x01\xFF\xFF\0\0\xFF\xFF\0\0\0\x01\
+        9";
+    assert_eq!(out, expected);
 }

@@ -121,7 +121,7 @@ fn numbers_that_are_used_up_are_an_error() {
     for next in full {
         let counts = map.records[&NodeId::counts(ROOT)].clone();
         let mut out = Vec::new();
-        inner::put_shifted(&mut out, &counts, Some(next), (ROOT, 0), 0).unwrap();
+        counts::put_shifted(&mut out, &counts, Some(next), (ROOT, 0), 0).unwrap();
         map.records.insert(NodeId::counts(ROOT), out.into());
         let refused = (5..100).any(|i| map.tree(SHAPE).insert(&key(i)).is_err());
         assert!(refused);

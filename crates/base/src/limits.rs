@@ -51,6 +51,9 @@ pub const DIRTY_BYTES_MAX: usize = 128 << 20;
 const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);
 
+/// Keys that one client may watch at a time: each is noted beside those of others.
+pub const WATCHED_KEYS_MAX: usize = 1 << 16;
+
 /// Elements drawn by one command that may draw the same one again (HRANDFIELD and the like): its reply is
 /// as long as the client says, and is in memory before it is sent.
 pub const DRAWN_MAX: i64 = 1 << 22;

@@ -72,6 +72,8 @@ pub mod flags {
     pub const NO_MULTI: Flags = Flags(1 << 16);
     pub const MOVABLE_KEYS: Flags = Flags(1 << 17);
     pub const ALLOW_BUSY: Flags = Flags(1 << 18);
+    /// Not shown: runs at once, also after MULTI.
+    pub const AT_ONCE: Flags = Flags(1 << 19);
     /// Not shown: of the ACL categories of lists, sets and sorted sets, whatever its group.
     pub const COLLECTIONS: Flags = Flags(1 << 21);
     /// Not shown: reads, and writes down what it has found where it may.

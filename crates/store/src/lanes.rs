@@ -82,6 +82,8 @@ pub enum Leave {
     /// Too much is waiting to be written to the store.
     Stalled,
     Cancelled,
+    /// What the transaction was to depend on has changed before.
+    Changed,
     KeyTooLong,
     Disk(DiskError),
 }
@@ -159,7 +161,7 @@ impl Group {
         self.run_section((0, Meter::unlimited()), scratch, &mut |_| None, f)
     }
 
-    fn run_section<R, E: Failure>(
+    pub(crate) fn run_section<R, E: Failure>(
         &self,
         (database, meter): (u8, Meter),
         scratch: &mut Scratch,
@@ -172,6 +174,7 @@ impl Group {
             }
             let mut section = self.sequencer.lock();
             let begin = self.begin_section(&section).ok_or(Leave::Closed)?;
+            self.check_watch(&section, scratch)?;
             let view = View::Section(&mut section);
             let mut txn = Txn::new(self, view, begin, meter, database, scratch);
             let result = f(&mut txn);
@@ -212,6 +215,12 @@ impl Group {
             return Ok(Done { result, gate, wrote: true, ticket: None, parked: None });
         }
         Err(Leave::Outgrown)
+    }
+
+    /// Whether a transaction that is to be committed only if what it watches is unchanged still may.
+    fn check_watch(&self, section: &Section, scratch: &Scratch) -> Result<(), Leave> {
+        let holds = scratch.only_if.is_none_or(|id| section.watches.hold(id, self.now_ms()));
+        if holds { Ok(()) } else { Err(Leave::Changed) }
     }
 
     /// Before anybody else enters, those are served who have waited for what was just written.
@@ -282,6 +291,10 @@ impl Group {
         f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Ran<R, E>, Leave> {
         let (begin, pinned) = self.pin(cancel)?;
+        if scratch.only_if.is_some() {
+            // What is so now was so when the view was pinned.
+            self.check_watch(&self.sequencer.lock(), scratch)?;
+        }
         let mut txn = Txn::new(self, View::Pinned(pinned), begin, Meter::unlimited(), database, scratch);
         let result = f(&mut txn);
         match stop_of(&result) {
@@ -327,6 +340,7 @@ impl Group {
             }
             self.sequencer.wait_released(&mut section);
         }
+        self.check_watch(&section, scratch)?;
         let moved = section.catalog_version > pinned.pin.view;
         if moved || !self.unchanged(&mut reads, since) {
             return Ok(Ran::Lost);
@@ -389,6 +403,7 @@ impl Group {
             if section.epoch() != Some(begin.epoch) || !section.reserved.is_held_by(reservation.token) {
                 return Err(Leave::Closed);
             }
+            self.check_watch(&section, scratch)?;
             let ticket = register(&mut section, &result, wait);
             return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket, parked: None }));
         }
@@ -400,6 +415,7 @@ impl Group {
         if section.epoch() != Some(begin.epoch) || !section.reserved.is_held_by(reservation.token) {
             return Err(Leave::Closed);
         }
+        self.check_watch(&section, scratch)?;
         if let Some(ran) = self.settle_waiting(scratch)? {
             return Ok(ran);
         }
@@ -421,6 +437,7 @@ impl Group {
         scratch.counts = counts;
         self.note_catalog(section, stamp, &changes);
         self.note_expiry(scratch.earliest_expiry_ms());
+        Self::break_watches(section, &written, &changes);
         Self::find_ready(section, written, &changes);
         Gate { epoch, stamp }
     }

@@ -37,6 +37,7 @@ pub mod tree;
 mod txn;
 mod view;
 mod waiters;
+mod watches;
 
 pub use collection::{
     Cursor, End, Hash, HashBuilder, List, ListBuilder, Member, Placed, Refusal, Set, SetBuilder, Setting,
@@ -57,6 +58,7 @@ pub use string::Piece;
 pub use txn::{Stop, Txn};
 pub use view::Cancel;
 pub use waiters::{Attempt, Ticket, Tried, Waiting};
+pub use watches::WatchId;
 
 #[cfg(test)]
 mod tests;

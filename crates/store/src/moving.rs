@@ -3,8 +3,7 @@
 //! done on the leader, a stretch of positions at a time, each by an ordinary transaction in the section;
 //! how far it has come stands in the key's record, so that whoever leads can go on.
 //!
-//! Nothing that a client can see changes by it: whoever tells clients of changes (WATCH, notifications) has
-//! to leave out a key's record in which nothing but its `Members` differ.
+//! Nothing that a client can see changes by it: the key's record is set quietly, so that nobody is told.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::OnceLock;
@@ -305,7 +304,7 @@ impl Stretch {
             txn.write_blind(key, None);
         }
         let row = txn.load(&self.key)?;
-        txn.set(row, Some(record.with_members(next)));
+        txn.set_quietly(row, record.with_members(next));
         let finished = !next.is_moving();
         if finished {
             // What was removed while they moved may be in the new generation.

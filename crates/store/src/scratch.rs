@@ -10,6 +10,7 @@ use crate::keys::{self, Home, Members};
 use crate::record::{RowKey, Value};
 use crate::sequencer::{Section, Write};
 use crate::table::{Place, Seen};
+use crate::watches::WatchId;
 
 /// A record that the transaction has read or written.
 pub(crate) struct Touched {
@@ -29,6 +30,17 @@ pub(crate) struct Touched {
     pub(crate) total: Option<Value>,
     /// See [`Write::by_splice`].
     by_splice: bool,
+    /// Of a key: nothing changes in its record that a client could see.
+    is_quiet: bool,
+}
+
+/// What a row was before it was changed.
+struct Undo {
+    row: RowId,
+    change: Option<Change>,
+    is_marked: bool,
+    by_splice: bool,
+    is_quiet: bool,
 }
 
 /// What a transaction depends on of a record that it read.
@@ -83,6 +95,11 @@ impl Touched {
         self.is_fresh || matches!(self.change, Some(Change::Put(_) | Change::Delete))
     }
 
+    /// Of a key: whether it is another one for those who look at it, or holds something else.
+    pub(crate) fn is_changed_key(&self) -> bool {
+        self.is_marked || (self.has_effect() && !self.is_quiet)
+    }
+
     /// What the transaction adds to counters.
     pub(crate) fn delta(&self) -> Counters {
         match self.change {
@@ -108,6 +125,11 @@ pub struct Scratch {
     pub(crate) lookups: (u32, u32),
     /// The collections that the transaction made.
     pub(crate) fresh: Vec<Fresh>,
+    /// What was changed since the attempt began that is going on, if one is.
+    undo: Option<Vec<Undo>>,
+    /// The next transaction is committed only if nothing has happened to what is watched here. Stays until
+    /// it is taken away.
+    pub only_if: Option<WatchId>,
 }
 
 /// A collection that a transaction made, under an id of its own.
@@ -178,6 +200,7 @@ impl Scratch {
             is_marked: false,
             total: None,
             by_splice: record_key.first() == Some(&keys::KEY),
+            is_quiet: false,
         });
         let rows = &self.rows;
         let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
@@ -206,13 +229,47 @@ impl Scratch {
         &self.rows[row.0]
     }
 
+    /// Remembers what a row is, before it is changed, if that may have to be undone.
+    #[allow(clippy::indexing_slicing)] // as above
+    fn note_undo(&mut self, id: RowId) {
+        if let Some(undo) = &mut self.undo {
+            let row = &self.rows[id.0];
+            let &Touched { is_marked, by_splice, is_quiet, .. } = row;
+            undo.push(Undo { row: id, change: row.change.clone(), is_marked, by_splice, is_quiet });
+        }
+    }
+
+    /// From here on everything can be undone by [`Self::roll_back`], until [`Self::end_attempt`].
+    pub(crate) fn begin_attempt(&mut self) {
+        debug_assert!(self.undo.is_none(), "attempts do not nest");
+        self.undo = Some(Vec::new());
+    }
+
+    pub(crate) fn end_attempt(&mut self) {
+        self.undo = None;
+    }
+
+    /// Undoes what was changed since the attempt began. What was read stays: the outcome depends on it.
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn roll_back(&mut self) {
+        for undo in self.undo.take().into_iter().flatten().rev() {
+            let row = &mut self.rows[undo.row.0];
+            row.change = undo.change;
+            (row.is_marked, row.by_splice, row.is_quiet) = (undo.is_marked, undo.by_splice, undo.is_quiet);
+        }
+    }
+
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn set(&mut self, row: RowId, value: Option<Value>) {
-        self.rows[row.0].change = Some(value.map_or(Change::Delete, Change::Put));
+        self.note_undo(row);
+        let row = &mut self.rows[row.0];
+        row.change = Some(value.map_or(Change::Delete, Change::Put));
+        row.is_quiet = false;
     }
 
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn add(&mut self, row: RowId, delta: Counters) {
+        self.note_undo(row);
         let row = &mut self.rows[row.0];
         let change = Change::Add(delta);
         row.change = Some(match row.change.take() {
@@ -224,13 +281,23 @@ impl Scratch {
     /// Like [`Self::set`]; see [`Write::by_splice`].
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn revise(&mut self, row: RowId, value: Value) {
-        self.rows[row.0].by_splice = true;
         self.set(row, Some(value));
+        self.rows[row.0].by_splice = true;
     }
 
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn mark(&mut self, row: RowId) {
+        self.note_undo(row);
         self.rows[row.0].is_marked = true;
+    }
+
+    /// Like [`Self::set`], where nothing changes that a client could see.
+    #[allow(clippy::indexing_slicing)] // as above
+    pub(crate) fn set_quietly(&mut self, row: RowId, value: Value) {
+        let before = &self.rows[row.0];
+        let is_quiet = before.is_quiet || before.change.is_none();
+        self.set(row, Some(value));
+        self.rows[row.0].is_quiet = is_quiet;
     }
 
     /// What the view shows of a record that was written before it was read.
@@ -303,7 +370,7 @@ impl Scratch {
         self.fresh.clear();
         self.cold.clear();
         if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {
-            *self = Self::default();
+            *self = Self { only_if: self.only_if, ..Self::default() };
             return;
         }
         if self.rows.len() > ROWS_SCANNED_MAX {
@@ -313,5 +380,6 @@ impl Scratch {
         self.keys.clear();
         self.counts.clear();
         self.earliest_expiry_ms = None;
+        self.undo = None;
     }
 }

@@ -24,6 +24,7 @@ use crate::record::{RowKey, Value};
 use crate::reserve::Reserved;
 use crate::table::{Hashed, Listed, Place, Table};
 use crate::waiters::Waiters;
+use crate::watches::Watches;
 pub use batch::Batch;
 use batch::OpenBatch;
 
@@ -90,6 +91,7 @@ pub struct Section {
     pub catalog_version: Stamp,
     pub reserved: Reserved,
     pub waiters: Waiters,
+    pub watches: Watches,
 }
 
 impl Section {
@@ -180,6 +182,7 @@ impl Sequencer {
             catalog_version: Stamp::ZERO,
             reserved: Reserved::default(),
             waiters: Waiters::default(),
+            watches: Watches::default(),
         };
         Self {
             section: Mutex::new(section),
@@ -391,6 +394,7 @@ impl Sequencer {
         section.closed_bytes = 0;
         section.reserved.clear();
         section.waiters.clear();
+        section.watches.break_all();
         self.notify_released();
         self.table.clear();
         self.dirty.clear();

@@ -17,6 +17,7 @@ use crate::derive::Derived;
 use crate::disk::DiskError;
 use crate::group::Group;
 use crate::keys::{self, HashSeed, Home, Space};
+use crate::lanes::Failure;
 use crate::record::{Encoding, Kind, Peek, Record, Value};
 use crate::scratch::{Fresh, Need, RowId, Scratch, Touched};
 use crate::table::Seen;
@@ -203,6 +204,20 @@ impl<'g> Txn<'g> {
         Ok(due && same)
     }
 
+    /// Runs a part of the transaction that has no effect if it fails. A stop is no failure: it ends all of it.
+    pub fn attempt<R, E: Failure>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
+        let spaces = self.begin.spaces;
+        self.scratch.begin_attempt();
+        let result = f(self);
+        if result.as_ref().is_err_and(|error| error.stop().is_none()) {
+            self.scratch.roll_back();
+            self.begin.spaces = spaces;
+        } else {
+            self.scratch.end_attempt();
+        }
+        result
+    }
+
     /// An id for a collection, never given out before.
     pub(crate) fn fresh_collection(&mut self, slot: u16) -> Home {
         let cid = self.group.new_cid();
@@ -331,6 +346,11 @@ impl<'g> Txn<'g> {
 
     pub(crate) fn set(&mut self, row: RowId, value: Option<Value>) {
         self.scratch.set(row, value);
+    }
+
+    /// Like [`Self::set`], where nothing changes that a client could see.
+    pub(crate) fn set_quietly(&mut self, row: RowId, value: Value) {
+        self.scratch.set_quietly(row, value);
     }
 
     pub(crate) fn row_key(&self, row: RowId) -> &[u8] {

@@ -8,13 +8,14 @@ use parking_lot::MutexGuard;
 
 use crate::counters::Settled;
 use crate::group::Group;
-use crate::keys::{self, KeyRecord, Space};
+use crate::keys::{self, KeyRecord};
 use crate::lanes::{Gate, Leave, TRIES_COLD};
 use crate::record::{Kind, Peek, Value};
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Meter, Stop, Txn};
 use crate::view::View;
+use crate::watches::WrittenKey;
 
 /// A waiter's place in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,33 +188,33 @@ impl Group {
         self.sequencer.lock().waiters.len()
     }
 
-    /// The keys that a transaction has written, with what they hold: for those who wait, if there are any.
-    pub(crate) fn written_keys(section: &Section, scratch: &Scratch) -> Vec<(Space, Vec<u8>, Kind)> {
-        if section.waiters.is_empty() {
+    /// The keys that a transaction has written, with what they hold: for those who wait or watch, if there
+    /// are any.
+    pub(crate) fn written_keys(section: &Section, scratch: &Scratch) -> Vec<WrittenKey> {
+        if section.waiters.is_empty() && section.watches.is_empty() {
             return Vec::new();
         }
-        let rows = scratch.rows.iter().filter(|row| row.is_written() || row.is_marked);
-        let written = rows.filter_map(|row| {
+        let written = scratch.rows.iter().filter(|row| row.is_changed_key()).filter_map(|row| {
             let key = scratch.keys.get(row.key.clone()).filter(|key| key.first() == Some(&keys::KEY))?;
-            let kind = Peek::at(row.value()?)?.kind;
             let KeyRecord { space, key, .. } = KeyRecord::decode(key).ok()?;
-            Some((space, key.to_vec(), kind))
+            let kind = row.value().and_then(|value| Peek::at(value)).map(|peek| peek.kind);
+            Some(WrittenKey { name: (space, key.to_vec()), kind })
         });
         written.collect()
     }
 
     /// Finds out who may be served once these keys, and these records of the catalog, are written.
-    pub(crate) fn find_ready(
-        section: &mut Section,
-        written: Vec<(Space, Vec<u8>, Kind)>,
-        catalog: &[(Vec<u8>, Value)],
-    ) {
+    pub(crate) fn find_ready(section: &mut Section, written: Vec<WrittenKey>, catalog: &[(Vec<u8>, Value)]) {
         for (key, _) in catalog {
             if let Some(database) = keys::database_of(key) {
                 section.waiters.swapped(database);
             }
         }
-        for (space, key, kind) in written {
+        if section.waiters.is_empty() {
+            return;
+        }
+        for WrittenKey { name: (space, key), kind } in written {
+            let Some(kind) = kind else { continue };
             let databases = section.catalog.spaces;
             if let Some(database) = databases.iter().position(|mapped| *mapped == space) {
                 section.waiters.changed((database as u8, key, kind));

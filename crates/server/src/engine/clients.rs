@@ -60,6 +60,8 @@ pub struct Client {
     pub last_ms: AtomicU64,
     pub database: AtomicU64,
     pub commands: AtomicU64,
+    /// Commands queued after MULTI, and one more: zero outside of it.
+    pub queued: AtomicU64,
     pub resp3: AtomicBool,
     pub input_bytes: AtomicU64,
     pub output_bytes: AtomicU64,

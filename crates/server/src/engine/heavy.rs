@@ -16,9 +16,11 @@ use crate::engine::node::Node;
 use crate::engine::streams::Flow;
 use crate::net::blocked::Waiter;
 use crate::net::dispatch::{self, Call};
+use crate::net::exec::{self, Ran};
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
 use crate::session::account;
+use crate::session::multi::Exec;
 use crate::table::Entry;
 
 /// Work on the node that takes time: it ends with a reply.
@@ -35,6 +37,12 @@ pub enum Work {
         entry: Option<&'static Entry>,
         args: OwnedArgs,
         task: Task,
+    },
+    /// Queued commands.
+    Unit {
+        exec: Box<Exec>,
+        database: u8,
+        group: u16,
     },
     /// The next page of a reply.
     Page(Box<Flow>),
@@ -59,6 +67,8 @@ pub enum Told {
     Reply(Reply),
     /// A part of a reply, and what is left of it.
     Page(Encoded, Option<Box<Flow>>),
+    /// What became of a transaction: its client's thread makes the reply.
+    Ran(Box<Ran>),
     /// There is no reply yet: the client waits, and will be told by whoever serves it.
     Later,
     /// What is left of a reply cannot be told.
@@ -243,6 +253,7 @@ fn run(node: &Weak<Node>) {
             Told::Page(reply, rest) => {
                 Some(Mail::Finished { client, outcome: Finished { reply, gates, rest } })
             }
+            Told::Ran(ran) => Some(Mail::Ran { client, ran, gates }),
             Told::Broken => Some(Mail::Broken { client }),
             Told::Later => None,
         };
@@ -263,6 +274,12 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
             let outcome = dispatch::run_heavy(node, &call, cancel, scratch);
             (Some(entry), args, outcome)
         }
+        Work::Unit { exec, database, group } => {
+            let Some(group) = node.groups.get(usize::from(group)) else {
+                return Outcome::ungated(Reply::error(dispatch::BUSY));
+            };
+            return exec::run_heavy(node, exec, (caller, database, group), cancel, scratch);
+        }
         Work::Page(flow) => {
             return Outcome { told: next_page(node, caller, flow, cancel, scratch), gates: Vec::new() };
         }
@@ -271,7 +288,7 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
         let reply = match &outcome.told {
             Told::Reply(reply) => reply,
             Told::Page(..) => &Reply::Ok,
-            Told::Later | Told::Broken => return outcome,
+            Told::Later | Told::Broken | Told::Ran(_) => return outcome,
         };
         let (args, lookups) = (args.as_args(), scratch.lookups());
         account::ran_heavy(node, caller.client, entry, &args, reply, lookups, started.elapsed());

@@ -36,7 +36,7 @@ pub enum Step {
 pub const BUSY: &str = "BUSY server overloaded, retry later";
 pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 /// How often a heavy command looks whether its group is open again.
-const REOPEN_POLL: Duration = Duration::from_millis(2);
+pub const REOPEN_POLL: Duration = Duration::from_millis(2);
 const NOT_LEADING: &str = "CLUSTERDOWN this node does not lead these keys now, retry later";
 
 /// What the error of a reply says whose commit is void.
@@ -206,14 +206,14 @@ pub fn run(
 }
 
 /// Why a command is refused as long as this node takes no writes like it.
-fn refused(node: &Node, entry: &Entry) -> Option<String> {
+pub fn refused(node: &Node, entry: &Entry) -> Option<String> {
     let flags = entry.row.flags;
     if flags.has(flags::WRITE) { node.write_refusal(flags.has(flags::DENYOOM)) } else { None }
 }
 
 /// Commands with more arguments touch more records than a network thread may: even if each record takes
 /// two of them.
-const ARGS_INLINE_MAX: usize = 2 * limits::BUDGET_RECORDS as usize;
+pub const ARGS_INLINE_MAX: usize = 2 * limits::BUDGET_RECORDS as usize;
 
 /// Where a command starts. One that would only write down what it has read reads all the same where
 /// nothing is written.
@@ -255,6 +255,7 @@ pub fn left_reply(left: &Leave) -> Reply {
         Leave::Outgrown | Leave::Stalled => Reply::error(BUSY),
         Leave::Closed => Reply::error(NOT_LEADING),
         Leave::Cancelled => Reply::error("ERR the command was cancelled; it has had no effect"),
+        Leave::Changed => Reply::NullArray,
         Leave::KeyTooLong => Reply::error(format!("ERR {}", store::Stop::KeyTooLong)),
         Leave::Disk(error) => Reply::error(format!("MISCONF {error}")),
     }

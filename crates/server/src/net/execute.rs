@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use command::flags;
 use resp::Reply;
 use store::{Cancel, Scratch};
 
@@ -11,6 +12,7 @@ use crate::engine::heavy::{Caller, Job, Target, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch::{self, Step};
+use crate::net::exec;
 use crate::session::stats::Lap;
 use crate::session::{Answer, account};
 use crate::table::Entry;
@@ -26,7 +28,20 @@ pub fn execute(
 ) -> bool {
     connection.session.begin_command();
     let (session, args) = connection.split();
-    let (entry, step) = match dispatch::find(session, &args) {
+    let found = dispatch::find(session, &args);
+    if session.is_queueing() && !found.as_ref().is_ok_and(exec::runs_at_once) {
+        let reply = match found {
+            Ok(entry) => queue(node, connection, entry, used),
+            Err(error) => {
+                let reply = account::refused(node, &args, error);
+                spoil(connection, reply, used)
+            }
+        };
+        connection.output.mute(connection.session.is_muted());
+        connection.reply(&reply);
+        return true;
+    }
+    let (entry, step) = match found {
         Ok(entry) => {
             account::begins(&session.client, entry);
             let mut lap = Lap::start();
@@ -58,6 +73,9 @@ pub fn execute(
         Step::Answer(answer) => {
             let task = match answer {
                 Answer::Heavy(task) => task,
+                Answer::Exec(exec) => {
+                    return exec::run(node, connection, exec, scratch, (used, waiting, at));
+                }
                 other => {
                     connection.consume(used);
                     return give(connection, other, waiting, at);
@@ -69,6 +87,28 @@ pub fn execute(
     }
     connection.consume(used);
     true
+}
+
+/// Keeps a command for EXEC.
+fn queue(node: &Node, connection: &mut Connection, entry: &'static Entry, used: usize) -> Reply {
+    let refusal = if entry.row.flags.has(flags::NO_MULTI) {
+        Some(exec::NOT_IN_UNITS.into())
+    } else {
+        dispatch::refused(node, entry)
+    };
+    if let Some(why) = refusal {
+        node.stats.rejected(entry);
+        return spoil(connection, Reply::error(why), used);
+    }
+    let args = connection.take_args(used);
+    connection.session.queue(entry, args)
+}
+
+/// A command was refused: the transaction will be.
+fn spoil(connection: &mut Connection, reply: Reply, used: usize) -> Reply {
+    connection.consume(used);
+    connection.session.spoil();
+    reply
 }
 
 /// Hands the command to the heavy pool, or tells the client that it is full.
@@ -134,6 +174,6 @@ fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, a
             connection.state = State::Closing;
             false
         }
-        Answer::Heavy(_) | Answer::Silent => true,
+        Answer::Heavy(_) | Answer::Exec(_) | Answer::Silent => true,
     }
 }

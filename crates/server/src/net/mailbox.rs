@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mio::Waker;
 use mio::net::TcpStream;
 use parking_lot::Mutex;
+use store::Gate;
 
 use crate::engine::heavy::{Finished, Work};
 use crate::net::blocked::Place;
+use crate::net::exec::Ran;
 use crate::table::Entry;
 
 pub enum Mail {
@@ -16,6 +18,8 @@ pub enum Mail {
     Connected { stream: TcpStream, peer: SocketAddr },
     /// What became of the work that a client waits for.
     Finished { client: u64, outcome: Finished },
+    /// What became of a client's transaction, commands on its session among it.
+    Ran { client: u64, ran: Box<Ran>, gates: Vec<(u16, Gate)> },
     /// A client's reply cannot be told to its end.
     Broken { client: u64 },
     /// A client's command, on the heavy pool, has found nothing: it waits.

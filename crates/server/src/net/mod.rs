@@ -3,6 +3,7 @@
 pub mod blocked;
 pub mod connection;
 pub mod dispatch;
+pub mod exec;
 mod execute;
 pub mod mailbox;
 pub mod output;

@@ -41,6 +41,18 @@ impl Encoded {
         Self { len: output.end, segments: output.segments }
     }
 
+    /// Replies in one, each as its protocol has it: a command among them may have changed that.
+    pub fn several(replies: &[(Reply, Protocol)]) -> Self {
+        let mut output = Output::default();
+        let mut header = Vec::new();
+        encode::array_header(replies.len(), &mut header);
+        output.push_bytes(&header);
+        for (reply, protocol) in replies {
+            output.push(reply, *protocol);
+        }
+        Self { len: output.end, segments: output.segments }
+    }
+
     /// What is encoded already.
     pub fn of(pieces: Vec<Blob>) -> Self {
         let len = pieces.iter().map(|piece| piece.len() as u64).sum();

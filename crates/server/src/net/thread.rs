@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use store::Scratch;
+use store::{Gate, Scratch};
 
 use crate::engine::clients::{Client, Details};
 use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Streaming, Turn};
+use crate::net::exec::{self, Ran};
 use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::Session;
@@ -232,6 +233,7 @@ impl NetThread {
             last_ms: self.node.wall_ms().into(),
             database: 0.into(),
             commands: 0.into(),
+            queued: 0.into(),
             resp3: false.into(),
             input_bytes: 0.into(),
             output_bytes: 0.into(),
@@ -277,6 +279,7 @@ impl NetThread {
         match mail {
             Mail::Connected { stream, peer } => self.connect(stream, peer),
             Mail::Finished { client, outcome } => self.finished(client, outcome),
+            Mail::Ran { client, ran, gates } => self.ran(client, *ran, &gates),
             Mail::Broken { client } => self.broken(client),
             Mail::Blocked { client, place } => {
                 if let Some(&at) = self.by_client.get(&client) {
@@ -313,6 +316,16 @@ impl NetThread {
         {
             self.stream(at, flow, cancel);
         }
+        self.touched.push(at);
+        self.queue(at);
+    }
+
+    /// The heavy pool has run a client's transaction.
+    fn ran(&mut self, client: u64, ran: Ran, gates: &[(u16, Gate)]) {
+        let Some(&at) = self.by_client.get(&client) else { return };
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
+        connection.state = State::Ready;
+        exec::finish(&self.node, connection, ran, gates);
         self.touched.push(at);
         self.queue(at);
     }

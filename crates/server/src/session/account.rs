@@ -34,7 +34,7 @@ pub fn ran(
 ) {
     match step {
         // It is counted when it comes to its end.
-        Step::Heavy(..) | Step::Answer(Answer::Heavy(_)) => return,
+        Step::Heavy(..) | Step::Answer(Answer::Heavy(_) | Answer::Exec(_)) => return,
         Step::Stalled => {
             node.stats.stalled.fetch_add(1, Relaxed);
             return;
@@ -66,6 +66,22 @@ pub fn ran_heavy(
     count_lookups(node, entry, lookups);
     node.stats.ran(entry, took);
     node.stats.ran_heavy(entry);
+    log_if_slow(node, entry, args, took, || {
+        node.clients.get(client).map(|client| client.clone_caller(node.wall_ms()))
+    });
+}
+
+/// A command has run within a transaction.
+pub fn ran_in_unit(
+    node: &Node,
+    client: u64,
+    entry: &'static Entry,
+    args: &Args<'_>,
+    reply: &Reply,
+    took: Duration,
+) {
+    count_failure(node, entry, reply);
+    node.stats.ran(entry, took);
     log_if_slow(node, entry, args, took, || {
         node.clients.get(client).map(|client| client.clone_caller(node.wall_ms()))
     });

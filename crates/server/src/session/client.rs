@@ -332,13 +332,16 @@ pub(super) fn line(client: &Client, now_ms: u64) -> String {
     let last = client.last_command.load(Relaxed);
     let last = table().entries().get(last).map_or("NULL", |entry| entry.row.name);
     let flag = |set: &std::sync::atomic::AtomicBool, letter| if set.load(Relaxed) { letter } else { "" };
-    let flags = format!("{}{}", flag(&client.no_evict, "e"), flag(&client.no_touch, "T"));
+    let queued = client.queued.load(Relaxed);
+    let multi = if queued > 0 { "x" } else { "" };
+    let flags = format!("{multi}{}{}", flag(&client.no_evict, "e"), flag(&client.no_touch, "T"));
+    let queued = i64::try_from(queued).unwrap_or(i64::MAX) - 1;
     let flags = if flags.is_empty() { "N" } else { &flags };
     let output = client.output_bytes.load(Relaxed);
     let input = client.input_bytes.load(Relaxed);
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-         multi=-1 qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 \
+         multi={queued} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 \
          omem={output} tot-mem={} events=r cmd={last} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
         client.id,
         client.peer,

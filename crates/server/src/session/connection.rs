@@ -13,6 +13,16 @@ const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -
 /// May be said before AUTH.
 const GREETING: &[Flags] =
     &[flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST, flags::NO_AUTH, flags::ALLOW_BUSY];
+/// As [`GREETING`], and whatever was queued before.
+const LEAVING: &[Flags] = &[
+    flags::NOSCRIPT,
+    flags::LOADING,
+    flags::STALE,
+    flags::FAST,
+    flags::NO_AUTH,
+    flags::ALLOW_BUSY,
+    flags::AT_ONCE,
+];
 const LIGHT: &[Flags] = &[flags::LOADING, flags::STALE, flags::FAST];
 const READING: &[Flags] = &[flags::LOADING, flags::STALE, flags::FAST, flags::CONNECTION];
 
@@ -27,10 +37,10 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("select", 2, LIGHT, select)
         .docs("1.0.0", "O(1)", "Selects the database that commands work on.")
         .takes(&[arg::integer("index")]),
-    row("quit", -1, GREETING, quit)
+    row("quit", -1, LEAVING, quit)
         .docs("1.0.0", "O(1)", "Closes the connection.")
         .deprecated("7.2.0", "just closing the connection"),
-    row("reset", 1, GREETING, reset).docs("6.2.0", "O(1)", "Returns the connection to how it began."),
+    row("reset", 1, LEAVING, reset).docs("6.2.0", "O(1)", "Returns the connection to how it began."),
     row("auth", -2, GREETING, auth)
         .docs(
             "1.0.0",
@@ -99,6 +109,8 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     session.speak(Protocol::Resp2);
     session.select(0);
     session.replies = Replies::On;
+    session.set_multi(None);
+    session.watching = None;
     session.set_authenticated(!node.needs_password());
     session.client.reset();
     reply(Reply::simple("RESET"))

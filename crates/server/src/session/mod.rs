@@ -13,6 +13,7 @@ pub mod faults;
 pub mod histogram;
 pub mod info;
 mod memory;
+pub mod multi;
 pub mod persistence;
 mod rows;
 mod server;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use command::{Args, Command};
+use command::{Args, Command, OwnedArgs};
 use resp::{Protocol, Reply};
 
 use crate::engine::clients::Client;
 use crate::engine::heavy::Task;
 use crate::engine::node::Node;
+use crate::table::Entry;
+use multi::{Exec, Multi, Watching};
 
 /// A session command's function.
 pub type SessionRun = fn(&mut Context<'_>, &Args<'_>) -> command::Result<Answer>;
@@ -38,6 +41,7 @@ pub type SessionRun = fn(&mut Context<'_>, &Args<'_>) -> command::Result<Answer>
 /// Every command on sessions and the node.
 pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     connection::COMMANDS,
+    multi::COMMANDS,
     client::COMMANDS,
     commands::COMMANDS,
     settings::COMMANDS,
@@ -65,6 +69,8 @@ pub enum Answer {
     After(Duration, Reply),
     /// This, and then the connection is closed.
     Close(Reply),
+    /// What becomes of a transaction.
+    Exec(Box<Exec>),
     /// Nothing at all.
     Silent,
 }
@@ -87,6 +93,9 @@ pub struct Session {
     pub protocol: Protocol,
     pub database: u8,
     pub replies: Replies,
+    /// What it has queued, after MULTI.
+    multi: Option<Multi>,
+    watching: Option<Watching>,
     authenticated: bool,
 }
 
@@ -97,6 +106,8 @@ impl Session {
             protocol: Protocol::default(),
             database: 0,
             replies: Replies::default(),
+            multi: None,
+            watching: None,
             authenticated: !needs_password,
         }
     }
@@ -107,6 +118,38 @@ impl Session {
 
     pub fn set_authenticated(&mut self, authenticated: bool) {
         self.authenticated = authenticated;
+    }
+
+    /// Whether commands are queued.
+    pub fn is_queueing(&self) -> bool {
+        self.multi.is_some()
+    }
+
+    /// Keeps a command for EXEC.
+    pub fn queue(&mut self, entry: &'static Entry, args: OwnedArgs) -> Reply {
+        let mut multi = self.multi.take().unwrap_or_default();
+        let reply = multi.queue(entry, args);
+        self.set_multi(Some(multi));
+        reply
+    }
+
+    /// A command was refused: the transaction that it would have been part of will be.
+    pub fn spoil(&mut self) {
+        if let Some(multi) = &mut self.multi {
+            multi.is_spoiled = true;
+        }
+    }
+
+    /// A transaction that could not begin yet: EXEC comes once more.
+    pub fn put_back(&mut self, exec: Exec) {
+        self.set_multi(Some(Multi { unit: exec.unit, is_spoiled: false }));
+        self.watching = exec.watching;
+    }
+
+    fn set_multi(&mut self, multi: Option<Multi>) {
+        let queued = multi.as_ref().map_or(0, |multi| multi.unit.commands.len() as u64 + 1);
+        self.client.queued.store(queued, Ordering::Relaxed);
+        self.multi = multi;
     }
 
     /// A command begins.

@@ -147,7 +147,7 @@ impl Hash<'_, '_> {
         while let (Some(field), Some(value)) = (entries.next(), entries.next()) {
             self.0.txn.put_member(members, field, value)?;
         }
-        self.0.grow(members.home, Counters::len(packed.count() as i64 / 2));
+        self.0.begin_with(members.home, packed.count() / 2);
         Ok(())
     }
 }

@@ -249,7 +249,7 @@ impl List<'_, '_> {
             self.0.txn.spend(1, item.len())?;
             self.0.txn.put_item(home, sequence, Some(Value::from(item)));
         }
-        self.0.grow(home, Counters::len(packed.count() as i64));
+        self.0.begin_with(home, packed.count());
         Ok(home)
     }
 

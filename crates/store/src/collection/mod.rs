@@ -124,12 +124,11 @@ impl<'t, 'g> Handle<'t, 'g> {
         self.body = Body::Packed(encoding, packed);
     }
 
-    /// Makes it wide: the caller writes its elements.
+    /// Makes it wide: the caller writes its elements. It is no other for that, only kept in another way.
     pub(crate) fn widen(&mut self) -> (Members, Packed) {
         let members = Members::new(self.txn.fresh_collection(self.slot));
         let record = Record::encode(self.kind, Encoding::Wide, self.expiry_ms, &members.encode());
-        self.txn.set(self.row, Some(record));
-        self.changed = true;
+        self.txn.set_quietly(self.row, record);
         match std::mem::replace(&mut self.body, Body::Wide(members)) {
             Body::Packed(_, packed) => (members, packed),
             Body::Wide(_) => (members, Packed::new()),
@@ -140,6 +139,12 @@ impl<'t, 'g> Handle<'t, 'g> {
     pub(crate) fn grow(&mut self, home: Home, delta: Counters) {
         self.txn.add_counters(home, delta);
         self.changed = true;
+        self.emptied = false;
+    }
+
+    /// Notes how many elements a wide collection has that was packed.
+    pub(crate) fn begin_with(&mut self, home: Home, count: usize) {
+        self.txn.add_counters(home, Counters::len(count as i64));
         self.emptied = false;
     }
 

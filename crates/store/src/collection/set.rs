@@ -191,7 +191,7 @@ impl Set<'_, '_> {
         for entry in packed.iter() {
             self.0.txn.put_member(members, &shown(encoding, entry), &[])?;
         }
-        self.0.grow(members.home, Counters::len(packed.count() as i64));
+        self.0.begin_with(members.home, packed.count());
         Ok(())
     }
 }

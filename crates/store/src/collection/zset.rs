@@ -353,7 +353,7 @@ impl SortedSet<'_, '_> {
             let mut rows = Rows { txn: self.0.txn, home };
             Tree::new(&mut rows).insert(&tree_key(score, member))?;
         }
-        self.0.grow(home, Counters::len(packed.count() as i64));
+        self.0.begin_with(home, packed.count());
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod moving;
 mod persistence;
 mod splices;
 mod strings;
+mod watches;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -104,7 +104,7 @@ fn count_steps(fixture: &Fixture, goes_on: &mut dyn FnMut() -> bool) {
 }
 
 /// Moves until there is nothing left to be moved.
-fn finish(fixture: &Fixture, key: &str) -> Members {
+pub(super) fn finish(fixture: &Fixture, key: &str) -> Members {
     loop {
         // Whoever looks at it asks for it.
         fixture.heavy(|txn| walked(txn, key)).result.unwrap();
@@ -336,7 +336,7 @@ fn whoever_writes_and_walks_meanwhile_misses_nothing() {
 }
 
 /// A hash of 20 fields that is about to be moved in steps of three.
-fn crowded() -> Fixture {
+pub(super) fn crowded() -> Fixture {
     let fixture = opened(tempfile::tempdir().unwrap(), Some(SMALL));
     fixture.inline(|txn| set(txn, &names(0..120), "v")).result.unwrap();
     fixture.inline(|txn| remove(txn, &names(20..120))).result.unwrap();

@@ -10,13 +10,14 @@ mod compare;
 mod grammar;
 mod rows;
 mod shrink;
+mod units;
 mod words;
 
 use crate::client::{Client, Command, Protocol, words};
 use crate::reply::printable;
 use crate::{Flavour, Reply, Result, Rng, Server, Spec};
 use collections::{LOOKS, SHAPES, THEMES};
-use compare::{Compare, same};
+use compare::Compare;
 use rows::{LONG_ROWS, ROWS, Row, With};
 use std::collections::BTreeSet;
 
@@ -32,6 +33,9 @@ const LONG_PERCENT: usize = 35;
 const THEME_SESSIONS_PERCENT: usize = 70;
 const THEME_PERCENT: usize = 70;
 const MUTATED_PERCENT: usize = 4;
+/// So many sessions have commands in transactions, and so many of those have several clients, who watch.
+const UNIT_SESSIONS_PERCENT: usize = 40;
+const CROWD_SESSIONS_PERCENT: usize = 40;
 /// An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT, CONFIG and SLOWLOG
 /// can show or do what is the server's own as well; what is drawn is drawn by chance; and who waits may
 /// wait for ever. Ranks have an argument more since Redis 7.2, and
@@ -55,6 +59,14 @@ pub struct Plan {
 struct Step {
     command: Command,
     compare: Compare,
+    /// Who sends it.
+    client: usize,
+}
+
+impl Step {
+    fn new(command: Command, compare: Compare) -> Self {
+        Self { command, compare, client: 0 }
+    }
 }
 
 /// Two servers that are kept in step.
@@ -87,7 +99,13 @@ impl Diff {
             () => Theme { rows: &[], percent: 0 },
         };
         let mut steps = shapes(&mut rng);
-        steps.extend(random_steps(&mut rng, &theme, self.tested.flavour(), self.reference.flavour()));
+        let random = random_steps(&mut rng, &theme, self.tested.flavour(), self.reference.flavour());
+        let (pipeline, random) = match () {
+            () if is_long || !rng.chance(UNIT_SESSIONS_PERCENT) => (pipeline, random),
+            () if rng.chance(CROWD_SESSIONS_PERCENT) => (1, units::of_several(random, &mut rng)),
+            () => (pipeline, units::of_one(random, &mut rng)),
+        };
+        steps.extend(random);
         steps.extend(final_look());
         let Some(difference) = self.first_difference(&steps, protocol, pipeline)? else {
             return Ok(steps.len());
@@ -107,8 +125,10 @@ impl Diff {
         protocol: Protocol,
         pipeline: usize,
     ) -> Result<Option<Difference>> {
-        let mut tested = clean(&self.tested, protocol)?;
-        let mut reference = clean(&self.reference, protocol)?;
+        let clients = steps.iter().map(|step| step.client + 1).max().unwrap_or(1);
+        let mut tested = clean(&self.tested, protocol, clients)?;
+        let mut reference = clean(&self.reference, protocol, clients)?;
+        let mut units = units::Units::new(clients);
         let mut done = 0;
         for chunk in steps.chunk_by(|a, b| (a.compare == Compare::Scan) == (b.compare == Compare::Scan)) {
             for chunk in chunk.chunks(if chunk[0].compare == Compare::Scan { 1 } else { pipeline }) {
@@ -118,7 +138,7 @@ impl Diff {
                     .map_err(|error| self.broken("reference", chunk, &error))?;
                 let pairs = left.into_iter().zip(right).zip(chunk).enumerate();
                 for (index, ((left, right), step)) in pairs {
-                    if !same(step.compare, &left, &right) {
+                    if !units.same(step, &left, &right) {
                         return Ok(Some(Difference { step: done + index, left, right }));
                     }
                 }
@@ -177,10 +197,9 @@ struct Theme {
 
 /// How large collections may be before they are kept in another way.
 fn shapes(rng: &mut Rng) -> Vec<Step> {
-    let set = |(name, values): &(&str, &[&str])| Step {
-        command: words(&format!("CONFIG SET {name} {}", rng.pick(values))),
+    let set = |(name, values): &(&str, &[&str])| {
         // Redis 7.0 does not know all of them.
-        compare: Compare::Ignored,
+        Step::new(words(&format!("CONFIG SET {name} {}", rng.pick(values))), Compare::Ignored)
     };
     SHAPES.iter().map(set).collect()
 }
@@ -210,7 +229,7 @@ fn random_steps(rng: &mut Rng, theme: &Theme, tested: Flavour, reference: Flavou
         {
             grammar::mutate(&mut command, rng);
         }
-        steps.push(Step { command, compare: row.compare });
+        steps.push(Step::new(command, row.compare));
     }
     steps
 }
@@ -228,7 +247,7 @@ fn draw<'a>(rows: &[&'a Row], rng: &mut Rng) -> Option<&'a Row> {
 /// Everything that is there at the end: found by KEYS, and read key by key with a script of commands
 /// that is the same for both servers.
 fn final_look() -> Vec<Step> {
-    let step = |line: &str, compare| Step { command: words(line), compare };
+    let step = |line: &str, compare| Step::new(words(line), compare);
     let mut steps = Vec::new();
     for database in DATABASES {
         steps.push(step(&format!("SELECT {database}"), Compare::Exact));
@@ -238,7 +257,7 @@ fn final_look() -> Vec<Step> {
             let about = |command: &str, compare| {
                 let mut command = words(command);
                 command.push(key.to_vec());
-                Step { command, compare }
+                Step::new(command, compare)
             };
             steps.push(about("GET", Compare::Exact));
             steps.push(about("PEXPIRETIME", Compare::Millis));
@@ -252,14 +271,16 @@ fn final_look() -> Vec<Step> {
     steps
 }
 
-/// A fresh connection to an empty server.
-fn clean(server: &Server, protocol: Protocol) -> Result<Client> {
-    let mut client = server.client_with(protocol)?;
-    client.want("FLUSHALL")?;
-    Ok(client)
+/// Fresh connections to an empty server.
+fn clean(server: &Server, protocol: Protocol, count: usize) -> Result<Vec<Client>> {
+    let mut clients = (0..count).map(|_| server.client_with(protocol)).collect::<Result<Vec<_>>>()?;
+    clients[0].want("FLUSHALL")?;
+    Ok(clients)
 }
 
-fn replies(client: &mut Client, steps: &[Step]) -> Result<Vec<Reply>> {
+/// What a client is answered. Steps of several clients come one at a time.
+fn replies(clients: &mut [Client], steps: &[Step]) -> Result<Vec<Reply>> {
+    let client = &mut clients[steps[0].client];
     if let [step] = steps
         && step.compare == Compare::Scan
     {

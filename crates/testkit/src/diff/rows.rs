@@ -161,7 +161,9 @@ pub(super) const ROWS: &[Row] = &[
     row("KEYS <glob>", 10, Unordered),
     row("SCAN 0 {|MATCH <glob>} {|COUNT <count>} {|TYPE string|TYPE hash}", 8, Compare::Scan),
     redis("SCAN 0 TYPE nosuch", 1, Compare::Scan),
-    row("SCAN {junk|18446744073709551616|0x1}", 1, Kind),
+    // A cursor above 64 bits is for Valkey: Redis 7.0 takes the next SORT for wrong after one.
+    row("SCAN {junk|0x1}", 1, Kind),
+    valkey("SCAN 18446744073709551616", 1, Kind),
     row("SCAN 0 {MATCH|COUNT 0|COUNT x|COUNT -5|NOSUCH 1|TYPE}", 2, Kind),
     row("DBSIZE", 4, Exact),
     row("SELECT <db>", 8, Exact),

@@ -1,0 +1,171 @@
+//! MULTI: commands that a client queues, to run as one transaction; and WATCH, which says what that
+//! transaction depends on beside what it reads.
+
+use std::sync::Arc;
+
+use base::{limits, slot};
+use command::{Args, Command, Error, Flags, Keys, OwnedArgs, access, arg, flags};
+use resp::Reply;
+use store::{Scratch, WatchId};
+
+use super::rows::{self, ok};
+use super::{Answer, Context, SessionRun};
+use crate::engine::group::Group;
+use crate::net::dispatch;
+use crate::table::Entry;
+
+const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
+    rows::row("transactions", name, arity, flags, run)
+}
+
+const LIGHT: &[Flags] =
+    &[flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST, flags::ALLOW_BUSY, flags::AT_ONCE];
+const EXEC: &[Flags] = &[flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::SKIP_SLOWLOG, flags::AT_ONCE];
+
+pub(super) const COMMANDS: &[Command<SessionRun>] = &[
+    row("multi", 1, LIGHT, multi).docs("1.2.0", "O(1)", "Begins to queue commands for one transaction."),
+    row("exec", 1, EXEC, exec).docs(
+        "1.2.0",
+        "Depends on commands in the transaction",
+        "Runs the queued commands as one transaction.",
+    ),
+    row("discard", 1, LIGHT, discard).docs(
+        "2.0.0",
+        "O(N), when N is the number of queued commands",
+        "Forgets the queued commands.",
+    ),
+    Command { keys: Keys::rest(1).with(&[access::RO]), ..row("watch", -2, LIGHT, watch) }
+        .docs(
+            "2.2.0",
+            "O(1) for every key.",
+            "Has the next transaction fail if one of these keys changes before it.",
+        )
+        .takes(&[arg::KEY.multiple()]),
+    row("unwatch", 1, LIGHT_QUEUED, unwatch).docs("2.2.0", "O(1)", "Forgets the watched keys."),
+];
+const LIGHT_QUEUED: &[Flags] =
+    &[flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST, flags::ALLOW_BUSY];
+
+/// A command that has been checked, and waits to run.
+pub struct Queued {
+    pub entry: &'static Entry,
+    pub args: OwnedArgs,
+}
+
+/// Commands that run as one transaction.
+#[derive(Default)]
+pub struct Unit {
+    pub commands: Vec<Queued>,
+    pub bytes: usize,
+}
+
+/// What a client has queued since MULTI.
+#[derive(Default)]
+pub struct Multi {
+    pub unit: Unit,
+    /// A command was refused: there is no transaction without it.
+    pub is_spoiled: bool,
+}
+
+/// Keys that are watched for a client, until it is dropped.
+pub struct Watching {
+    pub group: Arc<Group>,
+    pub id: WatchId,
+    /// How many, at most.
+    pub keys: usize,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.group.store.unwatch(self.id);
+    }
+}
+
+/// A transaction as EXEC hands it over.
+pub struct Exec {
+    pub unit: Unit,
+    pub watching: Option<Watching>,
+}
+
+impl Multi {
+    /// Takes a command on.
+    pub fn queue(&mut self, entry: &'static Entry, args: OwnedArgs) -> Reply {
+        let bytes = args.as_args().bytes();
+        if self.unit.bytes.saturating_add(bytes) > limits::COMMAND_BYTES_MAX
+            || self.unit.commands.len() >= limits::ARGS_MAX
+        {
+            *self = Self { is_spoiled: true, ..Self::default() };
+            return Reply::error("ERR the transaction is too large");
+        }
+        self.unit.bytes += bytes;
+        if !self.is_spoiled {
+            self.unit.commands.push(Queued { entry, args });
+        }
+        Reply::simple("QUEUED")
+    }
+}
+
+fn multi(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    if context.session.multi.is_some() {
+        return Err(Error::line("ERR MULTI calls can not be nested"));
+    }
+    context.session.set_multi(Some(Multi::default()));
+    ok()
+}
+
+fn discard(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    if context.session.multi.is_none() {
+        return Err(Error::line("ERR DISCARD without MULTI"));
+    }
+    context.session.set_multi(None);
+    context.session.watching = None;
+    ok()
+}
+
+fn exec(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    let Some(multi) = context.session.multi.take() else {
+        return Err(Error::line("ERR EXEC without MULTI"));
+    };
+    context.session.set_multi(None);
+    let watching = context.session.watching.take();
+    if multi.is_spoiled {
+        return Err(Error::line("EXECABORT Transaction discarded because of previous errors."));
+    }
+    Ok(Answer::Exec(Box::new(Exec { unit: multi.unit, watching })))
+}
+
+fn unwatch(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    context.session.watching = None;
+    ok()
+}
+
+fn watch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    let Context { node, session } = context;
+    if session.multi.is_some() {
+        return Err(Error::line("ERR WATCH inside MULTI is not allowed"));
+    }
+    let names: Vec<&[u8]> = args.from(1).collect();
+    let before = session.watching.as_ref();
+    let keys = before.map_or(0, |watching| watching.keys) + names.len();
+    if keys > limits::WATCHED_KEYS_MAX {
+        let why = format!("ERR at most {} keys can be watched", limits::WATCHED_KEYS_MAX);
+        return Err(Error::text(why));
+    }
+    let mut groups = names.iter().map(|name| node.group_of(slot::of(name)));
+    let first = before.map_or_else(|| groups.next(), |watching| Some(watching.group.id)).unwrap_or(0);
+    if groups.any(|group| group != first) {
+        return Err(Error::line(dispatch::CROSSSLOT));
+    }
+    let Some(group) = node.groups.get(usize::from(first)) else { return ok() };
+    let id = before.map(|watching| watching.id);
+    match group.store.watch(session.database, &names, id, &mut Scratch::default()) {
+        Ok(id) => {
+            match &mut session.watching {
+                Some(watching) => watching.keys = keys,
+                none => *none = Some(Watching { group: group.clone(), id, keys }),
+            }
+            ok()
+        }
+        Err(left) => Ok(Answer::Reply(dispatch::left_reply(&left))),
+    }
+}

@@ -1,0 +1,261 @@
+//! Who watches what: transactions that are to be committed only if none of the keys that they were built on
+//! has changed since. A commit finds out whom it concerns from its write set, in the section; so a watch
+//! is broken in the same moment in which others see the change.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::group::Group;
+use crate::keys::{self, Space};
+use crate::lanes::{Leave, leave};
+use crate::record::{Kind, Value};
+use crate::scratch::Scratch;
+use crate::sequencer::Section;
+use crate::txn::{Meter, Stop, Txn};
+use crate::view::View;
+
+/// A set of watched keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(u64);
+
+/// A key, wherever its space is mapped.
+type Name = (Space, Vec<u8>);
+
+/// A key as it was when it was watched.
+#[derive(Clone, Debug)]
+struct Watched {
+    database: u8,
+    space: Space,
+    key: Vec<u8>,
+    /// It was there, and not expired.
+    lives: bool,
+    expiry_ms: Option<u64>,
+    /// It was not there; whether it is in the space that its database means now has to be looked up.
+    is_unsure: bool,
+}
+
+#[derive(Default)]
+struct Watch {
+    keys: Vec<Watched>,
+    is_broken: bool,
+}
+
+/// Everybody who watches keys of a group.
+#[derive(Default)]
+pub struct Watches {
+    last: u64,
+    by_id: HashMap<WatchId, Watch>,
+    /// Who watches a key, and whether it was there then.
+    by_key: HashMap<Name, BTreeMap<WatchId, bool>>,
+}
+
+impl Watches {
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Adds keys to a watch, or to a new one.
+    fn add(&mut self, id: Option<WatchId>, keys: Vec<Watched>) -> WatchId {
+        let id = id.unwrap_or_else(|| {
+            self.last += 1;
+            WatchId(self.last)
+        });
+        let watch = self.by_id.entry(id).or_default();
+        for watched in keys {
+            if watch.is_broken {
+                break;
+            }
+            let watching = self.by_key.entry((watched.space, watched.key.clone())).or_default();
+            if let Entry::Vacant(place) = watching.entry(id) {
+                place.insert(watched.lives);
+                watch.keys.push(watched);
+            }
+        }
+        id
+    }
+
+    fn remove(&mut self, id: WatchId) {
+        if let Some(watch) = self.by_id.remove(&id) {
+            self.unlist(id, &watch.keys);
+        }
+    }
+
+    fn unlist(&mut self, id: WatchId, keys: &[Watched]) {
+        for watched in keys {
+            let name = (watched.space, watched.key.clone());
+            if let Some(watching) = self.by_key.get_mut(&name) {
+                watching.remove(&id);
+                if watching.is_empty() {
+                    self.by_key.remove(&name);
+                }
+            }
+        }
+    }
+
+    /// A watch that is broken stays so: its keys need not be known any more.
+    fn break_up(&mut self, id: WatchId) {
+        let Some(watch) = self.by_id.get_mut(&id) else { return };
+        watch.is_broken = true;
+        let keys = std::mem::take(&mut watch.keys);
+        self.unlist(id, &keys);
+    }
+
+    /// Whether nothing has happened to what is watched. A key that had an expiry has changed when that is
+    /// past, whether it is removed by now or not.
+    pub(crate) fn hold(&self, id: WatchId, now_ms: u64) -> bool {
+        let has_expired =
+            |watched: &Watched| watched.lives && watched.expiry_ms.is_some_and(|at| at <= now_ms);
+        let is_as_it_was = |watched: &Watched| !has_expired(watched) && !watched.is_unsure;
+        self.by_id.get(&id).is_some_and(|watch| !watch.is_broken && watch.keys.iter().all(is_as_it_was))
+    }
+
+    /// The watched keys that have to be looked up.
+    fn unsure(&self, id: WatchId) -> Vec<(u8, Vec<u8>)> {
+        let keys = self.by_id.get(&id).into_iter().flat_map(|watch| &watch.keys);
+        keys.filter(|watched| watched.is_unsure)
+            .map(|watched| (watched.database, watched.key.clone()))
+            .collect()
+    }
+
+    /// None of the keys that had to be looked up is there.
+    fn settle(&mut self, id: WatchId) {
+        let keys = self.by_id.get_mut(&id).into_iter().flat_map(|watch| &mut watch.keys);
+        keys.for_each(|watched| watched.is_unsure = false);
+    }
+
+    /// A key is written, and holds something then or not. What was not there, or had expired, is as it
+    /// was when it is removed.
+    fn changed(&mut self, name: &Name, is_there: bool) {
+        let Some(watching) = self.by_key.get(name) else { return };
+        let concerned = watching.iter().filter(|(_, lived)| is_there || **lived);
+        let broken: Vec<WatchId> = concerned.map(|(id, _)| *id).collect();
+        broken.into_iter().for_each(|id| self.break_up(id));
+    }
+
+    /// A database number means another space. What was there is not any more; what was not there may be
+    /// in the other space, unless that is empty.
+    fn remapped(&mut self, database: u8, space: Space, is_empty: bool) {
+        let concerns = |watch: &Watch| watch.keys.iter().any(|watched| watched.database == database);
+        let concerned = self.by_id.iter().filter(|(_, watch)| concerns(watch));
+        let ids: Vec<WatchId> = concerned.map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(mut watch) = self.by_id.remove(&id) else { continue };
+            self.unlist(id, &watch.keys);
+            for watched in watch.keys.iter_mut().filter(|watched| watched.database == database) {
+                watch.is_broken |= watched.lives;
+                (watched.space, watched.is_unsure) = (space, !is_empty);
+            }
+            let keys = std::mem::take(&mut watch.keys);
+            self.by_id.insert(id, watch);
+            self.add(Some(id), keys);
+        }
+    }
+
+    /// Nobody knows what has changed.
+    pub(crate) fn break_all(&mut self) {
+        self.by_key.clear();
+        for watch in self.by_id.values_mut() {
+            *watch = Watch { keys: Vec::new(), is_broken: true };
+        }
+    }
+}
+
+/// A key that a transaction has written, and what it holds then.
+pub(crate) struct WrittenKey {
+    pub(crate) name: Name,
+    pub(crate) kind: Option<Kind>,
+}
+
+impl Group {
+    /// Watches keys of a database from now on, together with those of a watch that there is.
+    pub fn watch(
+        &self,
+        database: u8,
+        names: &[&[u8]],
+        id: Option<WatchId>,
+        scratch: &mut Scratch,
+    ) -> Result<WatchId, Leave> {
+        let bounds = (database, Meter::unlimited());
+        let done = self.run_section(bounds, scratch, &mut |_| None, |txn| txn.watch(names, id))?;
+        done.result.map_err(|stop| leave(&stop))
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&self, id: WatchId) {
+        self.sequencer.lock().watches.remove(id);
+    }
+
+    /// How many watches there are, broken ones as well.
+    pub fn watching(&self) -> usize {
+        self.sequencer.lock().watches.len()
+    }
+
+    /// Breaks the watches of what is written, in a section whose catalog has taken up `catalog`.
+    pub(crate) fn break_watches(section: &mut Section, written: &[WrittenKey], catalog: &[(Vec<u8>, Value)]) {
+        if section.watches.is_empty() {
+            return;
+        }
+        for written in written {
+            section.watches.changed(&written.name, written.kind.is_some());
+        }
+        for (key, _) in catalog {
+            let Some(database) = keys::database_of(key) else { continue };
+            let Some(&space) = section.catalog.spaces.get(usize::from(database)) else { continue };
+            let is_empty = section.count(space).keys == 0;
+            section.watches.remapped(database, space, is_empty);
+        }
+    }
+
+    /// Looks up what of a watch has to be looked up, before it is asked whether it holds.
+    pub fn settle_watch(&self, id: WatchId, scratch: &mut Scratch) -> Result<(), Leave> {
+        if self.sequencer.lock().watches.unsure(id).is_empty() {
+            return Ok(());
+        }
+        let bounds = (0, Meter::unlimited());
+        let done = self.run_section(bounds, scratch, &mut |_| None, |txn| txn.settle_watch(id))?;
+        done.result.map_err(|stop| leave(&stop))
+    }
+}
+
+impl Txn<'_> {
+    fn watch(&mut self, names: &[&[u8]], id: Option<WatchId>) -> Result<WatchId, Stop> {
+        for name in names {
+            let record = self.key_record(name);
+            self.expect(&record);
+            self.scratch.key = record;
+        }
+        self.stop_if_cold()?;
+        let (database, space) = (self.database(), self.space(self.database()));
+        let mut keys = Vec::with_capacity(names.len());
+        for name in names {
+            let record = self.get(name)?;
+            let lives = record.is_some();
+            let expiry_ms = record.and_then(|record| record.expiry_ms);
+            keys.push(Watched { database, space, key: name.to_vec(), lives, expiry_ms, is_unsure: false });
+        }
+        Ok(self.section()?.watches.add(id, keys))
+    }
+
+    fn settle_watch(&mut self, id: WatchId) -> Result<(), Stop> {
+        for (database, name) in self.section()?.watches.unsure(id) {
+            self.select(database);
+            if self.get(&name)?.is_some() {
+                self.section()?.watches.break_up(id);
+                return Ok(());
+            }
+        }
+        self.section()?.watches.settle(id);
+        Ok(())
+    }
+
+    fn section(&mut self) -> Result<&mut Section, Stop> {
+        match &mut self.view {
+            View::Section(section) => Ok(section),
+            _ => Err(Stop::Outgrown),
+        }
+    }
+}

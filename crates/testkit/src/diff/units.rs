@@ -1,0 +1,148 @@
+//! Commands in transactions: of one client, or of several who watch each other's keys.
+
+use super::compare::{Compare, same};
+use super::{Step, grammar};
+use crate::client::words;
+use crate::{Reply, Rng};
+
+const CLIENTS: usize = 3;
+/// Commands of a transaction, at most.
+const LEN_MAX: usize = 8;
+/// A client that is in a transaction ends it, and one that is not begins one, at so many of its steps.
+const END_PERCENT: usize = 25;
+const BEGIN_PERCENT: usize = 20;
+const DISCARD_PERCENT: usize = 10;
+const WATCH_PERCENT: usize = 60;
+
+fn step(line: &str) -> Step {
+    Step::new(words(line), Compare::Exact)
+}
+
+/// Whether a command can be in a transaction: a whole scan is many commands.
+fn fits(step: &Step) -> bool {
+    step.compare != Compare::Scan
+}
+
+/// Puts commands into transactions.
+pub(super) fn of_one(steps: Vec<Step>, rng: &mut Rng) -> Vec<Step> {
+    let mut out = Vec::with_capacity(steps.len() * 2);
+    let mut left = 0;
+    for next in steps {
+        if left == 0 && rng.chance(BEGIN_PERCENT) {
+            out.push(step("MULTI"));
+            left = 1 + rng.below(LEN_MAX);
+        }
+        if !fits(&next) && left > 0 {
+            continue;
+        }
+        out.push(next);
+        if left == 1 {
+            out.push(end(rng));
+        }
+        left = left.saturating_sub(1);
+    }
+    out.push(step("DISCARD"));
+    out
+}
+
+fn end(rng: &mut Rng) -> Step {
+    step(if rng.chance(DISCARD_PERCENT) { "DISCARD" } else { "EXEC" })
+}
+
+/// Gives commands to several clients, who begin and end transactions in between, and watch keys.
+pub(super) fn of_several(steps: Vec<Step>, rng: &mut Rng) -> Vec<Step> {
+    let mut out = Vec::with_capacity(steps.len() * 2);
+    let mut in_unit = [false; CLIENTS];
+    for mut next in steps.into_iter().filter(fits) {
+        let client = rng.below(CLIENTS);
+        let mut say = |mut step: Step| {
+            step.client = client;
+            out.push(step);
+        };
+        if in_unit[client] && rng.chance(END_PERCENT) {
+            in_unit[client] = false;
+            say(end(rng));
+        } else if !in_unit[client] && rng.chance(BEGIN_PERCENT) {
+            in_unit[client] = true;
+            if rng.chance(WATCH_PERCENT) {
+                say(Step::new(grammar::expand("WATCH <key>+", rng), Compare::Exact));
+                // It begins later: in between, others may change what is watched.
+                in_unit[client] = rng.chance(50);
+            }
+            if in_unit[client] {
+                say(step("MULTI"));
+            }
+        }
+        next.client = client;
+        out.push(next);
+    }
+    for client in 0..CLIENTS {
+        for line in ["DISCARD", "UNWATCH"] {
+            out.push(Step { client, ..step(line) });
+        }
+    }
+    out
+}
+
+/// What the clients have queued, as far as replies tell.
+pub(super) struct Units(Vec<Vec<Compare>>);
+
+impl Units {
+    pub(super) fn new(clients: usize) -> Self {
+        Self(vec![Vec::new(); clients])
+    }
+
+    /// Whether the replies to a step are the same. Those of a transaction come in one, each to be
+    /// compared in its own way.
+    pub(super) fn same(&mut self, step: &Step, left: &Reply, right: &Reply) -> bool {
+        let queued = &mut self.0[step.client];
+        if *left == Reply::Simple("QUEUED".into()) {
+            queued.push(step.compare);
+            return left == right;
+        }
+        let is = |name: &[u8]| step.command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
+        let queued =
+            if is(b"EXEC") || is(b"DISCARD") || is(b"RESET") { std::mem::take(queued) } else { Vec::new() };
+        match (left, right) {
+            // Valkey has other words for what is not queued in a transaction.
+            (Reply::Error(_), Reply::Error(_)) if is(b"MULTI") || is(b"WATCH") => true,
+            (Reply::Array(left), Reply::Array(right)) if is(b"EXEC") => {
+                let is_same =
+                    |((left, right), compare): ((&Reply, &Reply), &Compare)| same(*compare, left, right);
+                left.len() == right.len()
+                    && left.len() == queued.len()
+                    && left.iter().zip(right).zip(&queued).all(is_same)
+            }
+            _ => same(step.compare, left, right),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_of_a_transaction_are_compared_each_in_its_way() {
+        let mut units = Units::new(1);
+        let ok = Reply::Simple("OK".into());
+        let queued = Reply::Simple("QUEUED".into());
+        let array = |items: &[&str]| Reply::Array(items.iter().map(Reply::bulk).collect());
+        assert!(units.same(&step("MULTI"), &ok, &ok));
+        assert!(units.same(&Step::new(words("KEYS *"), Compare::Unordered), &queued, &queued));
+        assert!(units.same(&step("GET a"), &queued, &queued));
+        assert!(!units.same(&step("GET a"), &queued, &ok));
+        let reply = |keys: &[&str], value: &str| Reply::Array(vec![array(keys), Reply::bulk(value)]);
+        let exec = step("EXEC");
+        let mut compare = |left: Reply, right: Reply| {
+            let before = units.0.clone();
+            let same = units.same(&exec, &left, &right);
+            units.0 = before;
+            same
+        };
+        assert!(compare(reply(&["a", "b"], "1"), reply(&["b", "a"], "1")));
+        assert!(!compare(reply(&["a", "b"], "1"), reply(&["b", "a"], "2")));
+        assert!(!compare(reply(&["a", "b"], "1"), reply(&["b", "c"], "1")));
+        assert!(!compare(reply(&["a"], "1"), Reply::NullArray));
+    }
+}

@@ -12,3 +12,4 @@ mod differential;
 mod durability;
 mod queues;
 mod scan;
+mod transactions;

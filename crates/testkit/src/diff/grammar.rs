@@ -12,6 +12,17 @@ pub(super) fn keys() -> impl Iterator<Item = &'static [u8]> {
     KEYS.iter().chain(SKETCHES).copied()
 }
 
+/// The names that the commands of a pattern have, in upper case.
+pub(super) fn names(pattern: &str) -> Vec<String> {
+    let pattern = pattern.trim_start();
+    let choices = match pattern.starts_with('{') {
+        true => split(pattern.get(1..closing(pattern)).unwrap_or_default()),
+        false => vec![pattern],
+    };
+    let first = |choice: &str| choice.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+    choices.into_iter().map(first).collect()
+}
+
 /// A random command of a pattern.
 pub(super) fn expand(pattern: &str, rng: &mut Rng) -> Command {
     let mut command = Vec::new();

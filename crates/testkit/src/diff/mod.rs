@@ -179,6 +179,12 @@ struct Difference {
     right: Reply,
 }
 
+/// The names of the commands that are compared.
+pub fn names() -> BTreeSet<String> {
+    let rows = ROWS.iter().chain(LONG_ROWS).chain(THEMES.iter().copied().flatten());
+    rows.flat_map(|row| grammar::names(row.pattern)).collect()
+}
+
 /// Runs sessions until at least so many commands were compared.
 pub fn run(plan: &Plan, commands: usize) -> Result<usize> {
     let mut diff = Diff::start(plan)?;

@@ -1,0 +1,209 @@
+//! MULTI and its kin, seen from outside.
+
+use std::thread;
+
+use testkit::client::{Protocol, words};
+use testkit::{Client, Reply, Server, Spec, diff};
+
+fn start() -> Server {
+    Spec::bulkhead().unwrap().start().unwrap()
+}
+
+fn all(client: &mut Client, lines: &[&str]) -> Vec<Reply> {
+    let commands: Vec<_> = lines.iter().map(|line| words(line)).collect();
+    client.pipeline(&commands).unwrap()
+}
+
+fn queued() -> Reply {
+    Reply::Simple("QUEUED".into())
+}
+
+/// Commands on the session take part in their places, whichever lane the others need.
+#[test]
+fn commands_on_the_session_take_part_in_every_lane() {
+    let server = start();
+    for heavy in [false, true] {
+        let mut client = server.client_with(Protocol::Resp2).unwrap();
+        client.want("FLUSHALL").unwrap();
+        let first = if heavy { "KEYS nothing*" } else { "STRLEN nothing" };
+        let lines = [
+            "MULTI",
+            first,
+            "SET k 1",
+            "SELECT 2",
+            "SET k 2",
+            "CLIENT SETNAME me",
+            "SELECT 99",
+            "LPUSH k x",
+            "HELLO 3",
+            "CLIENT GETNAME",
+            "INCR k",
+            "EXEC",
+        ];
+        let mut replies = all(&mut client, &lines);
+        let Some(Reply::Array(mut parts)) = replies.pop() else { panic!("no list of replies") };
+        assert_eq!(replies[0], Reply::ok());
+        assert!(replies[1..].iter().all(|reply| *reply == queued()), "{replies:?}");
+        assert!(matches!(&parts[7], Reply::Map(entries) if entries.len() == 7), "{parts:?}");
+        parts.remove(7);
+        let nothing = if heavy { Reply::Array(Vec::new()) } else { Reply::Integer(0) };
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        let expected = [
+            nothing,
+            Reply::ok(),
+            Reply::ok(),
+            Reply::ok(),
+            Reply::ok(),
+            Reply::Error("ERR DB index is out of range".into()),
+            Reply::Error(wrong.into()),
+            Reply::bulk("me"),
+            Reply::Integer(3),
+        ];
+        assert_eq!(parts, expected);
+        // It is where the transaction has left it.
+        assert_eq!(client.want("GET k").unwrap(), Reply::bulk("3"));
+        client.want("SELECT 0").unwrap();
+        assert_eq!(client.want("GET k").unwrap(), Reply::bulk("1"));
+    }
+}
+
+/// Nobody sees a part of a transaction, and none is lost: small ones and such that outgrow the section.
+#[test]
+fn a_transaction_is_one_moment() {
+    const CLIENTS: usize = 6;
+    const ROUNDS: usize = 60;
+    let server = start();
+    thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let mut client = server.client().unwrap();
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let is_heavy = (round + number) % 5 == 0;
+                    let last = if is_heavy { "KEYS nothing*" } else { "PING" };
+                    let replies = all(&mut client, &["MULTI", "INCR a", "INCR b", "GET a", last, "EXEC"]);
+                    let parts = replies[5].items().unwrap_or_else(|| panic!("{replies:?}"));
+                    assert_eq!(parts[0], parts[1], "two keys that change together differ");
+                    assert_eq!(parts[2].bytes().unwrap(), parts[0].integer().unwrap().to_string().as_bytes());
+                }
+            });
+        }
+    });
+    let mut client = server.client().unwrap();
+    let total = (CLIENTS * ROUNDS).to_string();
+    assert_eq!(client.want("MGET a b").unwrap().items().unwrap(), [Reply::bulk(&total), Reply::bulk(&total)]);
+}
+
+/// Every client adds one to what it has read, and tries again as long as another one was first.
+#[test]
+fn no_update_is_lost_between_those_who_watch() {
+    const CLIENTS: usize = 4;
+    const UPDATES: usize = 40;
+    let server = start();
+    server.client().unwrap().want("SET n 0").unwrap();
+    thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let mut client = server.client().unwrap();
+            scope.spawn(move || {
+                let mut done = 0;
+                while done < UPDATES {
+                    let read = all(&mut client, &["WATCH n", "GET n"]).pop().unwrap();
+                    let next: i64 =
+                        String::from_utf8(read.bytes().unwrap().to_vec()).unwrap().parse().unwrap();
+                    let set = format!("SET n {}", next + 1);
+                    let heavy = if (done + number) % 7 == 0 { "KEYS nothing*" } else { "PING" };
+                    let outcome = all(&mut client, &["MULTI", &set, heavy, "EXEC"]).pop().unwrap();
+                    done += usize::from(!outcome.is_null());
+                }
+            });
+        }
+    });
+    let total = (CLIENTS * UPDATES).to_string();
+    assert_eq!(server.client().unwrap().want("GET n").unwrap(), Reply::bulk(total));
+}
+
+#[test]
+fn what_is_refused_while_it_is_queued_ends_the_transaction() {
+    let server = start();
+    let mut client = server.client().unwrap();
+    for wrong in ["NOSUCHCOMMAND", "GET", "SAVE", "GET a b c"] {
+        let replies = all(&mut client, &["MULTI", "SET k v", wrong, "SET k w", "EXEC", "EXEC", "EXISTS k"]);
+        assert!(replies[2].is_error(), "{wrong}: {replies:?}");
+        assert_eq!(replies[3], queued());
+        let why = "EXECABORT Transaction discarded because of previous errors.";
+        assert_eq!(replies[4], Reply::Error(why.into()));
+        assert_eq!(replies[5], Reply::Error("ERR EXEC without MULTI".into()));
+        assert_eq!(replies[6], Reply::Integer(0));
+    }
+    let replies = all(&mut client, &["MULTI", "SET k v", "RESET", "EXEC", "EXISTS k"]);
+    assert_eq!(replies[2], Reply::Simple("RESET".into()));
+    assert_eq!(replies[3], Reply::Error("ERR EXEC without MULTI".into()));
+    assert_eq!(replies[4], Reply::Integer(0));
+}
+
+#[test]
+fn what_blocks_does_not_block_in_a_transaction() {
+    let server = start();
+    let mut client = server.client().unwrap();
+    let lines = ["MULTI", "BLPOP none 0", "RPUSH l a b", "BLMOVE l m LEFT RIGHT 0", "BZPOPMIN z 0", "EXEC"];
+    let replies = all(&mut client, &lines);
+    let parts = [Reply::NullArray, Reply::Integer(2), Reply::bulk("a"), Reply::NullArray];
+    assert_eq!(replies[5].items().unwrap(), parts);
+}
+
+#[test]
+fn a_client_is_shown_with_what_it_has_queued() {
+    let server = start();
+    let (mut client, mut other) = (server.client().unwrap(), server.client().unwrap());
+    let id = client.want("CLIENT ID").unwrap().integer().unwrap();
+    let mut shown = |expected: &str| {
+        let list = other.want(&format!("CLIENT LIST ID {id}")).unwrap();
+        let line = String::from_utf8(list.bytes().unwrap().to_vec()).unwrap();
+        assert!(line.contains(&format!(" {expected} ")), "{line}");
+    };
+    shown("multi=-1");
+    shown("flags=N");
+    all(&mut client, &["MULTI", "PING", "PING"]);
+    shown("multi=2");
+    shown("flags=x");
+    client.want("DISCARD").unwrap();
+    shown("multi=-1");
+}
+
+/// The differential tests run what their table has, on its own and in transactions: it has to have all.
+#[test]
+fn every_command_on_data_is_compared_in_transactions() {
+    const OF_DATA: &[&str] =
+        &["string", "generic", "list", "set", "hash", "sorted-set", "bitmap", "hyperloglog", "geo"];
+    // Each for a reason.
+    const NOT_COMPARED: &[&str] = &[
+        "wait",
+        "waitaof",   // about the log, not about data
+        "randomkey", // by chance
+        "pfdebug",
+        "pfselftest",  // for whoever works on the server
+        "object|freq", // by chance
+        "migrate",     // to another server
+    ];
+    let server = start();
+    let mut client = server.client_with(Protocol::Resp3).unwrap();
+    let docs = client.want("COMMAND DOCS").unwrap();
+    let Reply::Map(commands) = docs else { panic!("{docs:?}") };
+    let compared = diff::names();
+    let mut missing = Vec::new();
+    for (name, about) in &commands {
+        let Reply::Map(fields) = about else { panic!("{about:?}") };
+        let field = |wanted: &str| {
+            let found = fields.iter().find(|(name, _)| name.bytes() == Some(wanted.as_bytes()));
+            found.map(|(_, value)| String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned())
+        };
+        let name = String::from_utf8(name.bytes().unwrap().to_vec()).unwrap();
+        let is_of_data = field("group").is_some_and(|group| OF_DATA.contains(&group.as_str()));
+        if is_of_data
+            && !NOT_COMPARED.contains(&name.as_str())
+            && !compared.contains(&name.to_ascii_uppercase())
+        {
+            missing.push(name);
+        }
+    }
+    assert!(missing.is_empty(), "not compared: {missing:?}");
+}

@@ -217,12 +217,6 @@ impl Group {
         Err(Leave::Outgrown)
     }
 
-    /// Whether a transaction that is to be committed only if what it watches is unchanged still may.
-    fn check_watch(&self, section: &Section, scratch: &Scratch) -> Result<(), Leave> {
-        let holds = scratch.only_if.is_none_or(|id| section.watches.hold(id, self.now_ms()));
-        if holds { Ok(()) } else { Err(Leave::Changed) }
-    }
-
     /// Before anybody else enters, those are served who have waited for what was just written.
     fn leave_section<'g>(&'g self, section: MutexGuard<'g, Section>) {
         if section.waiters.has_ready() {
@@ -327,20 +321,7 @@ impl Group {
             return Ok(Ran::Lost);
         }
         since = upto;
-        let mut section = self.sequencer.lock();
-        loop {
-            if section.epoch() != Some(begin.epoch) || self.sequencer.epoch() != begin.epoch {
-                return Err(Leave::Closed);
-            }
-            if !scratch.is_blocked_by(&section) {
-                break;
-            }
-            if cancel.is_cancelled() {
-                return Err(Leave::Cancelled);
-            }
-            self.sequencer.wait_released(&mut section);
-        }
-        self.check_watch(&section, scratch)?;
+        let mut section = self.enter(begin.epoch, scratch, cancel)?;
         let moved = section.catalog_version > pinned.pin.view;
         if moved || !self.unchanged(&mut reads, since) {
             return Ok(Ran::Lost);

@@ -32,6 +32,9 @@ pub(crate) struct Touched {
     by_splice: bool,
     /// Of a key: nothing changes in its record that a client could see.
     is_quiet: bool,
+    /// It was put, and removed again. To those who watch it has changed, as if each of the transaction's
+    /// commands was one.
+    pub(crate) came_and_went: bool,
 }
 
 /// What a row was before it was changed.
@@ -97,7 +100,7 @@ impl Touched {
 
     /// Of a key: whether it is another one for those who look at it, or holds something else.
     pub(crate) fn is_changed_key(&self) -> bool {
-        self.is_marked || (self.has_effect() && !self.is_quiet)
+        self.is_marked || self.came_and_went || (self.has_effect() && !self.is_quiet)
     }
 
     /// What the transaction adds to counters.
@@ -201,6 +204,7 @@ impl Scratch {
             total: None,
             by_splice: record_key.first() == Some(&keys::KEY),
             is_quiet: false,
+            came_and_went: false,
         });
         let rows = &self.rows;
         let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
@@ -263,6 +267,7 @@ impl Scratch {
     pub(crate) fn set(&mut self, row: RowId, value: Option<Value>) {
         self.note_undo(row);
         let row = &mut self.rows[row.0];
+        row.came_and_went |= value.is_none() && matches!(row.change, Some(Change::Put(_)));
         row.change = Some(value.map_or(Change::Delete, Change::Put));
         row.is_quiet = false;
     }

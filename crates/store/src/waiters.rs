@@ -198,7 +198,7 @@ impl Group {
             let key = scratch.keys.get(row.key.clone()).filter(|key| key.first() == Some(&keys::KEY))?;
             let KeyRecord { space, key, .. } = KeyRecord::decode(key).ok()?;
             let kind = row.value().and_then(|value| Peek::at(value)).map(|peek| peek.kind);
-            Some(WrittenKey { name: (space, key.to_vec()), kind })
+            Some(WrittenKey { name: (space, key.to_vec()), kind, came_and_went: row.came_and_went })
         });
         written.collect()
     }
@@ -213,7 +213,7 @@ impl Group {
         if section.waiters.is_empty() {
             return;
         }
-        for WrittenKey { name: (space, key), kind } in written {
+        for WrittenKey { name: (space, key), kind, .. } in written {
             let Some(kind) = kind else { continue };
             let databases = section.catalog.spaces;
             if let Some(database) = databases.iter().position(|mapped| *mapped == space) {

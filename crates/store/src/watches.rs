@@ -168,6 +168,8 @@ impl Watches {
 pub(crate) struct WrittenKey {
     pub(crate) name: Name,
     pub(crate) kind: Option<Kind>,
+    /// It holds nothing, but did in between.
+    pub(crate) came_and_went: bool,
 }
 
 impl Group {
@@ -182,6 +184,12 @@ impl Group {
         let bounds = (database, Meter::unlimited());
         let done = self.run_section(bounds, scratch, &mut |_| None, |txn| txn.watch(names, id))?;
         done.result.map_err(|stop| leave(&stop))
+    }
+
+    /// Whether a transaction that is to be committed only if what it watches is unchanged still may.
+    pub(crate) fn check_watch(&self, section: &Section, scratch: &Scratch) -> Result<(), Leave> {
+        let holds = scratch.only_if.is_none_or(|id| section.watches.hold(id, self.now_ms()));
+        if holds { Ok(()) } else { Err(Leave::Changed) }
     }
 
     /// Ends a watch.
@@ -200,7 +208,7 @@ impl Group {
             return;
         }
         for written in written {
-            section.watches.changed(&written.name, written.kind.is_some());
+            section.watches.changed(&written.name, written.kind.is_some() || written.came_and_went);
         }
         for (key, _) in catalog {
             let Some(database) = keys::database_of(key) else { continue };

@@ -62,6 +62,17 @@ pub(crate) struct Shared {
     reserved_room: AtomicU64,
 }
 
+/// Poisons the log if it is dropped by a panic.
+pub(crate) struct PoisonByPanic<'a>(pub(crate) &'a Shared);
+
+impl Drop for PoisonByPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.panicked();
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(index: Index, counters: Arc<Counters>) -> Self {
         Self {

@@ -23,7 +23,7 @@ use crate::{
     record::{ALIGN, Header, Kind, checkpoint_bytes, encode_checkpoint, record_bytes},
     segment::{Segment, capacity},
     stats::Counters,
-    wal::{Done, Shared},
+    wal::{Done, PoisonByPanic, Shared},
 };
 
 enum Fail {
@@ -33,17 +33,6 @@ enum Fail {
 }
 
 type Outcome<T = ()> = Result<T, Fail>;
-
-/// Poisons the log if it is dropped by a panic.
-struct PoisonByPanic<'a>(&'a Shared);
-
-impl Drop for PoisonByPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.panicked();
-        }
-    }
-}
 
 /// Where an append's entries went.
 struct Placed {

@@ -4,12 +4,14 @@
 use std::collections::HashSet;
 
 use base::Stamp;
+use parking_lot::MutexGuard;
 
 use super::Leave;
 use crate::group::Group;
 use crate::keys;
 use crate::reserve::Token;
 use crate::scratch::Scratch;
+use crate::sequencer::Section;
 use crate::txn::Begin;
 use crate::view::{Cancel, Pinned};
 
@@ -47,6 +49,29 @@ impl Drop for Reservation<'_> {
 }
 
 impl Group {
+    /// Enters the section with a write set, when nobody has reserved anything that is in it.
+    pub(super) fn enter(
+        &self,
+        epoch: u64,
+        scratch: &Scratch,
+        cancel: &Cancel,
+    ) -> Result<MutexGuard<'_, Section>, Leave> {
+        let mut section = self.sequencer.lock();
+        loop {
+            if section.epoch() != Some(epoch) || self.sequencer.epoch() != epoch {
+                return Err(Leave::Closed);
+            }
+            if !scratch.is_blocked_by(&section) {
+                self.check_watch(&section, scratch)?;
+                return Ok(section);
+            }
+            if cancel.is_cancelled() {
+                return Err(Leave::Cancelled);
+            }
+            self.sequencer.wait_released(&mut section);
+        }
+    }
+
     pub(super) fn reserve(&self, cancel: &Cancel) -> Result<(Begin, Reservation<'_>), Leave> {
         let mut section = self.sequencer.lock();
         loop {

@@ -80,6 +80,17 @@ fn a_watch_holds_until_one_of_its_keys_is_written() {
 }
 
 #[test]
+fn what_comes_and_goes_in_a_transaction_has_changed() {
+    let come_and_go = |fixture: &Fixture| {
+        fixture.inline(|txn| {
+            put(txn, "k", "v")?;
+            txn.remove(b"k")
+        });
+    };
+    check(nothing, come_and_go, false);
+}
+
+#[test]
 fn what_expires_changes_once() {
     check(|fixture| put_for(fixture, 100), |fixture| pass(fixture, 50), true);
     check(|fixture| put_for(fixture, 100), |fixture| pass(fixture, 101), false);

@@ -227,8 +227,9 @@ fn random_steps(rng: &mut Rng, theme: &Theme, tested: Flavour, reference: Flavou
         let is_own = ["<names>", "<zeros>", "<map>"].iter().any(|keys| row.pattern.contains(keys))
             || OWN.iter().any(|name| row.pattern.trim_start_matches('{').starts_with(name));
         // Redis 7.0 writes large scores with more digits than need be.
-        let is_own =
-            is_own || (reference == Flavour::Redis && row.pattern.trim_start_matches('{').starts_with('Z'));
+        // And it takes the lowest number for a count of LREM.
+        let is_olds = ["Z", "LREM"].iter().any(|name| row.pattern.trim_start_matches('{').starts_with(name));
+        let is_own = is_own || (reference == Flavour::Redis && is_olds);
         if !matches!(row.compare, Compare::Kind | Compare::Distances)
             && !is_own
             && rng.chance(MUTATED_PERCENT)
@@ -320,9 +321,11 @@ fn scan(client: &mut Client, command: &Command) -> Result<Reply> {
 }
 
 fn listing(steps: &[Step]) -> String {
+    let are_several = steps.iter().any(|step| step.client > 0);
     let line = |step: &Step| {
         let words: Vec<String> = step.command.iter().map(|word| word_text(word)).collect();
-        format!("    {}\n", words.join(" "))
+        let client = if are_several { format!("client {}: ", step.client) } else { String::new() };
+        format!("    {client}{}\n", words.join(" "))
     };
     steps.iter().map(line).collect()
 }

@@ -101,7 +101,7 @@ impl Multi {
         if !self.is_spoiled {
             self.unit.commands.push(Queued { entry, args });
         }
-        Reply::simple("QUEUED")
+        Reply::QUEUED
     }
 }
 

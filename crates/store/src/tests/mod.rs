@@ -114,6 +114,8 @@ impl Fixture {
         while self.group.sequencer.committed() < upto {
             std::thread::yield_now();
         }
+        // What is committed has been handed over once the batch lets go of this.
+        drop(self.hold.lock());
         let (tx, rx) = std::sync::mpsc::channel();
         self.queue.barrier(move |applier| {
             let _ = tx.send(applier.stored());

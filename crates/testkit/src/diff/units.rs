@@ -96,9 +96,9 @@ impl Units {
     /// compared in its own way.
     pub(super) fn same(&mut self, step: &Step, left: &Reply, right: &Reply) -> bool {
         let queued = &mut self.0[step.client];
-        if *left == Reply::Simple("QUEUED".into()) {
+        if *left == Reply::Simple("QUEUED".into()) && left == right {
             queued.push(step.compare);
-            return left == right;
+            return true;
         }
         let is = |name: &[u8]| step.command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
         let queued =

@@ -150,6 +150,53 @@ fn what_blocks_does_not_block_in_a_transaction() {
     assert_eq!(replies[5].items().unwrap(), parts);
 }
 
+/// With several groups there is one database, and a transaction is within one slot.
+#[test]
+fn a_transaction_of_several_groups_is_within_one_slot() {
+    let server = Spec::bulkhead().unwrap().arg("--groups").arg("4").start().unwrap();
+    let mut client = server.client().unwrap();
+    let replies = all(&mut client, &["MULTI", "SELECT 3", "SET {a}1 x", "SET {a}2 y", "EXEC", "GET {a}1"]);
+    let parts = replies[4].items().unwrap();
+    assert!(parts[0].is_error() && parts[1..] == [Reply::ok(), Reply::ok()], "{parts:?}");
+    assert_eq!(replies[5], Reply::bulk("x"), "it is in the database that there is");
+    let crossed = Reply::Error("CROSSSLOT Keys in request don't hash to the same slot".into());
+    let whole = Reply::Error("ERR DBSIZE is not allowed in a transaction in cluster mode".into());
+    for (line, refusal) in [("SET {b}1 x", &crossed), ("DBSIZE", &whole)] {
+        let replies = all(&mut client, &["MULTI", "SET {a}1 z", line, "EXEC", "GET {a}1"]);
+        assert_eq!(replies[3], *refusal);
+        assert_eq!(replies[4], Reply::bulk("x"), "nothing has happened");
+    }
+    assert_eq!(client.line("WATCH {a}1 {b}1").unwrap(), crossed);
+    let lines = ["WATCH {a}1", "SET {a}1 new", "MULTI", "SET {a}1 old", "EXEC", "GET {a}1"];
+    let replies = all(&mut client, &lines);
+    assert!(replies[4].is_null() && replies[5] == Reply::bulk("new"), "{replies:?}");
+}
+
+/// What runs in a transaction is counted like what runs on its own, and so is the transaction.
+#[test]
+fn transactions_are_counted() {
+    for last in ["PING", "KEYS nothing*"] {
+        let server = start();
+        let mut client = server.client().unwrap();
+        all(&mut client, &["MULTI", "SET k v", "GET k", "GET nothing", "LPUSH k x", last, "EXEC", "EXEC"]);
+        let info = |client: &mut Client, section: &str| {
+            let reply = client.want(&format!("INFO {section}")).unwrap();
+            String::from_utf8(reply.bytes().unwrap().to_vec()).unwrap()
+        };
+        let counted = info(&mut client, "commandstats");
+        for expected in ["cmdstat_get:calls=2,", "cmdstat_set:calls=1,", "cmdstat_exec:calls=2,"] {
+            assert!(counted.contains(expected), "{last}: {expected} is not in {counted}");
+        }
+        assert!(info(&mut client, "errorstats").contains("errorstat_WRONGTYPE:count=1"), "{last}");
+        let stats = info(&mut client, "stats");
+        assert!(stats.contains("keyspace_hits:1\r\nkeyspace_misses:1\r\n"), "{last}: {stats}");
+        client.want("WATCH k").unwrap();
+        assert!(info(&mut client, "clients").contains("watching_clients:1\r\n"));
+        client.want("UNWATCH").unwrap();
+        assert!(info(&mut client, "clients").contains("watching_clients:0\r\n"));
+    }
+}
+
 #[test]
 fn a_client_is_shown_with_what_it_has_queued() {
     let server = start();

@@ -44,6 +44,7 @@ struct Undo {
     is_marked: bool,
     by_splice: bool,
     is_quiet: bool,
+    came_and_went: bool,
 }
 
 /// What a transaction depends on of a record that it read.
@@ -238,8 +239,9 @@ impl Scratch {
     fn note_undo(&mut self, id: RowId) {
         if let Some(undo) = &mut self.undo {
             let row = &self.rows[id.0];
-            let &Touched { is_marked, by_splice, is_quiet, .. } = row;
-            undo.push(Undo { row: id, change: row.change.clone(), is_marked, by_splice, is_quiet });
+            let &Touched { is_marked, by_splice, is_quiet, came_and_went, .. } = row;
+            let change = row.change.clone();
+            undo.push(Undo { row: id, change, is_marked, by_splice, is_quiet, came_and_went });
         }
     }
 
@@ -259,7 +261,8 @@ impl Scratch {
         for undo in self.undo.take().into_iter().flatten().rev() {
             let row = &mut self.rows[undo.row.0];
             row.change = undo.change;
-            (row.is_marked, row.by_splice, row.is_quiet) = (undo.is_marked, undo.by_splice, undo.is_quiet);
+            (row.is_marked, row.by_splice) = (undo.is_marked, undo.by_splice);
+            (row.is_quiet, row.came_and_went) = (undo.is_quiet, undo.came_and_went);
         }
     }
 

@@ -204,6 +204,11 @@ impl<'g> Txn<'g> {
         Ok(due && same)
     }
 
+    /// Keys looked up so far: how many were found, and how many not.
+    pub fn lookups(&self) -> (u32, u32) {
+        self.scratch.lookups()
+    }
+
     /// Runs a part of the transaction that has no effect if it fails. A stop is no failure: it ends all of it.
     pub fn attempt<R, E: Failure>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
         let spaces = self.begin.spaces;

@@ -207,8 +207,15 @@ impl Group {
         if section.watches.is_empty() {
             return;
         }
-        for written in written {
-            section.watches.changed(&written.name, written.kind.is_some() || written.came_and_went);
+        let break_written = |section: &mut Section| {
+            for written in written {
+                section.watches.changed(&written.name, written.kind.is_some() || written.came_and_went);
+            }
+        };
+        // What was written before databases changed in the same transaction, and what was after it.
+        break_written(section);
+        if catalog.is_empty() {
+            return;
         }
         for (key, _) in catalog {
             let Some(database) = keys::database_of(key) else { continue };
@@ -216,6 +223,7 @@ impl Group {
             let is_empty = section.count(space).keys == 0;
             section.watches.remapped(database, space, is_empty);
         }
+        break_written(section);
     }
 
     /// Looks up what of a watch has to be looked up, before it is asked whether it holds.
@@ -230,12 +238,15 @@ impl Group {
 }
 
 impl Txn<'_> {
+    /// Says that a key of the selected database is going to be looked up.
+    fn expect_key(&mut self, name: &[u8]) {
+        let record = self.key_record(name);
+        self.expect(&record);
+        self.scratch.key = record;
+    }
+
     fn watch(&mut self, names: &[&[u8]], id: Option<WatchId>) -> Result<WatchId, Stop> {
-        for name in names {
-            let record = self.key_record(name);
-            self.expect(&record);
-            self.scratch.key = record;
-        }
+        names.iter().for_each(|name| self.expect_key(name));
         self.stop_if_cold()?;
         let (database, space) = (self.database(), self.space(self.database()));
         let mut keys = Vec::with_capacity(names.len());
@@ -249,7 +260,13 @@ impl Txn<'_> {
     }
 
     fn settle_watch(&mut self, id: WatchId) -> Result<(), Stop> {
-        for (database, name) in self.section()?.watches.unsure(id) {
+        let unsure = self.section()?.watches.unsure(id);
+        for (database, name) in &unsure {
+            self.select(*database);
+            self.expect_key(name);
+        }
+        self.stop_if_cold()?;
+        for (database, name) in unsure {
             self.select(database);
             if self.get(&name)?.is_some() {
                 self.section()?.watches.break_up(id);

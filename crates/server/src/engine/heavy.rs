@@ -40,6 +40,7 @@ pub enum Work {
     },
     /// Queued commands.
     Unit {
+        entry: &'static Entry,
         exec: Box<Exec>,
         database: u8,
         group: u16,
@@ -274,11 +275,9 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
             let outcome = dispatch::run_heavy(node, &call, cancel, scratch);
             (Some(entry), args, outcome)
         }
-        Work::Unit { exec, database, group } => {
-            let Some(group) = node.groups.get(usize::from(group)) else {
-                return Outcome::ungated(Reply::error(dispatch::BUSY));
-            };
-            return exec::run_heavy(node, exec, (caller, database, group), cancel, scratch);
+        Work::Unit { entry, exec, database, group } => {
+            let outcome = exec::run_heavy(node, exec, (caller.client, database, group), cancel, scratch);
+            (Some(entry), OwnedArgs::default(), outcome)
         }
         Work::Page(flow) => {
             return Outcome { told: next_page(node, caller, flow, cancel, scratch), gates: Vec::new() };
@@ -287,8 +286,8 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
     if let Some(entry) = entry {
         let reply = match &outcome.told {
             Told::Reply(reply) => reply,
-            Told::Page(..) => &Reply::Ok,
-            Told::Later | Told::Broken | Told::Ran(_) => return outcome,
+            Told::Page(..) | Told::Ran(_) => &Reply::Ok,
+            Told::Later | Told::Broken => return outcome,
         };
         let (args, lookups) = (args.as_args(), scratch.lookups());
         account::ran_heavy(node, caller.client, entry, &args, reply, lookups, started.elapsed());

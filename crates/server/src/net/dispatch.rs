@@ -36,7 +36,7 @@ pub enum Step {
 pub const BUSY: &str = "BUSY server overloaded, retry later";
 pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 /// How often a heavy command looks whether its group is open again.
-pub const REOPEN_POLL: Duration = Duration::from_millis(2);
+const REOPEN_POLL: Duration = Duration::from_millis(2);
 const NOT_LEADING: &str = "CLUSTERDOWN this node does not lead these keys now, retry later";
 
 /// What the error of a reply says whose commit is void.
@@ -151,6 +151,7 @@ pub fn run(
     let handler = match entry.row.run {
         Handler::Session(run) => {
             return match run(&mut Context { node, session }, args) {
+                Ok(Answer::Stalled) => Step::Stalled,
                 Ok(answer) => Step::Answer(answer),
                 Err(failed) => error(failed),
             };
@@ -197,9 +198,9 @@ pub fn run(
             node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
             Step::Heavy(entry, target)
         }
-        Err(Leave::Stalled) => Step::Stalled,
         // What was read may be old: nobody is told.
-        Ok(_) | Err(Leave::Closed) if group.is_reopening() => Step::Stalled,
+        Ok(_) if group.is_reopening() => Step::Stalled,
+        Err(left) if is_for_later(group, &left) => Step::Stalled,
         Ok(_) => Step::Reply(left_reply(&Leave::Closed), None),
         Err(left) => Step::Reply(left_reply(&left), None),
     }
@@ -213,11 +214,11 @@ pub fn refused(node: &Node, entry: &Entry) -> Option<String> {
 
 /// Commands with more arguments touch more records than a network thread may: even if each record takes
 /// two of them.
-pub const ARGS_INLINE_MAX: usize = 2 * limits::BUDGET_RECORDS as usize;
+const ARGS_INLINE_MAX: usize = 2 * limits::BUDGET_RECORDS as usize;
 
 /// Where a command starts. One that would only write down what it has read reads all the same where
 /// nothing is written.
-fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
+pub fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
     if args.len() > ARGS_INLINE_MAX {
         return Lane::Heavy;
     }
@@ -259,6 +260,41 @@ pub fn left_reply(left: &Leave) -> Reply {
         Leave::KeyTooLong => Reply::error(format!("ERR {}", store::Stop::KeyTooLong)),
         Leave::Disk(error) => Reply::error(format!("MISCONF {error}")),
     }
+}
+
+/// Whether the same command may succeed soon, and so waits.
+pub fn is_for_later(group: &Group, left: &Leave) -> bool {
+    match left {
+        Leave::Stalled => true,
+        Leave::Closed => group.is_reopening(),
+        _ => false,
+    }
+}
+
+/// What was read may be old where this node does not lead any more: nobody is told.
+pub fn if_led<R>(group: &Group, ran: Result<Done<R, Error>, Leave>) -> Result<Done<R, Error>, Leave> {
+    match ran {
+        Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => Err(Leave::Closed),
+        ran => ran,
+    }
+}
+
+/// Runs something in the heavy pool, again as long as its group is about to open again; `run` may find that
+/// it is settled otherwise.
+pub fn run_when_open<R>(
+    group: &Arc<Group>,
+    cancel: &Cancel,
+    mut run: impl FnMut() -> Result<Result<Done<R, Error>, Leave>, Outcome>,
+) -> Result<Done<R, Error>, Outcome> {
+    let ran = loop {
+        let ran = if_led(group, run()?);
+        if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
+            break ran;
+        }
+        std::thread::sleep(REOPEN_POLL);
+    };
+    group.pump();
+    ran.map_err(|left| Outcome::ungated(left_reply(&left)))
 }
 
 /// A command for the heavy pool.
@@ -328,7 +364,7 @@ fn run_in_group(
         }
         handler(txn, args)
     };
-    let ran = loop {
+    run_when_open(group, cancel, || {
         // It may have waited for its turn since it was asked for the first time.
         if let Some(why) = refused(node, entry) {
             return Err(Outcome::ungated(Reply::error(why)));
@@ -337,18 +373,11 @@ fn run_in_group(
             let waiter = caller?.waiter(entry, handler, database, group.id);
             Some(waiter.waiting(args, error.wait()?, true))
         };
-        let ran = match group.store.run_heavy_or_wait(database, scratch, cancel, &mut wait, &mut f) {
-            Ok(done) if done.ticket.is_some() => return Err(Outcome::waiting()),
-            Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => Err(Leave::Closed),
-            ran => ran,
-        };
-        if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
-            break ran;
+        match group.store.run_heavy_or_wait(database, scratch, cancel, &mut wait, &mut f) {
+            Ok(done) if done.ticket.is_some() => Err(Outcome::waiting()),
+            ran => Ok(ran),
         }
-        std::thread::sleep(REOPEN_POLL);
-    };
-    group.pump();
-    ran.map_err(|left| Outcome::ungated(left_reply(&left)))
+    })
 }
 
 /// Begins with a reply that is told page by page.

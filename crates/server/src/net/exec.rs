@@ -3,103 +3,116 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use base::slot;
 use command::{Error, Lane, flags};
 use resp::Reply;
 use store::{Cancel, Done, Gate, Leave, Scratch, Txn};
 
 use crate::engine::group::Group;
-use crate::engine::heavy::{Caller, Outcome, Target, Told, Work};
+use crate::engine::heavy::{Outcome, Told, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch;
 use crate::net::execute::submit;
 use crate::net::output::Encoded;
+use crate::session::account::{self, Spent};
+use crate::session::connection::selected;
 use crate::session::multi::{Exec, Queued, Unit};
-use crate::session::{Answer, Context, account};
+use crate::session::{Answer, Context};
 use crate::table::{Entry, Handler};
 
 /// What became of one command of a transaction.
 pub enum Part {
-    Data(Reply, Duration),
+    Data(Reply, Spent),
     /// It is on the session: it runs where that is.
     Session,
 }
 
 /// What became of a transaction.
 pub struct Ran {
-    pub exec: Box<Exec>,
-    pub parts: Vec<Part>,
+    exec: Box<Exec>,
+    parts: Vec<Part>,
+}
+
+/// How far a network thread has come with a transaction.
+pub enum Ended {
+    /// It is answered, or the heavy pool has it.
+    Answered,
+    /// The store has to catch up first.
+    Later(Box<Exec>),
 }
 
 impl Unit {
     /// Runs the commands on data, each as if nothing came after it: one that fails has no effect, and does
     /// not keep the others from theirs.
-    fn run(&self, txn: &mut Txn<'_>) -> Result<Vec<Part>, Error> {
+    fn run(&self, node: &Node, txn: &mut Txn<'_>, is_heavy: bool) -> Result<Vec<Part>, Error> {
         let mut parts = Vec::with_capacity(self.commands.len());
         for Queued { entry, args } in &self.commands {
             let args = args.as_args();
             let Handler::Data(run) = entry.row.run else {
                 if entry.row.name == "select"
-                    && let Ok(database) = args.database(1)
+                    && let Ok(database) = selected(node, &args)
                 {
                     txn.select(database);
                 }
                 parts.push(Part::Session);
                 continue;
             };
-            let began = Instant::now();
+            let (began, before) = (Instant::now(), txn.lookups());
             let reply = match txn.attempt(|txn| run(txn, &args)) {
                 Ok(reply) => reply,
                 Err(Error::Stop(stop)) => return Err(stop.into()),
                 Err(Error::Wait(wait)) => wait.otherwise,
                 Err(error) => error.reply(),
             };
-            parts.push(Part::Data(reply, began.elapsed()));
+            let after = txn.lookups();
+            let lookups = (after.0 - before.0, after.1 - before.1);
+            parts.push(Part::Data(reply, Spent { took: began.elapsed(), lookups, is_heavy }));
         }
         Ok(parts)
     }
 
-    /// Where it starts. What only reads, and watches nothing, needs no lock.
-    fn lane(&self, watches: bool) -> Lane {
-        let rows = self.commands.iter().map(|queued| &queued.entry.row);
-        let mut lane = if watches { Lane::Inline } else { Lane::Read };
-        for row in rows.filter(|row| matches!(row.run, Handler::Data(_))) {
-            match row.lane() {
-                Lane::Heavy => return Lane::Heavy,
-                Lane::Inline => lane = Lane::Inline,
-                Lane::Read => {}
-            }
-        }
-        if self.commands.iter().any(|queued| queued.args.as_args().len() > dispatch::ARGS_INLINE_MAX) {
-            return Lane::Heavy;
-        }
-        lane
+    fn on_data(&self) -> impl Iterator<Item = &Queued> {
+        self.commands.iter().filter(|queued| matches!(queued.entry.row.run, Handler::Data(_)))
     }
 
-    /// The group whose keys the commands name: there must be only one.
+    /// The group whose keys the commands name: all of one slot, where there are several groups.
     fn group(&self, node: &Node, watched: Option<u16>) -> Result<u16, Error> {
-        let mut found = watched;
-        for Queued { entry, args } in &self.commands {
+        let mut found = None;
+        for Queued { entry, args } in self.on_data().filter(|_| node.groups.len() > 1) {
             let args = args.as_args();
-            if node.groups.len() == 1 || !matches!(entry.row.run, Handler::Data(_)) {
-                continue;
+            if entry.row.flags.has(flags::FANOUT) {
+                let name = entry.row.name.to_ascii_uppercase();
+                return Err(Error::text(format!(
+                    "ERR {name} is not allowed in a transaction in cluster mode"
+                )));
             }
-            let Target::One(group) = dispatch::target(node, entry, &args)? else {
-                return Err(Error::line(dispatch::CROSSSLOT));
-            };
-            if entry.row.keys.positions(&args).next().is_some() && *found.get_or_insert(group) != group {
-                return Err(Error::line(dispatch::CROSSSLOT));
+            dispatch::target(node, entry, &args)?;
+            if let Some(at) = entry.row.keys.positions(&args).next() {
+                let slot = slot::of(args.get(at));
+                if *found.get_or_insert(slot) != slot {
+                    return Err(Error::line(dispatch::CROSSSLOT));
+                }
             }
         }
-        Ok(found.unwrap_or(0))
+        let group = found.map(|slot| node.group_of(slot)).or(watched).unwrap_or(0);
+        if watched.is_some_and(|watched| watched != group) {
+            return Err(Error::line(dispatch::CROSSSLOT));
+        }
+        Ok(group)
     }
 }
 
 impl Exec {
-    fn group(&self, node: &Node) -> Result<u16, Error> {
-        self.unit.group(node, self.watching.as_ref().map(|watching| watching.group.id))
+    fn group<'n>(&self, node: &'n Node) -> Result<&'n Arc<Group>, Reply> {
+        if let Some(refused) = self.refused(node) {
+            return Err(refused);
+        }
+        let watched = self.watching.as_ref().map(|watching| watching.group.id);
+        let id = self.unit.group(node, watched).map_err(Error::reply)?;
+        node.groups.get(usize::from(id)).ok_or_else(|| dispatch::left_reply(&Leave::Closed))
     }
 
     /// Why it is refused as long as this node takes no writes like its own.
@@ -108,131 +121,127 @@ impl Exec {
         Some(Reply::error(format!("EXECABORT Transaction discarded because of: {why}")))
     }
 
-    /// Looks up what has to be looked up before it is known whether nothing watched has changed.
-    fn settle(&self, scratch: &mut Scratch) -> Result<(), Leave> {
-        self.watching
-            .as_ref()
-            .map_or(Ok(()), |watching| watching.group.store.settle_watch(watching.id, scratch))
+    /// Where it starts. What only reads, and watches nothing, needs no lock.
+    fn lane(&self, node: &Node) -> Lane {
+        let lanes: Vec<Lane> = self
+            .unit
+            .on_data()
+            .map(|queued| dispatch::lane(node, queued.entry, &queued.args.as_args()))
+            .collect();
+        match () {
+            () if lanes.contains(&Lane::Heavy) => Lane::Heavy,
+            () if lanes.contains(&Lane::Inline) || self.watching.is_some() => Lane::Inline,
+            () => Lane::Read,
+        }
+    }
+
+    /// Runs it where it starts.
+    fn run(
+        &self,
+        node: &Node,
+        group: &Group,
+        database: u8,
+        scratch: &mut Scratch,
+    ) -> Result<Done<Vec<Part>, Error>, Leave> {
+        let lane = self.lane(node);
+        if let Some(watching) = self.watching.as_ref().filter(|_| lane != Lane::Heavy) {
+            group.store.settle_watch(watching.id, scratch)?;
+        }
+        let f = |txn: &mut Txn<'_>| self.unit.run(node, txn, false);
+        let ran = self.only_if(scratch, |scratch| match lane {
+            Lane::Read => group.store.run_read(database, scratch, f),
+            Lane::Inline => group.store.run_inline(database, scratch, f),
+            Lane::Heavy => Err(Leave::Outgrown),
+        });
+        dispatch::if_led(group, ran)
+    }
+
+    /// Runs something that is to be committed only if nothing watched has changed.
+    fn only_if<R>(&self, scratch: &mut Scratch, run: impl FnOnce(&mut Scratch) -> R) -> R {
+        scratch.only_if = self.watching.as_ref().map(|watching| watching.id);
+        let ran = run(scratch);
+        scratch.only_if = None;
+        ran
     }
 
     fn has_session_parts(&self) -> bool {
-        self.unit.commands.iter().any(|queued| matches!(queued.entry.row.run, Handler::Session(_)))
+        self.unit.on_data().count() < self.unit.commands.len()
     }
 }
 
-/// Runs a transaction as far as a network thread may. Says whether the connection may go on.
+/// Runs a transaction as far as a network thread may.
 pub fn run(
     node: &Arc<Node>,
     connection: &mut Connection,
+    entry: &'static Entry,
     exec: Box<Exec>,
     scratch: &mut Scratch,
-    place: (usize, &mut Vec<usize>, usize),
-) -> bool {
-    let (used, waiting, at) = place;
-    let refused = exec.refused(node);
-    let group = exec.group(node).map_err(Error::reply);
-    let group = match refused.map_or(group, Err) {
-        Ok(group) => node.groups.get(usize::from(group)),
-        Err(reply) => {
-            connection.reply(&reply);
-            connection.consume(used);
-            return true;
-        }
-    };
-    let Some(group) = group else { return true };
+) -> Ended {
+    let began = Instant::now();
     let database = connection.session.database;
-    let lane = exec.unit.lane(exec.watching.is_some());
-    if let Err(left) = exec.settle(scratch) {
-        connection.consume(used);
-        connection.reply(&dispatch::left_reply(&left));
-        return true;
-    }
-    scratch.only_if = exec.watching.as_ref().map(|watching| watching.id);
-    let f = |txn: &mut Txn<'_>| exec.unit.run(txn);
-    let ran = match lane {
-        Lane::Read => group.store.run_read(database, scratch, f),
-        Lane::Inline => group.store.run_inline(database, scratch, f),
-        Lane::Heavy => Err(Leave::Outgrown),
+    let refusal = match exec.group(node) {
+        Err(refusal) => refusal,
+        Ok(group) => match exec.run(node, group, database, scratch) {
+            Ok(Done { result: Ok(parts), gate, .. }) => {
+                finish(node, connection, Ran { exec, parts }, &[(group.id, gate)]);
+                account::ran_exec(node, entry, &Reply::Ok, began.elapsed());
+                return Ended::Answered;
+            }
+            Ok(Done { result: Err(error), .. }) => error.reply(),
+            Err(Leave::Outgrown) => {
+                node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
+                let work = Work::Unit { entry, exec, database, group: group.id };
+                submit(node, connection, Some(entry), work);
+                return Ended::Answered;
+            }
+            Err(left) if dispatch::is_for_later(group, &left) => return Ended::Later(exec),
+            Err(left) => dispatch::left_reply(&left),
+        },
     };
-    scratch.only_if = None;
-    let ran = match ran {
-        Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => Err(Leave::Closed),
-        ran => ran,
-    };
-    match ran {
-        Ok(Done { result: Ok(parts), gate, .. }) => {
-            connection.consume(used);
-            let ran = Ran { exec, parts };
-            finish(node, connection, ran, &[(group.id, gate)])
-        }
-        Ok(Done { result: Err(error), .. }) => {
-            connection.consume(used);
-            connection.reply(&error.reply());
-            true
-        }
-        Err(Leave::Outgrown) => {
-            node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
-            connection.consume(used);
-            submit(node, connection, None, Work::Unit { exec, database, group: group.id })
-        }
-        Err(left)
-            if matches!(left, Leave::Stalled) || (matches!(left, Leave::Closed) && group.is_reopening()) =>
-        {
-            connection.session.put_back(*exec);
-            connection.state = State::Stalled;
-            waiting.push(at);
-            false
-        }
-        Err(left) => {
-            connection.consume(used);
-            connection.reply(&dispatch::left_reply(&left));
-            true
-        }
-    }
+    account::ran_exec(node, entry, &refusal, began.elapsed());
+    connection.reply(&refusal);
+    Ended::Answered
 }
 
 /// Runs a transaction on a thread of the heavy pool.
 pub fn run_heavy(
     node: &Arc<Node>,
     exec: Box<Exec>,
-    (caller, database, group): (&Caller, u8, &Arc<Group>),
+    (client, database, group): (u64, u8, u16),
     cancel: &Cancel,
     scratch: &mut Scratch,
 ) -> Outcome {
-    let ran = loop {
-        if let Some(reply) = exec.refused(node) {
-            return Outcome::ungated(reply);
-        }
-        scratch.only_if = exec.watching.as_ref().map(|watching| watching.id);
-        let ran = group.store.run_heavy(database, scratch, cancel, |txn| exec.unit.run(txn));
-        scratch.only_if = None;
-        let ran = match ran {
-            Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => Err(Leave::Closed),
-            ran => ran,
-        };
-        if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
-            break ran;
-        }
-        std::thread::sleep(dispatch::REOPEN_POLL);
+    let Some(group) = node.groups.get(usize::from(group)) else {
+        return Outcome::ungated(dispatch::left_reply(&Leave::Closed));
     };
-    group.pump();
-    let gate = |gate: Gate| vec![(group.id, gate)];
-    match ran {
-        Ok(Done { result: Ok(parts), gate: at, .. }) => {
-            let ran = Ran { exec, parts };
-            if ran.exec.has_session_parts() {
-                return Outcome { told: Told::Ran(Box::new(ran)), gates: gate(at) };
-            }
-            let replies = ran.replies(node, caller.client, |_, part| match part {
-                Part::Data(reply, _) => (reply, ()),
-                Part::Session => (Reply::Null, ()),
-            });
-            let replies = replies.into_iter().map(|(reply, ())| reply).collect();
-            Outcome { told: Told::Reply(Reply::Array(replies)), gates: gate(at) }
+    let ran = dispatch::run_when_open(group, cancel, || {
+        if let Some(reply) = exec.refused(node) {
+            return Err(Outcome::ungated(reply));
         }
-        Ok(Done { result: Err(error), .. }) => Outcome::ungated(error.reply()),
-        Err(left) => Outcome::ungated(dispatch::left_reply(&left)),
+        if let Some(watching) = &exec.watching
+            && let Err(left) = group.store.settle_watch(watching.id, scratch)
+        {
+            return Ok(Err(left));
+        }
+        let f = |txn: &mut Txn<'_>| exec.unit.run(node, txn, true);
+        Ok(exec.only_if(scratch, |scratch| group.store.run_heavy(database, scratch, cancel, f)))
+    });
+    let (parts, gate) = match ran {
+        Ok(Done { result: Ok(parts), gate, .. }) => (parts, gate),
+        Ok(Done { result: Err(error), .. }) => return Outcome::ungated(error.reply()),
+        Err(outcome) => return outcome,
+    };
+    let gates = vec![(group.id, gate)];
+    let ran = Ran { exec, parts };
+    if ran.exec.has_session_parts() {
+        return Outcome { told: Told::Ran(Box::new(ran)), gates };
     }
+    let replies = ran.replies(node, client, |_, part| match part {
+        Part::Data(reply, _) => (reply, ()),
+        Part::Session => (Reply::Null, ()),
+    });
+    let replies = replies.into_iter().map(|(reply, ())| reply).collect();
+    Outcome { told: Told::Reply(Reply::Array(replies)), gates }
 }
 
 impl Ran {
@@ -246,18 +255,18 @@ impl Ran {
         let commands = self.exec.unit.commands.iter().zip(self.parts);
         let reply = |(queued, part): (&Queued, Part)| {
             let began = Instant::now();
-            let before = if let Part::Data(_, took) = part { took } else { Duration::ZERO };
+            let mut spent = if let Part::Data(_, spent) = part { spent } else { Spent::default() };
             let answered = answer(queued, part);
-            let (args, took) = (queued.args.as_args(), before + began.elapsed());
-            account::ran_in_unit(node, client, queued.entry, &args, &answered.0, took);
+            spent.took += began.elapsed();
+            account::ran_in_unit(node, client, queued.entry, &queued.args.as_args(), &answered.0, spent);
             answered
         };
         commands.map(reply).collect()
     }
 }
 
-/// Answers a transaction that is sequenced. Says whether the connection may go on.
-pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[(u16, Gate)]) -> bool {
+/// Answers a transaction that is sequenced.
+pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[(u16, Gate)]) {
     let mut closes = false;
     let session = &mut connection.session;
     let client = session.client.id;
@@ -273,7 +282,7 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[
                         reply
                     }
                     Ok(Answer::Silent) => Reply::Ok,
-                    Ok(Answer::Heavy(_) | Answer::Exec(_)) => Reply::error(NOT_IN_UNITS),
+                    Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled) => Reply::error(NOT_IN_UNITS),
                     Err(error) => error.reply(),
                 }
             }
@@ -284,7 +293,6 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[
     if closes {
         connection.state = State::Closing;
     }
-    !closes
 }
 
 pub const NOT_IN_UNITS: &str = "ERR Command not allowed inside a transaction";

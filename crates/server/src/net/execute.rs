@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use command::flags;
+use command::{Error, flags};
 use resp::Reply;
 use store::{Cancel, Scratch};
 
@@ -12,7 +12,7 @@ use crate::engine::heavy::{Caller, Job, Target, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch::{self, Step};
-use crate::net::exec;
+use crate::net::exec::{self, Ended};
 use crate::session::stats::Lap;
 use crate::session::{Answer, account};
 use crate::table::Entry;
@@ -30,15 +30,7 @@ pub fn execute(
     let (session, args) = connection.split();
     let found = dispatch::find(session, &args);
     if session.is_queueing() && !found.as_ref().is_ok_and(exec::runs_at_once) {
-        let reply = match found {
-            Ok(entry) => queue(node, connection, entry, used),
-            Err(error) => {
-                let reply = account::refused(node, &args, error);
-                spoil(connection, reply, used)
-            }
-        };
-        connection.output.mute(connection.session.is_muted());
-        connection.reply(&reply);
+        queue(node, connection, found, used);
         return true;
     }
     let (entry, step) = match found {
@@ -71,12 +63,23 @@ pub fn execute(
         }
         Step::Heavy(heavy, target) => return go_heavy(node, connection, heavy, target, used),
         Step::Answer(answer) => {
-            let task = match answer {
-                Answer::Heavy(task) => task,
-                Answer::Exec(exec) => {
-                    return exec::run(node, connection, exec, scratch, (used, waiting, at));
+            let task = match (answer, entry) {
+                (Answer::Heavy(task), _) => task,
+                (Answer::Exec(exec), Some(entry)) => {
+                    return match exec::run(node, connection, entry, exec, scratch) {
+                        Ended::Answered => {
+                            connection.consume(used);
+                            matches!(connection.state, State::Ready)
+                        }
+                        Ended::Later(exec) => {
+                            connection.session.put_back(*exec);
+                            connection.state = State::Stalled;
+                            waiting.push(at);
+                            false
+                        }
+                    };
                 }
-                other => {
+                (other, _) => {
                     connection.consume(used);
                     return give(connection, other, waiting, at);
                 }
@@ -89,26 +92,29 @@ pub fn execute(
     true
 }
 
-/// Keeps a command for EXEC.
-fn queue(node: &Node, connection: &mut Connection, entry: &'static Entry, used: usize) -> Reply {
-    let refusal = if entry.row.flags.has(flags::NO_MULTI) {
-        Some(exec::NOT_IN_UNITS.into())
-    } else {
-        dispatch::refused(node, entry)
+/// Keeps a command for EXEC. If it is refused, the transaction will be.
+fn queue(node: &Node, connection: &mut Connection, found: Result<&'static Entry, Error>, used: usize) {
+    let may_be_queued = |entry: &'static Entry| match dispatch::refused(node, entry) {
+        _ if entry.row.flags.has(flags::NO_MULTI) => Err(Error::line(exec::NOT_IN_UNITS)),
+        Some(why) => Err(Error::text(why)),
+        None => Ok(entry),
     };
-    if let Some(why) = refusal {
-        node.stats.rejected(entry);
-        return spoil(connection, Reply::error(why), used);
-    }
-    let args = connection.take_args(used);
-    connection.session.queue(entry, args)
-}
-
-/// A command was refused: the transaction will be.
-fn spoil(connection: &mut Connection, reply: Reply, used: usize) -> Reply {
-    connection.consume(used);
-    connection.session.spoil();
-    reply
+    let reply = match found.and_then(may_be_queued) {
+        Ok(entry) => {
+            account::begins(&connection.client, entry);
+            let args = connection.take_args(used);
+            connection.session.queue(entry, args)
+        }
+        Err(error) => {
+            let reply = account::refused(node, &connection.args(), error);
+            connection.consume(used);
+            connection.session.spoil();
+            reply
+        }
+    };
+    connection.client.commands.fetch_add(1, Ordering::Relaxed);
+    connection.output.mute(connection.session.is_muted());
+    connection.reply(&reply);
 }
 
 /// Hands the command to the heavy pool, or tells the client that it is full.
@@ -174,6 +180,6 @@ fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, a
             connection.state = State::Closing;
             false
         }
-        Answer::Heavy(_) | Answer::Exec(_) | Answer::Silent => true,
+        Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Silent => true,
     }
 }

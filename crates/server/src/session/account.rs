@@ -46,7 +46,7 @@ pub fn ran(
         Step::Answer(Answer::Reply(reply) | Answer::After(_, reply) | Answer::Close(reply)) => {
             count_failure(node, entry, reply);
         }
-        Step::Answer(Answer::Silent) | Step::Blocked(_) => {}
+        Step::Answer(Answer::Silent | Answer::Stalled) | Step::Blocked(_) => {}
     }
     node.stats.ran(entry, took);
     log_if_slow(node, entry, args, took, || Some(client.clone_caller(node.wall_ms())));
@@ -71,6 +71,14 @@ pub fn ran_heavy(
     });
 }
 
+/// What a command of a transaction took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    pub took: Duration,
+    pub lookups: (u32, u32),
+    pub is_heavy: bool,
+}
+
 /// A command has run within a transaction.
 pub fn ran_in_unit(
     node: &Node,
@@ -78,13 +86,23 @@ pub fn ran_in_unit(
     entry: &'static Entry,
     args: &Args<'_>,
     reply: &Reply,
-    took: Duration,
+    spent: Spent,
 ) {
     count_failure(node, entry, reply);
-    node.stats.ran(entry, took);
-    log_if_slow(node, entry, args, took, || {
+    count_lookups(node, entry, spent.lookups);
+    node.stats.ran(entry, spent.took);
+    if spent.is_heavy {
+        node.stats.ran_heavy(entry);
+    }
+    log_if_slow(node, entry, args, spent.took, || {
         node.clients.get(client).map(|client| client.clone_caller(node.wall_ms()))
     });
+}
+
+/// A network thread has run a transaction to its end.
+pub fn ran_exec(node: &Node, entry: &'static Entry, reply: &Reply, took: Duration) {
+    count_failure(node, entry, reply);
+    node.stats.ran(entry, took);
 }
 
 /// A command was refused before it ran.

@@ -5,6 +5,7 @@ use resp::{Protocol, Reply};
 
 use super::rows::{self, CONTAINER, PLAIN, ok, reply};
 use super::{Answer, Context, Replies, SessionRun, client};
+use crate::engine::node::Node;
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
     rows::row("connection", name, arity, flags, run)
@@ -92,12 +93,18 @@ fn echo(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
 }
 
 fn select(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    let database = args.database(1)?;
-    if database != 0 && context.node.groups.len() > 1 {
-        return Err(Error::line("ERR SELECT is not allowed in cluster mode"));
-    }
+    let database = selected(context.node, args)?;
     context.session.select(database);
     ok()
+}
+
+/// The database that a SELECT selects.
+pub fn selected(node: &Node, args: &Args<'_>) -> command::Result<u8> {
+    let database = args.database(1)?;
+    if database != 0 && node.groups.len() > 1 {
+        return Err(Error::line("ERR SELECT is not allowed in cluster mode"));
+    }
+    Ok(database)
 }
 
 fn quit(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {

@@ -6,7 +6,7 @@ mod client_kill;
 mod cluster;
 mod cluster_keys;
 mod commands;
-mod connection;
+pub mod connection;
 mod debug;
 #[cfg(debug_assertions)]
 pub mod faults;
@@ -71,6 +71,8 @@ pub enum Answer {
     Close(Reply),
     /// What becomes of a transaction.
     Exec(Box<Exec>),
+    /// The store has to catch up first: the same command again later.
+    Stalled,
     /// Nothing at all.
     Silent,
 }

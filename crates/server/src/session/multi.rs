@@ -146,17 +146,19 @@ fn watch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     }
     let names: Vec<&[u8]> = args.from(1).collect();
     let before = session.watching.as_ref();
+    // Those that were watched before are counted once more: that is a bound all the same.
     let keys = before.map_or(0, |watching| watching.keys) + names.len();
     if keys > limits::WATCHED_KEYS_MAX {
         let why = format!("ERR at most {} keys can be watched", limits::WATCHED_KEYS_MAX);
         return Err(Error::text(why));
     }
-    let mut groups = names.iter().map(|name| node.group_of(slot::of(name)));
-    let first = before.map_or_else(|| groups.next(), |watching| Some(watching.group.id)).unwrap_or(0);
-    if groups.any(|group| group != first) {
+    let first = slot::of(args.get(1));
+    let id = node.group_of(first);
+    let in_one_slot = node.groups.len() == 1 || names.iter().all(|name| slot::of(name) == first);
+    if !in_one_slot || before.is_some_and(|watching| watching.group.id != id) {
         return Err(Error::line(dispatch::CROSSSLOT));
     }
-    let Some(group) = node.groups.get(usize::from(first)) else { return ok() };
+    let Some(group) = node.groups.get(usize::from(id)) else { return ok() };
     let id = before.map(|watching| watching.id);
     match group.store.watch(session.database, &names, id, &mut Scratch::default()) {
         Ok(id) => {
@@ -166,6 +168,7 @@ fn watch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
             }
             ok()
         }
+        Err(left) if dispatch::is_for_later(group, &left) => Ok(Answer::Stalled),
         Err(left) => Ok(Answer::Reply(dispatch::left_reply(&left))),
     }
 }

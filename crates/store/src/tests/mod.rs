@@ -250,3 +250,25 @@ pub(crate) fn stop(refusal: Refusal) -> Stop {
         Refusal::WrongType => panic!("{refusal}"),
     }
 }
+
+/// A command's own error, or a stop.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    Stop(Stop),
+    Own,
+}
+
+impl From<Stop> for Failed {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl Failure for Failed {
+    fn stop(&self) -> Option<&Stop> {
+        match self {
+            Self::Stop(stop) => Some(stop),
+            Self::Own => None,
+        }
+    }
+}

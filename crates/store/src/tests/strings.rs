@@ -211,28 +211,6 @@ fn what_is_overwritten_within_a_transaction_is_reclaimed() {
     assert_eq!(fixture.group.database_counts()[0].keys, 1);
 }
 
-/// A command's own error.
-#[derive(Debug)]
-enum Failed {
-    Stop(Stop),
-    Own,
-}
-
-impl From<Stop> for Failed {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl Failure for Failed {
-    fn stop(&self) -> Option<&Stop> {
-        match self {
-            Self::Stop(stop) => Some(stop),
-            Self::Own => None,
-        }
-    }
-}
-
 #[test]
 fn what_was_built_by_a_command_that_failed_is_reclaimed() {
     let fixture = Fixture::new();

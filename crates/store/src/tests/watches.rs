@@ -55,6 +55,13 @@ fn set(fixture: &Fixture) {
     fixture.set("k", "v");
 }
 
+fn set_there(fixture: &Fixture) {
+    fixture.inline(|txn| {
+        txn.select(1);
+        put(txn, "k", "v")
+    });
+}
+
 fn put_for(fixture: &Fixture, ms: u64) {
     let at = fixture.group.now_ms() + ms;
     fixture.inline(|txn| txn.put(b"k", Kind::String, Encoding::Plain, Some(at), b"v"));
@@ -104,12 +111,6 @@ fn what_expires_changes_once() {
 
 #[test]
 fn databases_that_change_break_watches_of_what_is_in_them() {
-    let set_there = |fixture: &Fixture| {
-        fixture.inline(|txn| {
-            txn.select(1);
-            put(txn, "k", "v")
-        });
-    };
     let set_else = |fixture: &Fixture| {
         fixture.inline(|txn| {
             txn.select(1);
@@ -135,6 +136,33 @@ fn databases_that_change_break_watches_of_what_is_in_them() {
         remove(fixture);
     };
     check(set_else, there_and_back, false);
+}
+
+#[test]
+fn a_transaction_may_write_before_and_after_it_changes_databases() {
+    let set_and_flush = |fixture: &Fixture| {
+        fixture.inline(|txn| {
+            put(txn, "k", "v")?;
+            txn.flush(0)
+        });
+    };
+    check(nothing, set_and_flush, false);
+    let flush_and_set = |fixture: &Fixture| {
+        fixture.inline(|txn| {
+            txn.flush(0)?;
+            put(txn, "k", "v")
+        });
+    };
+    let set_else = |fixture: &Fixture| _ = fixture.set("else", "v");
+    check(set_else, flush_and_set, false);
+    let flush_and_come_and_go = |fixture: &Fixture| {
+        fixture.inline(|txn| {
+            txn.flush(0)?;
+            put(txn, "k", "v")?;
+            txn.remove(b"k")
+        });
+    };
+    check(set_else, flush_and_come_and_go, false);
 }
 
 #[test]
@@ -185,27 +213,6 @@ fn a_watch_is_looked_at_in_the_moment_of_the_commit() {
         (wins, writer.join().unwrap())
     });
     assert_eq!(fixture.get("k"), Some((wins + writes).to_string()), "an update is lost");
-}
-
-#[derive(Debug)]
-enum Failed {
-    Stop(Stop),
-    Own,
-}
-
-impl From<Stop> for Failed {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl Failure for Failed {
-    fn stop(&self) -> Option<&Stop> {
-        match self {
-            Self::Stop(stop) => Some(stop),
-            Self::Own => None,
-        }
-    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub(super) fn clients(node: &Node, lines: &mut Lines) {
     lines.add("client_recent_max_input_buffer", most(|client| client.input_bytes.load(Relaxed)));
     lines.add("client_recent_max_output_buffer", most(|client| client.output_bytes.load(Relaxed)));
     lines.add("blocked_clients", node.groups.iter().map(|group| group.store.waiting()).sum::<usize>());
+    lines.add("watching_clients", node.groups.iter().map(|group| group.store.watching()).sum::<usize>());
     lines.add("tracking_clients", 0);
     lines.add("clients_in_timeout_table", 0);
 }

@@ -7,13 +7,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("resp", &["base"]),
     ("rdb", &["base"]),
+    ("script", &["base", "resp"]),
     ("wal", &["base"]),
     ("store", &["base"]),
     ("observe", &["base"]),
     ("command", &["base", "resp", "rdb", "store"]),
     ("consensus", &["base", "wal"]),
     ("cluster", &["base", "resp", "consensus", "store", "observe"]),
-    ("server", &["base", "resp", "wal", "store", "observe", "command", "consensus", "cluster"]),
+    ("server", &["base", "resp", "wal", "store", "observe", "command", "script", "consensus", "cluster"]),
     ("ateapi", &["base", "observe"]),
     ("testkit", &["base", "resp", "wal"]),
     ("bulkhead", &["base", "resp", "server", "observe", "ateapi", "cluster"]),
@@ -30,12 +31,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("socket2", &["server", "consensus", "cluster"]),
     ("axum", &["server", "observe"]),
     ("tonic", &["consensus", "cluster", "server", "ateapi", "kubectl-ate"]),
-    ("mlua", &["command"]),
+    ("mlua", &["script"]),
     ("mimalloc", &["bulkhead", "kubectl-ate", "bulkhead-bench"]),
 ];
 
 /// Crates of ours that are synchronous.
-const WITHOUT_TOKIO: &[&str] = &["base", "resp", "rdb", "store", "command", "wal", "testkit", "xtask"];
+const WITHOUT_TOKIO: &[&str] = &["base", "resp", "rdb", "script", "store", "command", "wal", "testkit", "xtask"];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let manifests = sources.iter().filter(|source| source.path.ends_with("/Cargo.toml"));

@@ -1,0 +1,353 @@
+//! One interpreter: it belongs to a thread, keeps what it has compiled, and runs one script at a time.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
+use resp::{Line, Protocol, Reply};
+
+use crate::api::{self, Shared};
+use crate::convert;
+use crate::host::{self, Host, Stopped};
+use crate::libs::{self, Installed};
+use crate::library::{Flags, Registered};
+
+/// The host is told after so many steps.
+const STEPS: u32 = 1_000;
+/// Scripts that one interpreter keeps compiled. When there are more, all are forgotten.
+const COMPILED_MAX: usize = 1_024;
+/// An interpreter that holds more than this when nothing runs in it is given up.
+const IDLE_BYTES_MAX: usize = 32 << 20;
+
+/// What identifies a script: the SHA-1 of its code.
+pub type Digest = [u8; 20];
+
+/// A script, and what it is called in errors.
+pub struct Program<'p> {
+    pub digest: &'p Digest,
+    pub name: &'p str,
+    /// Without its first line, if that is about it.
+    pub code: &'p [u8],
+}
+
+/// What a script or function is given.
+pub struct Inputs<'i> {
+    pub keys: &'i [&'i [u8]],
+    pub arguments: &'i [&'i [u8]],
+    /// By how much it may make the interpreter's memory grow.
+    pub memory_bytes_max: usize,
+}
+
+/// A library that is loaded in an interpreter.
+pub struct Library {
+    functions: HashMap<Vec<u8>, Function>,
+}
+
+/// A function that a library has, to be told of it without the interpreter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    pub name: Vec<u8>,
+    pub description: Option<Vec<u8>>,
+    pub flags: Flags,
+}
+
+pub struct Interpreter {
+    lua: Lua,
+    shared: Rc<Shared>,
+    installed: Installed,
+    inside: Inside,
+    compiled: HashMap<Digest, Function>,
+}
+
+/// The prelude's functions.
+struct Inside {
+    compile: Function,
+    eval: Function,
+    invoke: Function,
+    load: Function,
+}
+
+impl Interpreter {
+    /// `version` is what scripts are told that they run on.
+    pub fn new(version: &str) -> Result<Self, String> {
+        Self::make(version).map_err(|error| format!("no interpreter could be made: {error}"))
+    }
+
+    fn make(version: &str) -> mlua::Result<Self> {
+        let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
+        // Only what the sandbox is built with: the prelude takes `debug` away.
+        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        let shared = Rc::new(Shared::new());
+        let installed = libs::install(&lua)?;
+        let shown = lua.create_table()?;
+        let globals = lua.globals();
+        let own = lua.create_table()?;
+        for name in ["cjson", "cmsgpack", "struct", "bit"] {
+            own.raw_set(name, globals.raw_get::<Value>(name)?)?;
+        }
+        shown.raw_set("libraries", own)?;
+        let native = api::native(&lua, &shared, version)?;
+        let prelude = lua.load(include_str!("prelude.lua")).set_name("=[server]");
+        let inside: Table = prelude.call((native, shown))?;
+        let inside = Inside {
+            compile: inside.raw_get("compile")?,
+            eval: inside.raw_get("eval")?,
+            invoke: inside.raw_get("invoke")?,
+            load: inside.raw_get("load")?,
+        };
+        set_counting_hook(&lua, &shared)?;
+        Ok(Self { lua, shared, installed, inside, compiled: HashMap::new() })
+    }
+
+    /// Whether code can be compiled; says why if not.
+    pub fn check(&mut self, program: &Program<'_>) -> Result<(), Line> {
+        self.compiled(program).map(drop)
+    }
+
+    fn compiled(&mut self, program: &Program<'_>) -> Result<Function, Line> {
+        if let Some(found) = self.compiled.get(program.digest) {
+            return Ok(found.clone());
+        }
+        let compiled = self.compile(program.code, "@user_script").map_err(|why| {
+            Line::from([b"ERR Error compiling script (new function): ", &*why].concat())
+        })?;
+        if self.compiled.len() >= COMPILED_MAX {
+            self.compiled.clear();
+        }
+        self.compiled.insert(*program.digest, compiled.clone());
+        Ok(compiled)
+    }
+
+    fn compile(&self, code: &[u8], name: &str) -> Result<Function, Vec<u8>> {
+        if code.first() == Some(&b'\x1b') {
+            return Err(b"precompiled code is not loaded".to_vec());
+        }
+        let compile = || -> mlua::Result<(Value, Value)> {
+            self.inside.compile.call((self.lua.create_string(code)?, name))
+        };
+        match compile() {
+            Ok((Value::Function(compiled), _)) => Ok(compiled),
+            Ok((_, Value::String(why))) => Err(why.as_bytes().to_vec()),
+            Ok(_) => Err(Vec::new()),
+            Err(error) => Err(error.to_string().into_bytes()),
+        }
+    }
+
+    /// Runs a script.
+    pub fn eval(
+        &mut self,
+        program: &Program<'_>,
+        inputs: &Inputs<'_>,
+        host: &mut dyn Host,
+    ) -> Result<Reply, Stopped> {
+        let compiled = match self.compiled(program) {
+            Ok(compiled) => compiled,
+            Err(why) => return Ok(Reply::Error(why)),
+        };
+        let run = |inside: &Inside, keys: Value, arguments: Value| {
+            inside.eval.call::<(Value, Value)>((compiled, keys, arguments))
+        };
+        self.run(program.name, inputs, host, run)
+    }
+
+    /// Runs a function of a library that is loaded here.
+    pub fn invoke(
+        &mut self,
+        library: &Library,
+        name: &str,
+        inputs: &Inputs<'_>,
+        host: &mut dyn Host,
+    ) -> Result<Reply, Stopped> {
+        let Some(callback) = library.functions.get(name.as_bytes()).cloned() else {
+            return Ok(Reply::error("ERR Function not found"));
+        };
+        let run = |inside: &Inside, keys: Value, arguments: Value| {
+            inside.invoke.call::<(Value, Value)>((callback, keys, arguments))
+        };
+        self.run(name, inputs, host, run)
+    }
+
+    fn run(
+        &mut self,
+        name: &str,
+        inputs: &Inputs<'_>,
+        host: &mut dyn Host,
+        run: impl FnOnce(&Inside, Value, Value) -> mlua::Result<(Value, Value)>,
+    ) -> Result<Reply, Stopped> {
+        self.shared.protocol.set(Protocol::Resp2);
+        self.bound_memory(inputs.memory_bytes_max);
+        let ran = host::set(host, || {
+            let keys = strings(&self.lua, inputs.keys)?;
+            let arguments = strings(&self.lua, inputs.arguments)?;
+            run(&self.inside, keys, arguments)
+        });
+        self.settle()?;
+        Ok(match ran {
+            Ok((Value::Boolean(true), value)) => convert::to_reply(&value, self.shared.protocol.get()),
+            Ok((_, error)) => Reply::Error(describe(name, &error)),
+            Err(error) => Reply::error(format!("ERR Error running script: {}", message(&error))),
+        })
+    }
+
+    /// Loads a library. What is wrong with it is told as Redis tells it.
+    pub fn load(
+        &mut self,
+        code: &[u8],
+        memory_bytes_max: usize,
+        host: &mut dyn Host,
+    ) -> Result<Result<(Library, Vec<Described>), Line>, Stopped> {
+        let compiled = match self.compile(code, "@user_function") {
+            Ok(compiled) => compiled,
+            Err(why) => return Ok(Err(Line::from([b"ERR Error compiling function: ", &*why].concat()))),
+        };
+        self.bound_memory(memory_bytes_max);
+        *self.shared.registered.borrow_mut() = Some(Vec::new());
+        // It has a host that counts its steps, and no commands.
+        let mut host = Loading(host);
+        let ran = host::set(&mut host, || self.inside.load.call::<(Value, Value)>(compiled));
+        let registered = self.shared.registered.take().unwrap_or_default();
+        self.settle()?;
+        Ok(match ran {
+            Ok((Value::Boolean(true), _)) if registered.is_empty() => {
+                Err(Line::new("ERR No functions registered"))
+            }
+            Ok((Value::Boolean(true), _)) => Ok(loaded(registered)),
+            Ok((_, error)) => Err(Line::from(
+                [b"ERR Error registering functions: ", &*error_message(&error)].concat(),
+            )),
+            Err(error) => {
+                Err(Line::from(format!("ERR Error registering functions: {}", message(&error))))
+            }
+        })
+    }
+
+    /// So much more memory may be used.
+    fn bound_memory(&self, bytes: usize) {
+        // It can be set, since the interpreter was made with a bounded allocator.
+        let _ = self.lua.set_memory_limit(self.lua.used_memory() + bytes);
+    }
+
+    /// After a run: the next one finds everything as if there had been none.
+    fn settle(&mut self) -> Result<(), Stopped> {
+        let _ = self.lua.set_memory_limit(0);
+        self.installed.reset();
+        if self.shared.stopped.replace(false) {
+            // Where that fails, the interpreter stops everything: it is not used again.
+            let _ = set_hook(&self.lua, STEPS);
+            return Err(Stopped);
+        }
+        Ok(())
+    }
+
+    /// Whether it is worth keeping: not if it is full of what cannot be collected.
+    pub fn is_slim(&self) -> bool {
+        if self.lua.used_memory() <= IDLE_BYTES_MAX {
+            return true;
+        }
+        self.lua.gc_collect().is_ok() && self.lua.used_memory() <= IDLE_BYTES_MAX
+    }
+
+    /// Bytes that it holds.
+    pub fn used_bytes(&self) -> usize {
+        self.lua.used_memory()
+    }
+
+    /// Forgets every compiled script.
+    pub fn forget(&mut self) {
+        self.compiled.clear();
+    }
+}
+
+/// The host of a library that is loaded.
+struct Loading<'h>(&'h mut dyn Host);
+
+impl Host for Loading<'_> {
+    fn call(&mut self, _: &[u8], _: &[resp::Span]) -> Result<Reply, Stopped> {
+        Ok(Reply::error("ERR redis.call/pcall can only be called inside a script invocation"))
+    }
+
+    fn may_call(&mut self, source: &[u8], spans: &[resp::Span]) -> Option<bool> {
+        self.0.may_call(source, spans)
+    }
+
+    fn step(&mut self, steps: u32) -> Result<(), Stopped> {
+        self.0.step(steps)
+    }
+
+    fn out_of_memory(&mut self) -> Result<(), Stopped> {
+        self.0.out_of_memory()
+    }
+
+    fn log(&mut self, level: host::Level, message: &[u8]) {
+        self.0.log(level, message);
+    }
+}
+
+fn loaded(registered: Vec<Registered>) -> (Library, Vec<Described>) {
+    let (mut functions, mut described) = (HashMap::new(), Vec::new());
+    for Registered { name, description, flags, callback } in registered {
+        functions.insert(name.clone(), callback);
+        described.push(Described { name, description, flags });
+    }
+    (Library { functions }, described)
+}
+
+fn strings(lua: &Lua, texts: &[&[u8]]) -> mlua::Result<Value> {
+    let table = lua.create_table_with_capacity(texts.len(), 0)?;
+    for (at, text) in texts.iter().enumerate() {
+        table.raw_set(at + 1, lua.create_string(text)?)?;
+    }
+    Ok(Value::Table(table))
+}
+
+/// The error of a script with the place where it happened.
+fn describe(name: &str, error: &Value) -> Line {
+    let mut line = error_message(error);
+    if let Value::Table(table) = error
+        && let (Ok(Value::String(source)), Ok(at)) =
+            (table.raw_get::<Value>("source"), table.raw_get::<i64>("line"))
+    {
+        line.extend_from_slice(format!(" script: {name}, on ").as_bytes());
+        line.extend_from_slice(&source.as_bytes());
+        line.extend_from_slice(format!(":{at}.").as_bytes());
+    }
+    Line::from(line)
+}
+
+fn error_message(error: &Value) -> Vec<u8> {
+    match error {
+        Value::Table(table) => match table.raw_get::<Value>("err") {
+            Ok(Value::String(text)) => text.as_bytes().to_vec(),
+            _ => b"ERR unknown error".to_vec(),
+        },
+        Value::String(text) => [b"ERR ", &*text.as_bytes()].concat(),
+        _ => b"ERR unknown error".to_vec(),
+    }
+}
+
+/// What is said of an error that no script can have caught.
+fn message(error: &mlua::Error) -> String {
+    match error {
+        mlua::Error::MemoryError(_) => "not enough memory".into(),
+        error => error.to_string().lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Has the host told of every `steps` steps, in whatever coroutine they are.
+pub(crate) fn set_hook(lua: &Lua, steps: u32) -> mlua::Result<()> {
+    let Some(shared) = lua.app_data_ref::<Rc<Shared>>().map(|shared| shared.clone()) else { return Ok(()) };
+    lua.set_global_hook(HookTriggers::new().every_nth_instruction(steps), move |lua, _| {
+        if shared.stopped.get() {
+            return Err(shared.stop(lua));
+        }
+        match host::with(|host| host.step(STEPS)) {
+            Some(Err(Stopped)) => Err(shared.stop(lua)),
+            _ => Ok(VmState::Continue),
+        }
+    })
+}
+
+fn set_counting_hook(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<()> {
+    lua.set_app_data(shared.clone());
+    set_hook(lua, STEPS)
+}

@@ -1,0 +1,286 @@
+-- Makes the environment of scripts: what they see is read-only, and nothing that they do outlasts them.
+-- Runs once in each interpreter. Everything below is local: a script cannot change what it does not see.
+local native, shown = ...
+
+local real_error, real_pcall, real_xpcall = error, pcall, xpcall
+local real_getmetatable, real_setmetatable, real_setfenv = getmetatable, setmetatable, setfenv
+local real_loadstring, real_next, real_rawget, real_rawset = loadstring, next, rawget, rawset
+local real_insert, real_collectgarbage, real_resume = table.insert, collectgarbage, coroutine.resume
+local select, concat, sub, tonumber, tostring, type, getinfo = select, table.concat, string.sub, tonumber, tostring, type, debug.getinfo
+
+local OUT_OF_MEMORY = "not enough memory"
+local INSIDE = "=[server]"
+
+-- Read-only tables, and what is behind them.
+local behind = real_setmetatable({}, { __mode = "k" })
+
+local function refuse()
+  real_error("Attempt to modify a readonly table", 2)
+end
+
+-- The same, for what is not done by a line of the script itself.
+local function refuse_plainly()
+  native.refuse()
+end
+
+local function shield(table, missing)
+  if missing then
+    real_setmetatable(table, { __index = missing })
+  end
+  local shown = real_setmetatable({}, { __index = table, __newindex = refuse, __metatable = false })
+  behind[shown] = table
+  return shown
+end
+
+local nothing = shield({})
+
+-- Complains about an argument like Lua's own functions, of which the ones below are in front.
+local function expect(kind, value, at, name)
+  if type(value) ~= kind and not (kind == "number" and tonumber(value)) then
+    local got = value == nil and "no value" or type(value)
+    real_error("bad argument #" .. at .. " to '" .. name .. "' (" .. kind .. " expected, got " .. got .. ")", 3)
+  end
+end
+
+-- What a script catches. Errors of commands are kept aside by the server, because it cannot raise tables.
+local function caught(err)
+  if type(err) == "userdata" then
+    return native.take_error() or err
+  end
+  if err == OUT_OF_MEMORY then
+    native.out_of_memory()
+  end
+  return err
+end
+
+local function settle(ok, err, ...)
+  if ok then
+    return ok, err, ...
+  end
+  return false, caught(err)
+end
+
+-- As `settle`, and of an error of a command only its message, as `pcall` always had it.
+local function settle_plainly(ok, err, ...)
+  if ok then
+    return ok, err, ...
+  end
+  err = caught(err)
+  if type(err) == "table" then
+    local message = real_rawget(behind[err] or err, "err")
+    if type(message) == "string" or type(message) == "number" then
+      err = message
+    end
+  end
+  return false, err
+end
+
+-- The error of a script with the place where it happened: the innermost line of its own.
+local function handler(err)
+  err = caught(err)
+  if type(err) ~= "table" then
+    err = { err = "ERR " .. tostring(err) }
+  elseif behind[err] then
+    err = {}
+  end
+  local level = 2
+  local info = getinfo(level, "Sl")
+  while info and (info.what == "C" or info.source == INSIDE) do
+    level = level + 1
+    info = getinfo(level, "Sl")
+  end
+  if info then
+    real_rawset(err, "source", info.source)
+    real_rawset(err, "line", info.currentline)
+  end
+  return err
+end
+
+local globals = {}
+for _, name in real_next, {
+  "assert", "error", "gcinfo", "ipairs", "next", "rawequal", "select", "tonumber", "tostring", "type", "unpack",
+  "_VERSION",
+} do
+  globals[name] = _G[name]
+end
+
+local environment = shield(globals, function(_, name)
+  real_error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end)
+globals._G = environment
+
+function globals.pcall(...)
+  return settle_plainly(real_pcall(...))
+end
+
+function globals.xpcall(f, on_error)
+  return real_xpcall(f, function(err)
+    return on_error(caught(err))
+  end)
+end
+
+function globals.getmetatable(value)
+  if behind[value] then
+    return nothing
+  end
+  if type(value) == "string" then
+    return shown.string_metatable
+  end
+  return real_getmetatable(value)
+end
+
+function globals.setmetatable(table, metatable)
+  if behind[table] then
+    refuse_plainly()
+  end
+  expect("table", table, 1, "setmetatable")
+  return real_setmetatable(table, metatable)
+end
+
+function globals.rawset(table, key, value)
+  if behind[table] then
+    refuse_plainly()
+  end
+  return real_rawset(table, key, value)
+end
+
+function globals.rawget(table, key)
+  return real_rawget(behind[table] or table, key)
+end
+
+function globals.next(table, key)
+  return real_next(behind[table] or table, key)
+end
+
+function globals.pairs(table)
+  local real = behind[table]
+  if real then
+    return function(_, key) return real_next(real, key) end, table, nil
+  end
+  expect("table", table, 1, "pairs")
+  return real_next, table, nil
+end
+
+function globals.loadstring(code, name)
+  expect("string", code, 1, "loadstring")
+  if sub(code, 1, 1) == "\27" then
+    return nil, "precompiled code is not loaded"
+  end
+  local loaded, err = real_loadstring(code, name)
+  if loaded then
+    real_setfenv(loaded, environment)
+  end
+  return loaded, err
+end
+
+function globals.load(reader, name)
+  expect("function", reader, 1, "load")
+  local pieces = {}
+  while true do
+    local piece = reader()
+    if piece == nil or piece == "" then
+      break
+    end
+    pieces[#pieces + 1] = piece
+  end
+  return globals.loadstring(concat(pieces), name or "=(load)")
+end
+
+function globals.collectgarbage(option, argument)
+  if option == nil or option == "collect" or option == "count" or option == "step" then
+    return real_collectgarbage(option, argument)
+  end
+  -- What would change how the server works from then on.
+  return 0
+end
+
+local function copy(from)
+  local to = {}
+  for key, value in real_next, from do
+    to[key] = value
+  end
+  return to
+end
+
+local strings = copy(string)
+globals.string = shield(strings)
+-- `("x"):upper()` finds what `string.upper` is, and no script changes it for others.
+real_setmetatable(strings, nil)
+real_rawset(real_getmetatable(""), "__index", strings)
+shown.string_metatable = shield({ __index = globals.string })
+
+local tables = copy(table)
+function tables.insert(table, ...)
+  if behind[table] then
+    refuse_plainly()
+  end
+  return real_insert(table, ...)
+end
+globals.table = shield(tables)
+
+local maths = copy(math)
+
+local function checked(number, err)
+  if err then
+    real_error(err, 3)
+  end
+  return number
+end
+
+function maths.random(...)
+  for at = 1, select("#", ...) do
+    expect("number", (select(at, ...)), at, "random")
+  end
+  return (checked(native.random(...)))
+end
+
+function maths.randomseed(seed)
+  expect("number", seed, 1, "randomseed")
+  native.randomseed(seed)
+end
+globals.math = shield(maths)
+
+local coroutines = copy(coroutine)
+function coroutines.resume(...)
+  return settle(real_resume(...))
+end
+globals.coroutine = shield(coroutines)
+
+globals.os = shield({ clock = os.clock })
+for name, library in real_next, shown.libraries do
+  globals[name] = shield(library)
+end
+
+local redis = native.redis
+globals.redis = shield(redis)
+
+local inside = {}
+
+-- A function made of code, or nothing and why not.
+function inside.compile(code, name)
+  local compiled, err = real_loadstring(code, name)
+  if compiled then
+    real_setfenv(compiled, environment)
+  end
+  return compiled, err
+end
+
+-- Runs a script. Says whether it went well, and what it returns or fails with.
+function inside.eval(script, keys, arguments)
+  globals.KEYS, globals.ARGV = keys, arguments
+  return real_xpcall(script, handler)
+end
+
+-- Runs a function of a library.
+function inside.invoke(callback, keys, arguments)
+  globals.KEYS, globals.ARGV = nil, nil
+  return real_xpcall(function() return callback(keys, arguments) end, handler)
+end
+
+-- Runs the code of a library, which registers its functions.
+function inside.load(library)
+  globals.KEYS, globals.ARGV = nil, nil
+  return real_xpcall(library, handler)
+end
+
+return inside

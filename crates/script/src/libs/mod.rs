@@ -1,1 +1,100 @@
-//! The libraries that scripts find beside Lua's own: `cjson`, `cmsgpack`, `struct` and `bit`.
+//! The libraries that scripts find beside Lua's own: `cjson`, `cmsgpack`, `struct` and `bit`, as redis-server
+//! bundles them, down to the texts of their errors.
+//!
+//! They are Rust functions without a wrapper in Lua: a call costs what a call into Rust costs, and what they say
+//! of their caller ("user_script:1: ", "bad argument #1 to 'encode'") is what the C functions say, tail calls
+//! included. The price: a Rust function can only raise userdata, which `catch` turns into strings where scripts
+//! catch errors, and `error_text` where the interpreter does.
+
+mod args;
+mod bit;
+mod catch;
+mod cjson;
+mod cmsgpack;
+mod each;
+mod fault;
+mod put;
+mod structs;
+#[cfg(test)]
+mod tests;
+
+pub use fault::error_text;
+
+use args::Args;
+use fault::{Caller, Fault};
+use mlua::{Function, IntoLuaMulti, Lua, Table};
+
+/// Longest string that one call makes: a quarter of what a bulk string may have, since it is in memory as a
+/// whole, and once more as Lua's string.
+const OUTPUT_BYTES_MAX: usize = base::limits::BULK_BYTES_MAX / 4;
+
+/// Deepest nesting of what is encoded or decoded, whatever a script asks for: cjson's default. Each level of it
+/// costs stack of the thread, and handles on Lua's values.
+const NESTING_MAX: usize = 1000;
+
+/// Most values that one call may return (Redis: just under 8000). Handles on Lua's values are slots of a stack
+/// that Lua 5.1 limits to 8000 in all, and mlua panics without one.
+const RESULTS_MAX: usize = 7500;
+
+/// What one call may hold handles on: both ends of its nesting, and what the interpreter holds besides.
+const _: () = assert!(NESTING_MAX * 2 + 500 <= 8000 && RESULTS_MAX + 500 <= 8000);
+
+/// The libraries of one interpreter.
+#[derive(Clone)]
+pub struct Installed {
+    cjson: cjson::Settings,
+}
+
+impl Installed {
+    /// Takes back what a script has configured (`cjson.encode_max_depth` and the like), so that the next one
+    /// does not find it.
+    pub fn reset(&self) {
+        self.cjson.reset();
+    }
+}
+
+/// Makes the tables `cjson`, `cmsgpack`, `struct` and `bit` globals, and lays its own `pcall`, `xpcall` and
+/// `coroutine.resume` over Lua's. Lua's base library must be there; what builds a sandbox comes after.
+pub fn install(lua: &Lua) -> mlua::Result<Installed> {
+    catch::install(lua)?;
+    let settings = cjson::Settings::default();
+    let globals = lua.globals();
+    globals.set("cjson", cjson::table(lua, &settings)?)?;
+    globals.set("cmsgpack", cmsgpack::table(lua)?)?;
+    globals.set("struct", structs::table(lua)?)?;
+    globals.set("bit", bit::table(lua)?)?;
+    Ok(Installed { cjson: settings })
+}
+
+/// What a function of a library gives.
+type Outcome<T> = Result<T, Fault>;
+
+/// Adds a function of at most three arguments.
+fn add<F, R>(lua: &Lua, table: &Table, name: &'static str, function: F) -> mlua::Result<()>
+where
+    F: Fn(&Args<'_>) -> Outcome<R> + 'static,
+    R: IntoLuaMulti,
+{
+    let function = lua.create_function(move |lua, given: args::Few| {
+        let caller = Caller { name, wrapped: false };
+        function(&Args::few(lua, given)).map_err(|fault| fault.raise(lua, caller))
+    })?;
+    table.raw_set(name, function)
+}
+
+/// Adds a function of any number of arguments. They come as a table from a wrapper in Lua: there may be more of
+/// them than there can be handles. The wrapper hides its caller's line where that is a tail call.
+fn add_variadic<F, R>(lua: &Lua, table: &Table, name: &'static str, function: F) -> mlua::Result<()>
+where
+    F: Fn(&Args<'_>) -> Outcome<R> + 'static,
+    R: IntoLuaMulti,
+{
+    let function = lua.create_function(move |lua, (values, count): (Table, usize)| {
+        let caller = Caller { name, wrapped: true };
+        function(&Args::many(lua, values, count)).map_err(|fault| fault.raise(lua, caller))
+    })?;
+    let wrap = "local call, select = ... return function(...) return call({...}, select('#', ...)) end";
+    let select: Function = lua.globals().get("select")?;
+    let wrapped: Function = lua.load(wrap).set_name("=[C]").call((function, select))?;
+    table.raw_set(name, wrapped)
+}

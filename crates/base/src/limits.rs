@@ -54,6 +54,28 @@ pub const DIRTY_BYTES_MAX: usize = 128 << 20;
 const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);
 
+/// Scripts that a node knows by their SHA-1, and the bytes of their code. Who needs one that was forgotten is
+/// told so, and sends it again.
+pub const SCRIPTS_MAX: usize = 10_000;
+pub const SCRIPTS_BYTES_MAX: usize = 64 << 20;
+/// The code of one script or library: what one log entry may well hold, and what takes tens of milliseconds to
+/// compile.
+pub const SCRIPT_CODE_BYTES_MAX: usize = 1 << 20;
+/// By how much a script may make its interpreter's memory grow: on a network thread, and in the heavy pool.
+pub const SCRIPT_BYTES_INLINE: usize = 4 << 20;
+pub const SCRIPT_BYTES_MAX: usize = 256 << 20;
+/// A script that has outgrown the budget of a network thread goes to the heavy pool at once for so long.
+pub const SCRIPT_LONG_MS: u64 = 10_000;
+/// Functions that are remembered as long ones: their names are the clients' choice.
+pub const FUNCTIONS_LONG_MAX: usize = 1_024;
+/// Libraries of functions: each thread that calls functions has all of them loaded.
+pub const LIBRARIES_MAX: usize = 512;
+/// What the code of a library may take when it is loaded, which each thread does.
+pub const LIBRARY_STEPS_MAX: u64 = 1_000_000;
+pub const LIBRARY_BYTES_MAX: usize = 16 << 20;
+
+const _: () = assert!(SCRIPT_CODE_BYTES_MAX < BATCH_BYTES_MAX && SCRIPT_CODE_BYTES_MAX < SCRIPTS_BYTES_MAX);
+
 /// Keys that one client may watch at a time: each is noted beside those of others.
 pub const WATCHED_KEYS_MAX: usize = 1 << 16;
 

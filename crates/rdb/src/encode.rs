@@ -29,6 +29,16 @@ pub enum Shape {
     Wide,
 }
 
+/// Libraries of functions, as in FUNCTION DUMP: the code of each.
+pub fn functions<'c>(codes: impl Iterator<Item = &'c [u8]>) -> Vec<u8> {
+    let mut output = Output::empty();
+    for code in codes {
+        output.raw(&[crate::functions::FUNCTION]);
+        output.string(code);
+    }
+    output.finish()
+}
+
 pub fn string(value: &[u8], compression: Compression) -> Vec<u8> {
     let mut output = Output::new(kind::STRING, compression);
     output.string(value);

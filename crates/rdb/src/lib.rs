@@ -10,6 +10,7 @@ mod cursor;
 mod decode;
 pub mod encode;
 mod error;
+pub mod functions;
 mod intset;
 mod item;
 pub mod kind;

@@ -18,7 +18,7 @@ pub fn decode(payload: &[u8], limits: Limits) -> Result<Object, Error> {
 }
 
 /// The type and the value, without the footer.
-fn open(payload: &[u8]) -> Result<&[u8], Error> {
+pub(crate) fn open(payload: &[u8]) -> Result<&[u8], Error> {
     let (checked, checksum) = payload.split_last_chunk::<8>().ok_or(Error::Footer)?;
     let (body, version) = checked.split_last_chunk::<2>().ok_or(Error::Footer)?;
     let is_known = u16::from_le_bytes(*version) <= VERSION;

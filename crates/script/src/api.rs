@@ -10,6 +10,7 @@ use sha1::{Digest, Sha1};
 use crate::convert;
 use crate::host::{self, Arguments, Level, Stopped};
 use crate::library::Registered;
+use crate::libs::error_text;
 use crate::random::Random;
 
 /// What the functions of one interpreter share.
@@ -41,7 +42,18 @@ impl Shared {
     /// Raises an error that is a table in Lua.
     pub(crate) fn raise(&self, error: Table) -> mlua::Error {
         *self.raised.borrow_mut() = Some(error);
-        mlua::Error::RuntimeError(String::new())
+        mlua::Error::external(Aside)
+    }
+
+    /// What a script is told that catches what Rust has raised.
+    fn caught(&self, lua: &Lua, raised: Value) -> mlua::Result<Value> {
+        let Value::Error(error) = raised else { return Ok(raised) };
+        if is_aside(&error)
+            && let Some(table) = self.raised.take()
+        {
+            return Ok(Value::Table(table));
+        }
+        Ok(Value::String(lua.create_string(error_text(&error))?))
     }
 
     /// Raises an error with a message.
@@ -60,6 +72,26 @@ impl Shared {
             Ok(()) => host::stopped(),
             Err(error) => error,
         }
+    }
+}
+
+/// Raised in place of a table, which is kept aside.
+#[derive(Debug)]
+struct Aside;
+
+impl std::fmt::Display for Aside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an error kept aside")
+    }
+}
+
+impl std::error::Error for Aside {}
+
+fn is_aside(error: &mlua::Error) -> bool {
+    match error {
+        mlua::Error::CallbackError { cause, .. } | mlua::Error::WithContext { cause, .. } => is_aside(cause),
+        mlua::Error::ExternalError(external) => external.is::<Aside>(),
+        _ => false,
     }
 }
 
@@ -223,6 +255,29 @@ fn random(shared: &Shared, given: &[f64]) -> Result<f64, &'static str> {
     Ok((next * (high - low + 1.0)).floor() + low)
 }
 
+/// What the prelude is called: it has no place in what scripts are told.
+pub(crate) const PRELUDE: &str = "=[server]";
+
+/// Where the script is: the innermost of its own lines.
+fn place(lua: &Lua) -> (Option<String>, i64) {
+    /// Calls that a script has no part in, at most: the sandbox's, and Lua's own functions.
+    const LEVELS_MAX: usize = 32;
+    for level in 1..LEVELS_MAX {
+        let found = lua.inspect_stack(level, |frame| {
+            let source = frame.source();
+            let is_own = source.what != "C" && source.source.as_deref() != Some(PRELUDE);
+            let line = frame.current_line().map_or(-1, |line| line as i64);
+            is_own.then(|| (source.source.map(|name| name.into_owned()), line))
+        });
+        match found {
+            Some(Some(place)) => return place,
+            Some(None) => {}
+            None => break,
+        }
+    }
+    (None, 0)
+}
+
 /// A function of the interpreter that has what they share.
 fn function<A: mlua::FromLuaMulti, R: mlua::IntoLuaMulti>(
     lua: &Lua,
@@ -262,7 +317,8 @@ pub(crate) fn native(lua: &Lua, shared: &Rc<Shared>, version: &str) -> mlua::Res
     redis.raw_set("REDIS_VERSION_NUM", version_number(version))?;
     let native = lua.create_table()?;
     native.raw_set("redis", redis)?;
-    native.raw_set("take_error", function(lua, shared, |_, shared, (): ()| Ok(shared.raised.take()))?)?;
+    native.raw_set("caught", function(lua, shared, |lua, shared, raised| shared.caught(lua, raised))?)?;
+    native.raw_set("place", function(lua, shared, |lua, _, (): ()| Ok(place(lua)))?)?;
     native.raw_set(
         "refuse",
         function(lua, shared, |lua, shared, (): ()| -> mlua::Result<()> {

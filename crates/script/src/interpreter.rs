@@ -15,7 +15,12 @@ use crate::library::{Flags, Registered};
 /// The host is told after so many steps.
 const STEPS: u32 = 1_000;
 /// Scripts that one interpreter keeps compiled. When there are more, all are forgotten.
-const COMPILED_MAX: usize = 1_024;
+/// Each is a handle on a value of Lua's, of which there are 8,000 at most; a call of a command needs one for
+/// each of its arguments, of which the prelude's `unpack` lets no more than 7,250 through, and 250 may stand
+/// before them.
+const COMPILED_MAX: usize = 256;
+
+const _: () = assert!(COMPILED_MAX + 7_250 + 250 + 200 < 8_000);
 /// An interpreter that holds more than this when nothing runs in it is given up.
 const IDLE_BYTES_MAX: usize = 32 << 20;
 
@@ -74,8 +79,7 @@ impl Interpreter {
     }
 
     fn make(version: &str) -> mlua::Result<Self> {
-        let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
-        // Only what the sandbox is built with: the prelude takes `debug` away.
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         let shared = Rc::new(Shared::new());
         let installed = libs::install(&lua)?;
@@ -87,7 +91,7 @@ impl Interpreter {
         }
         shown.raw_set("libraries", own)?;
         let native = api::native(&lua, &shared, version)?;
-        let prelude = lua.load(include_str!("prelude.lua")).set_name("=[server]");
+        let prelude = lua.load(include_str!("prelude.lua")).set_name(api::PRELUDE);
         let inside: Table = prelude.call((native, shown))?;
         let inside = Inside {
             compile: inside.raw_get("compile")?,
@@ -182,6 +186,9 @@ impl Interpreter {
             run(&self.inside, keys, arguments)
         });
         self.settle()?;
+        if is_out_of_memory(&ran) {
+            host.out_of_memory()?;
+        }
         Ok(match ran {
             Ok((Value::Boolean(true), value)) => convert::to_reply(&value, self.shared.protocol.get()),
             Ok((_, error)) => Reply::Error(describe(name, &error)),
@@ -325,10 +332,19 @@ fn error_message(error: &Value) -> Vec<u8> {
     }
 }
 
+/// Whether memory ran out, and no script has caught that.
+fn is_out_of_memory(ran: &mlua::Result<(Value, Value)>) -> bool {
+    match ran {
+        Ok((Value::Boolean(false), Value::String(why))) => why.as_bytes() == libs::OUT_OF_MEMORY.as_bytes(),
+        Err(error) => matches!(error, mlua::Error::MemoryError(_)),
+        _ => false,
+    }
+}
+
 /// What is said of an error that no script can have caught.
 fn message(error: &mlua::Error) -> String {
     match error {
-        mlua::Error::MemoryError(_) => "not enough memory".into(),
+        mlua::Error::MemoryError(_) => libs::OUT_OF_MEMORY.into(),
         error => error.to_string().lines().next().unwrap_or_default().to_owned(),
     }
 }

@@ -5,11 +5,10 @@ local native, shown = ...
 local real_error, real_pcall, real_xpcall = error, pcall, xpcall
 local real_getmetatable, real_setmetatable, real_setfenv = getmetatable, setmetatable, setfenv
 local real_loadstring, real_next, real_rawget, real_rawset = loadstring, next, rawget, rawset
-local real_insert, real_collectgarbage, real_resume = table.insert, collectgarbage, coroutine.resume
-local select, concat, sub, tonumber, tostring, type, getinfo = select, table.concat, string.sub, tonumber, tostring, type, debug.getinfo
+local real_unpack, real_insert, real_collectgarbage, real_resume = unpack, table.insert, collectgarbage, coroutine.resume
+local select, concat, sub, tonumber, tostring, type = select, table.concat, string.sub, tonumber, tostring, type
 
 local OUT_OF_MEMORY = "not enough memory"
-local INSIDE = "=[server]"
 
 -- Read-only tables, and what is behind them.
 local behind = real_setmetatable({}, { __mode = "k" })
@@ -42,10 +41,10 @@ local function expect(kind, value, at, name)
   end
 end
 
--- What a script catches. Errors of commands are kept aside by the server, because it cannot raise tables.
+-- What a script catches. What the server raises is userdata on its way.
 local function caught(err)
   if type(err) == "userdata" then
-    return native.take_error() or err
+    err = native.caught(err)
   end
   if err == OUT_OF_MEMORY then
     native.out_of_memory()
@@ -83,22 +82,17 @@ local function handler(err)
   elseif behind[err] then
     err = {}
   end
-  local level = 2
-  local info = getinfo(level, "Sl")
-  while info and (info.what == "C" or info.source == INSIDE) do
-    level = level + 1
-    info = getinfo(level, "Sl")
-  end
-  if info then
-    real_rawset(err, "source", info.source)
-    real_rawset(err, "line", info.currentline)
+  local source, line = native.place()
+  if source then
+    real_rawset(err, "source", source)
+    real_rawset(err, "line", line)
   end
   return err
 end
 
 local globals = {}
 for _, name in real_next, {
-  "assert", "error", "gcinfo", "ipairs", "next", "rawequal", "select", "tonumber", "tostring", "type", "unpack",
+  "assert", "error", "gcinfo", "ipairs", "next", "rawequal", "select", "tonumber", "tostring", "type",
   "_VERSION",
 } do
   globals[name] = _G[name]
@@ -184,6 +178,17 @@ function globals.load(reader, name)
     pieces[#pieces + 1] = piece
   end
   return globals.loadstring(concat(pieces), name or "=(load)")
+end
+
+-- A call with more arguments than this would have the server hold on to too many values at once.
+local UNPACKED_MAX = 7250
+
+function globals.unpack(list, first, last)
+  expect("table", list, 1, "unpack")
+  if (last or #list) - (first or 1) >= UNPACKED_MAX then
+    real_error("too many results to unpack", 2)
+  end
+  return real_unpack(list, first, last)
 end
 
 function globals.collectgarbage(option, argument)

@@ -76,12 +76,14 @@ pub fn usable_cpus() -> usize {
 }
 
 /// As in Redis.
+const BUSY_AFTER_MS: u64 = 5_000;
 const SLOWER_THAN_US: i64 = 10_000;
 const SLOWLOG_LEN_MAX: usize = 128;
 
 /// Settings that may change while the node runs.
 pub struct Live {
     slower_than_us: AtomicI64,
+    busy_after_ms: AtomicU64,
     slowlog_len_max: AtomicUsize,
     connections_max: AtomicUsize,
     idle_s_max: AtomicU64,
@@ -92,6 +94,7 @@ impl Live {
     pub fn new(config: &Config) -> Self {
         let live = Self {
             slower_than_us: AtomicI64::new(SLOWER_THAN_US),
+            busy_after_ms: AtomicU64::new(BUSY_AFTER_MS),
             slowlog_len_max: AtomicUsize::new(SLOWLOG_LEN_MAX),
             connections_max: AtomicUsize::new(config.max_connections),
             idle_s_max: AtomicU64::new(0),
@@ -102,6 +105,15 @@ impl Live {
     }
 
     /// Commands from this duration on go into the slow log; `None` for none.
+    /// From when on a script counts as one that runs for long.
+    pub fn busy_after(&self) -> Duration {
+        Duration::from_millis(self.busy_after_ms.load(Relaxed))
+    }
+
+    pub fn set_busy_after(&self, after: Duration) {
+        self.busy_after_ms.store(u64::try_from(after.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
     pub fn slower_than_us(&self) -> Option<u64> {
         u64::try_from(self.slower_than_us.load(Relaxed)).ok()
     }

@@ -10,6 +10,7 @@ pub mod data_dir;
 pub mod engine;
 pub mod net;
 pub mod open_files;
+pub mod scripting;
 pub mod session;
 mod table;
 #[cfg(test)]

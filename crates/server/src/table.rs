@@ -5,12 +5,15 @@ use std::sync::LazyLock;
 
 use command::Command;
 
+use crate::scripting::{self, ScriptRun};
 use crate::session::{self, SessionRun};
 
-/// A command's function: over a transaction, or over the session and the node.
+/// A command's function: over a transaction, alone or with what surrounds it, or over the session and the
+/// node.
 #[derive(Clone, Copy, Debug)]
 pub enum Handler {
     Data(command::Run),
+    Script(ScriptRun),
     Session(SessionRun),
 }
 
@@ -45,10 +48,12 @@ fn with_handler<R: Copy>(row: &Command<R>, handler: impl Fn(R) -> Handler) -> Co
 impl Table {
     fn build() -> Self {
         let data = command::FAMILIES.iter().copied().flatten().map(|row| with_handler(row, Handler::Data));
-        let sessions = session::FAMILIES.iter().copied().flatten();
+        let scripts = scripting::FAMILIES.iter().copied().flatten();
+        let scripts = scripts.map(|row| with_handler(row, Handler::Script));
+        let sessions = session::FAMILIES.iter().chain(scripting::SESSION_FAMILIES).copied().flatten();
         let sessions = sessions.map(|row| with_handler(row, Handler::Session));
         let mut table = Self { entries: Vec::new(), by_name: HashMap::default() };
-        for row in data.chain(sessions) {
+        for row in data.chain(scripts).chain(sessions) {
             let id = table.entries.len();
             let twice = table.by_name.insert(row.name.as_bytes(), id);
             assert!(twice.is_none(), "two commands are called {}", row.name);

@@ -146,6 +146,11 @@ impl<'g> Txn<'g> {
         !matches!(self.view, View::Latest { .. })
     }
 
+    /// Whether there is a budget for what is done here: on a network thread.
+    pub fn is_metered(&self) -> bool {
+        self.meter.limited
+    }
+
     /// Counts work that is not a record: bytes copied, steps taken.
     pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
         self.meter.spend(records, bytes)?;

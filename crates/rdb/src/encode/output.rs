@@ -22,6 +22,11 @@ impl Output {
         Self { bytes: vec![kind], compressor }
     }
 
+    /// Without a type at its beginning, and as it is.
+    pub(super) fn empty() -> Self {
+        Self { bytes: Vec::new(), compressor: None }
+    }
+
     pub(super) fn length(&mut self, len: u64) {
         put_length(len, &mut self.bytes);
     }

@@ -63,7 +63,7 @@ impl From<Error> for Fault {
 }
 
 /// What Lua says when it has no memory.
-const OUT_OF_MEMORY: &str = "not enough memory";
+pub(crate) const OUT_OF_MEMORY: &str = "not enough memory";
 
 /// The function that runs and who called it, as Lua's stack tells it.
 #[derive(Clone, Copy)]

@@ -3,11 +3,12 @@
 //!
 //! They are Rust functions without a wrapper in Lua: a call costs what a call into Rust costs, and what they say
 //! of their caller ("user_script:1: ", "bad argument #1 to 'encode'") is what the C functions say, tail calls
-//! included. The price: a Rust function can only raise userdata, which `catch` turns into strings where scripts
-//! catch errors, and `error_text` where the interpreter does.
+//! included. The price: a Rust function can only raise userdata, which the sandbox turns into strings where scripts
+//! catch errors, by `error_text`.
 
 mod args;
 mod bit;
+#[cfg(test)]
 mod catch;
 mod cjson;
 mod cmsgpack;
@@ -19,6 +20,7 @@ mod structs;
 mod tests;
 
 pub use fault::error_text;
+pub(crate) use fault::OUT_OF_MEMORY;
 
 use args::Args;
 use fault::{Caller, Fault};
@@ -53,10 +55,9 @@ impl Installed {
     }
 }
 
-/// Makes the tables `cjson`, `cmsgpack`, `struct` and `bit` globals, and lays its own `pcall`, `xpcall` and
-/// `coroutine.resume` over Lua's. Lua's base library must be there; what builds a sandbox comes after.
+/// Makes the tables `cjson`, `cmsgpack`, `struct` and `bit` globals. Lua's base library must be there; what builds
+/// a sandbox comes after, and has scripts catch what is raised here as text.
 pub fn install(lua: &Lua) -> mlua::Result<Installed> {
-    catch::install(lua)?;
     let settings = cjson::Settings::default();
     let globals = lua.globals();
     globals.set("cjson", cjson::table(lua, &settings)?)?;

@@ -24,7 +24,7 @@ use crate::session::multi::Exec;
 use crate::table::Entry;
 
 /// Work on the node that takes time: it ends with a reply.
-pub type Task = Box<dyn FnOnce(&Arc<Node>, &Cancel) -> Outcome + Send>;
+pub type Task = Box<dyn FnOnce(&Arc<Node>, &Arc<Cancel>) -> Outcome + Send>;
 
 pub enum Work {
     Command {
@@ -104,9 +104,9 @@ pub struct Caller {
 }
 
 impl Caller {
-    pub fn waiter(&self, entry: &'static Entry, run: command::Run, database: u8, group: u16) -> Waiter {
+    pub fn waiter(&self, entry: &'static Entry, database: u8, group: u16) -> Waiter {
         let Self { client, protocol, mailbox } = self.clone();
-        Waiter { client, mailbox, protocol, entry, run, database, group }
+        Waiter { client, mailbox, protocol, entry, database, group }
     }
 }
 
@@ -266,7 +266,7 @@ fn run(node: &Weak<Node>) {
     }
 }
 
-fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
+fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Arc<Cancel>, scratch: &mut Scratch) -> Outcome {
     let started = Instant::now();
     let (entry, args, outcome) = match work {
         Work::Task { entry, args, task } => (entry, args, task(node, cancel)),
@@ -295,7 +295,7 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Cancel, scrat
     outcome
 }
 
-fn next_page(node: &Node, caller: &Caller, flow: Box<Flow>, cancel: &Cancel, scratch: &mut Scratch) -> Told {
+fn next_page(node: &Node, caller: &Caller, flow: Box<Flow>, cancel: &Arc<Cancel>, scratch: &mut Scratch) -> Told {
     match flow.next(node, cancel, scratch) {
         Ok((page, rest)) => Told::Page(page, rest),
         Err(why) => {

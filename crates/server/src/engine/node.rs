@@ -28,6 +28,7 @@ use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::thread::NetThread;
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
+use crate::scripting::{LongNames, Running, Scripts};
 use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
 
@@ -64,6 +65,9 @@ pub struct Node {
     pub stats: Stats,
     pub live: Live,
     pub slowlog: SlowLog,
+    pub scripts: Scripts,
+    pub functions: LongNames,
+    pub running: Running,
     pub checkpoints: Checkpoints,
     pub sampler: Sampler,
     /// Forty hexadecimal digits that differ from start to start.
@@ -156,6 +160,9 @@ impl Node {
             clients: Clients::default(),
             stats: Stats::new(),
             slowlog: SlowLog::default(),
+            scripts: Scripts::default(),
+            functions: LongNames::default(),
+            running: Running::default(),
             checkpoints: Checkpoints::new(clock.wall_ms()),
             sampler: Sampler::default(),
             run_id: run_id(),

@@ -12,7 +12,7 @@ use crate::engine::heavy::{Finished, Target, Work};
 use crate::net::dispatch::left_reply;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
-use crate::table::Entry;
+use crate::table::{Entry, Handler};
 
 const UNBLOCKED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
                          (master -> replica?)";
@@ -26,7 +26,6 @@ pub struct Waiter {
     pub mailbox: Arc<Mailbox>,
     pub protocol: Protocol,
     pub entry: &'static Entry,
-    pub run: command::Run,
     pub database: u8,
     pub group: u16,
 }
@@ -87,7 +86,9 @@ impl Attempt for Blocked {
     }
 
     fn run(&mut self, txn: &mut Txn<'_>) -> Result<Tried, Stop> {
-        match (self.waiter.run)(txn, &self.args.as_args()) {
+        // Only plain commands wait.
+        let Handler::Data(run) = self.waiter.entry.row.run else { return Ok(Tried::Nothing) };
+        match run(txn, &self.args.as_args()) {
             Ok(reply) => {
                 self.reply = reply;
                 Ok(Tried::Served)

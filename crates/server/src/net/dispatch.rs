@@ -15,6 +15,7 @@ use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
 use crate::engine::streams::{Begun, Flow, Part};
 use crate::net::blocked::{Place, Waiter};
+use crate::scripting::{self, Env, OnData};
 use crate::session::stats::Lap;
 use crate::session::{Answer, Context, Session};
 use crate::table::{Entry, Handler, table};
@@ -156,7 +157,8 @@ pub fn run(
                 Err(failed) => error(failed),
             };
         }
-        Handler::Data(run) => run,
+        Handler::Data(run) => OnData::Plain(run),
+        Handler::Script(run) => OnData::Script(run),
     };
     let target = match target(node, entry, args) {
         Ok(target) => target,
@@ -167,7 +169,11 @@ pub fn run(
     }
     let Target::One(id) = target else { return Step::Heavy(entry, target) };
     let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
-    let f = |txn: &mut store::Txn<'_>| handler(txn, args);
+    let mut env = Env::new(node, session.client.id, id, None);
+    let f = |txn: &mut store::Txn<'_>| {
+        env.begin();
+        handler.run(txn, args, &mut env)
+    };
     let database = session.database;
     let client = &session.client;
     let waiter = || Waiter {
@@ -175,7 +181,6 @@ pub fn run(
         mailbox: client.mailbox.clone(),
         protocol: session.protocol,
         entry,
-        run: handler,
         database,
         group: id,
     };
@@ -187,6 +192,9 @@ pub fn run(
         }
         Lane::Heavy => Err(Leave::Outgrown),
     };
+    if ran.is_ok() {
+        env.count();
+    }
     match ran {
         Ok(Done { result: Err(Error::Wait(wait)), ticket: Some(ticket), .. }) => {
             Step::Blocked(Place::new(id, ticket, &wait))
@@ -220,6 +228,9 @@ const ARGS_INLINE_MAX: usize = 2 * limits::BUDGET_RECORDS as usize;
 /// nothing is written.
 pub fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
     if args.len() > ARGS_INLINE_MAX {
+        return Lane::Heavy;
+    }
+    if matches!(entry.row.run, Handler::Script(_)) && scripting::prepare(node, entry, args) {
         return Lane::Heavy;
     }
     let may_write = entry.row.flags.has(flags::MAY_WRITE);
@@ -308,9 +319,9 @@ pub struct Call<'a> {
 }
 
 /// Runs a command on a thread of the heavy pool.
-pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &mut Scratch) -> Outcome {
+pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Arc<Cancel>, scratch: &mut Scratch) -> Outcome {
     let &Call { entry, target, caller, .. } = call;
-    let Handler::Data(handler) = entry.row.run else {
+    let Some(handler) = entry.row.run.on_data() else {
         return Outcome::ungated(Reply::error("ERR not a command on data"));
     };
     let groups = match target {
@@ -347,37 +358,44 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Cancel, scratch: &m
 
 /// Runs a command in one group; or else says what becomes of it.
 fn run_in_group(
-    node: &Node,
+    node: &Arc<Node>,
     call: &Call<'_>,
-    handler: command::Run,
+    handler: OnData,
     group: &Arc<Group>,
-    cancel: &Cancel,
+    cancel: &Arc<Cancel>,
     scratch: &mut Scratch,
 ) -> Result<Done<Reply, Error>, Outcome> {
     let &Call { entry, ref args, database, caller, .. } = call;
     // What is written is validated as a whole: only readers are told page by page.
     let flags = entry.row.flags;
     let only_reads = flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE);
+    let may_stream = only_reads && matches!(handler, OnData::Plain(_)) && caller.is_some();
+    let mut env = Env::new(node, caller.map_or(0, |caller| caller.client), group.id, Some(cancel));
     let mut f = |txn: &mut store::Txn<'_>| {
-        if only_reads && caller.is_some() {
+        if may_stream {
             txn.allow_streams(node.config.streams.page_bytes);
         }
-        handler(txn, args)
+        env.begin();
+        handler.run(txn, args, &mut env)
     };
-    run_when_open(group, cancel, || {
+    let done = run_when_open(group, cancel, || {
         // It may have waited for its turn since it was asked for the first time.
         if let Some(why) = refused(node, entry) {
             return Err(Outcome::ungated(Reply::error(why)));
         }
         let mut wait = |error: &Error| {
-            let waiter = caller?.waiter(entry, handler, database, group.id);
+            let waiter = caller?.waiter(entry, database, group.id);
             Some(waiter.waiting(args, error.wait()?, true))
         };
         match group.store.run_heavy_or_wait(database, scratch, cancel, &mut wait, &mut f) {
             Ok(done) if done.ticket.is_some() => Err(Outcome::waiting()),
             ran => Ok(ran),
         }
-    })
+    });
+    if done.is_ok() {
+        env.count();
+    }
+    done
 }
 
 /// Begins with a reply that is told page by page.

@@ -17,6 +17,7 @@ use crate::net::connection::{Connection, State};
 use crate::net::dispatch;
 use crate::net::execute::submit;
 use crate::net::output::Encoded;
+use crate::scripting::Env;
 use crate::session::account::{self, Spent};
 use crate::session::connection::selected;
 use crate::session::multi::{Exec, Queued, Unit};
@@ -47,11 +48,13 @@ pub enum Ended {
 impl Unit {
     /// Runs the commands on data, each as if nothing came after it: one that fails has no effect, and does
     /// not keep the others from theirs.
-    fn run(&self, node: &Node, txn: &mut Txn<'_>, is_heavy: bool) -> Result<Vec<Part>, Error> {
+    fn run(&self, txn: &mut Txn<'_>, env: &mut Env<'_>) -> Result<Vec<Part>, Error> {
+        let (node, is_heavy) = (env.node, env.cancel.is_some());
+        env.begin();
         let mut parts = Vec::with_capacity(self.commands.len());
         for Queued { entry, args } in &self.commands {
             let args = args.as_args();
-            let Handler::Data(run) = entry.row.run else {
+            let Some(run) = entry.row.run.on_data() else {
                 if entry.row.name == "select"
                     && let Ok(database) = selected(node, &args)
                 {
@@ -61,7 +64,7 @@ impl Unit {
                 continue;
             };
             let (began, before) = (Instant::now(), txn.lookups());
-            let reply = match txn.attempt(|txn| run(txn, &args)) {
+            let reply = match txn.attempt(|txn| run.run(txn, &args, env)) {
                 Ok(reply) => reply,
                 Err(Error::Stop(stop)) => return Err(stop.into()),
                 Err(Error::Wait(wait)) => wait.otherwise,
@@ -75,7 +78,7 @@ impl Unit {
     }
 
     fn on_data(&self) -> impl Iterator<Item = &Queued> {
-        self.commands.iter().filter(|queued| matches!(queued.entry.row.run, Handler::Data(_)))
+        self.commands.iter().filter(|queued| queued.entry.row.run.on_data().is_some())
     }
 
     /// The group whose keys the commands name: all of one slot, where there are several groups.
@@ -138,7 +141,8 @@ impl Exec {
     /// Runs it where it starts.
     fn run(
         &self,
-        node: &Node,
+        node: &Arc<Node>,
+        client: u64,
         group: &Group,
         database: u8,
         scratch: &mut Scratch,
@@ -147,13 +151,18 @@ impl Exec {
         if let Some(watching) = self.watching.as_ref().filter(|_| lane != Lane::Heavy) {
             group.store.settle_watch(watching.id, scratch)?;
         }
-        let f = |txn: &mut Txn<'_>| self.unit.run(node, txn, false);
+        let mut env = Env::new(node, client, group.id, None);
+        let f = |txn: &mut Txn<'_>| self.unit.run(txn, &mut env);
         let ran = self.only_if(scratch, |scratch| match lane {
             Lane::Read => group.store.run_read(database, scratch, f),
             Lane::Inline => group.store.run_inline(database, scratch, f),
             Lane::Heavy => Err(Leave::Outgrown),
         });
-        dispatch::if_led(group, ran)
+        let ran = dispatch::if_led(group, ran);
+        if ran.is_ok() {
+            env.count();
+        }
+        ran
     }
 
     /// Runs something that is to be committed only if nothing watched has changed.
@@ -181,7 +190,7 @@ pub fn run(
     let database = connection.session.database;
     let refusal = match exec.group(node) {
         Err(refusal) => refusal,
-        Ok(group) => match exec.run(node, group, database, scratch) {
+        Ok(group) => match exec.run(node, connection.client.id, group, database, scratch) {
             Ok(Done { result: Ok(parts), gate, .. }) => {
                 finish(node, connection, Ran { exec, parts }, &[(group.id, gate)]);
                 account::ran_exec(node, entry, &Reply::Ok, began.elapsed());
@@ -208,12 +217,13 @@ pub fn run_heavy(
     node: &Arc<Node>,
     exec: Box<Exec>,
     (client, database, group): (u64, u8, u16),
-    cancel: &Cancel,
+    cancel: &Arc<Cancel>,
     scratch: &mut Scratch,
 ) -> Outcome {
     let Some(group) = node.groups.get(usize::from(group)) else {
         return Outcome::ungated(dispatch::left_reply(&Leave::Closed));
     };
+    let mut env = Env::new(node, client, group.id, Some(cancel));
     let ran = dispatch::run_when_open(group, cancel, || {
         if let Some(reply) = exec.refused(node) {
             return Err(Outcome::ungated(reply));
@@ -223,7 +233,7 @@ pub fn run_heavy(
         {
             return Ok(Err(left));
         }
-        let f = |txn: &mut Txn<'_>| exec.unit.run(node, txn, true);
+        let f = |txn: &mut Txn<'_>| exec.unit.run(txn, &mut env);
         Ok(exec.only_if(scratch, |scratch| group.store.run_heavy(database, scratch, cancel, f)))
     });
     let (parts, gate) = match ran {
@@ -231,6 +241,7 @@ pub fn run_heavy(
         Ok(Done { result: Err(error), .. }) => return Outcome::ungated(error.reply()),
         Err(outcome) => return outcome,
     };
+    env.count();
     let gates = vec![(group.id, gate)];
     let ran = Ran { exec, parts };
     if ran.exec.has_session_parts() {
@@ -273,7 +284,7 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[
     let replies = ran.replies(node, client, |queued, part| {
         let reply = match (part, queued.entry.row.run) {
             (Part::Data(reply, _), _) => reply,
-            (Part::Session, Handler::Data(_)) => Reply::error(NOT_IN_UNITS),
+            (Part::Session, Handler::Data(_) | Handler::Script(_)) => Reply::error(NOT_IN_UNITS),
             (Part::Session, Handler::Session(run)) => {
                 match run(&mut Context { node, session }, &queued.args.as_args()) {
                     Ok(Answer::Reply(reply) | Answer::After(_, reply)) => reply,

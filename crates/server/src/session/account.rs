@@ -99,6 +99,23 @@ pub fn ran_in_unit(
     });
 }
 
+/// A script has called a command.
+pub fn ran_in_script(
+    node: &Node,
+    entry: &'static Entry,
+    failed: Option<&Reply>,
+    took: Duration,
+    is_heavy: bool,
+) {
+    if let Some(reply) = failed {
+        count_failure(node, entry, reply);
+    }
+    node.stats.ran(entry, took);
+    if is_heavy {
+        node.stats.ran_heavy(entry);
+    }
+}
+
 /// A network thread has run a transaction to its end.
 pub fn ran_exec(node: &Node, entry: &'static Entry, reply: &Reply, took: Duration) {
     count_failure(node, entry, reply);

@@ -15,7 +15,7 @@ pub mod info;
 mod memory;
 pub mod multi;
 pub mod persistence;
-mod rows;
+pub mod rows;
 mod server;
 mod settings;
 pub mod slowlog;

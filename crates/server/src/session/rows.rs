@@ -6,7 +6,7 @@ use resp::Reply;
 use super::{Answer, SessionRun};
 
 /// A row of a group, before its documentation.
-pub(super) const fn row(
+pub(crate) const fn row(
     group: &'static str,
     name: &'static str,
     arity: i32,
@@ -18,32 +18,32 @@ pub(super) const fn row(
 }
 
 /// A command that only holds subcommands, which have rows of their own.
-pub(super) const CONTAINER: &[Flags] = &[flags::CONTAINER];
+pub(crate) const CONTAINER: &[Flags] = &[flags::CONTAINER];
 /// Answers about itself, whatever the state of the node.
-pub(super) const HELP: &[Flags] = &[flags::LOADING, flags::STALE];
+pub(crate) const HELP: &[Flags] = &[flags::LOADING, flags::STALE];
 /// For everybody, but not from a script.
-pub(super) const PLAIN: &[Flags] = &[flags::NOSCRIPT, flags::LOADING, flags::STALE];
+pub(crate) const PLAIN: &[Flags] = &[flags::NOSCRIPT, flags::LOADING, flags::STALE];
 /// For administrators.
-pub(super) const ADMIN: &[Flags] = &[flags::ADMIN, flags::NOSCRIPT, flags::LOADING, flags::STALE];
+pub(crate) const ADMIN: &[Flags] = &[flags::ADMIN, flags::NOSCRIPT, flags::LOADING, flags::STALE];
 
-pub(super) type Result = command::Result<Answer>;
+pub(crate) type Result = command::Result<Answer>;
 
-pub(super) fn ok() -> Result {
+pub(crate) fn ok() -> Result {
     Ok(Answer::Reply(Reply::Ok))
 }
 
-pub(super) fn reply(reply: impl Into<Reply>) -> Result {
+pub(crate) fn reply(reply: impl Into<Reply>) -> Result {
     Ok(Answer::Reply(reply.into()))
 }
 
 /// Text for people: verbatim in RESP3.
-pub(super) fn text(text: impl Into<String>) -> Result {
+pub(crate) fn text(text: impl Into<String>) -> Result {
     let text = resp::Blob::from(text.into().into_bytes());
     Ok(Answer::Reply(Reply::Verbatim { format: *b"txt", text }))
 }
 
 /// What `… HELP` answers: the subcommands' lines between the usual first and last ones.
-pub(super) fn help(container: &str, lines: &'static [&'static str]) -> Result {
+pub(crate) fn help(container: &str, lines: &'static [&'static str]) -> Result {
     let first = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     let last = ["HELP", "    Print this help."];
     let lines = lines.iter().copied().chain(last).map(Reply::simple);
@@ -51,7 +51,7 @@ pub(super) fn help(container: &str, lines: &'static [&'static str]) -> Result {
 }
 
 /// What commands answer that find out about their subcommands by themselves.
-pub(super) fn wrong_subcommand(container: &str, args: &command::Args<'_>) -> command::Error {
+pub(crate) fn wrong_subcommand(container: &str, args: &command::Args<'_>) -> command::Error {
     const SHOWN_BYTES_MAX: usize = 128;
     let name = args.get(1).get(..SHOWN_BYTES_MAX).unwrap_or(args.get(1));
     let tail = format!("'. Try {container} HELP.");

@@ -17,6 +17,7 @@ fn eval(lua: &Lua, script: &[u8]) -> Result<Vec<u8>, String> {
 
 fn lua() -> Lua {
     let lua = Lua::new();
+    super::catch::install(&lua).unwrap();
     super::install(&lua).unwrap();
     lua
 }

@@ -1,5 +1,7 @@
 //! The settings, one row each: how a setting is shown, and what may be set.
 
+use std::time::Duration;
+
 use wal::Fsync;
 
 use store::Shapes;
@@ -35,6 +37,7 @@ pub(super) enum Change {
     Connections(usize),
     Idle(u64),
     Password(Vec<u8>),
+    BusyAfter(u64),
     Shape(Shape, i64),
 }
 
@@ -75,6 +78,7 @@ impl Change {
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
             Self::Connections(count) => node.live.set_connections_max(count),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
+            Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
             Self::Password(password) => node.live.set_password(&password),
             Self::Shape(of, value) => node.groups.iter().for_each(|group| of(&group.store.shapes).set(value)),
         }
@@ -109,6 +113,15 @@ fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, String> {
 
 fn slower_than(value: &[u8]) -> Result<Change, String> {
     Ok(Change::SlowerThan(integer(value, -1, i64::MAX)?))
+}
+
+/// A script that has run for so long counts as one to be killed.
+fn busy_after(node: &Node) -> String {
+    node.live.busy_after().as_millis().to_string()
+}
+
+fn set_busy_after(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::BusyAfter(integer(value, 0, i64::MAX)? as u64))
 }
 
 /// Slow commands kept at most: each holds up to 32 arguments of 128 bytes.
@@ -200,6 +213,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),
     // Redis'.
+    live("busy-reply-threshold", busy_after, set_busy_after),
+    live("lua-time-limit", busy_after, set_busy_after),
     live("maxclients", |node| node.live.connections_max().to_string(), connections),
     live("requirepass", show_password, password),
     live("slowlog-log-slower-than", slower_than_us, slower_than),
@@ -217,7 +232,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("active-expire-effort", |_| "1".into()),
     same("activedefrag", |_| "no".into()),
     same("activerehashing", |_| "no".into()),
-    same("busy-reply-threshold", |_| "5000".into()),
     same("client-output-buffer-limit", |_| "normal 0 0 0 slave 0 0 0 pubsub 0 0 0".into()),
     immutable("daemonize", |_| "no".into()),
     same("dbfilename", |_| String::new()),
@@ -239,7 +253,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     shape("list-max-listpack-size", |shapes| &shapes.list_max_listpack_size),
     shape("list-max-ziplist-size", |shapes| &shapes.list_max_listpack_size),
     immutable("logfile", |_| String::new()),
-    same("lua-time-limit", |_| "5000".into()),
     same("masterauth", |_| String::new()),
     same("maxmemory", |_| "0".into()),
     same("maxmemory-clients", |_| "0".into()),

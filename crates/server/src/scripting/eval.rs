@@ -1,0 +1,201 @@
+//! EVAL and its kin.
+
+use std::sync::Arc;
+
+use base::limits;
+use command::{Args, Arity, Command, Docs, Error, Flags as RowFlags, Keys, arg, flags};
+use resp::Reply;
+use script::{Flags, Inputs, Program, Stopped};
+use store::{Stop, Txn};
+
+use super::cache::{self, Script};
+use super::host::InTxn;
+use super::running::Kind;
+use super::{Env, READ_KEYS, SCRIPT_KEYS, ScriptRun, local};
+use crate::engine::node::Node;
+
+pub(super) const fn row(
+    name: &'static str,
+    arity: i32,
+    keys: Keys,
+    flags: &[RowFlags],
+    run: ScriptRun,
+) -> Command<ScriptRun> {
+    let docs = Docs { summary: "", since: "", group: "scripting", complexity: "" };
+    Command::new(name, Arity(arity), keys, flags, run, docs)
+}
+
+/// A script may do anything, and says nothing of it before. It writes where it may.
+pub(super) const RUNS: &[RowFlags] = &[
+    flags::NOSCRIPT,
+    flags::STALE,
+    flags::SKIP_MONITOR,
+    flags::MAY_REPLICATE,
+    flags::MOVABLE_KEYS,
+    flags::MAY_WRITE,
+];
+pub(super) const READS: &[RowFlags] =
+    &[flags::NOSCRIPT, flags::STALE, flags::SKIP_MONITOR, flags::READONLY, flags::MOVABLE_KEYS];
+pub(super) const DEPENDS: &str = "Depends on the script that is executed.";
+pub(super) const KEYS_AND_ARGS: [arg::Arg; 3] = [
+    arg::integer("numkeys"),
+    arg::KEY.optional().multiple(),
+    arg::string("arg").optional().multiple(),
+];
+
+const fn takes(name: &'static str) -> [arg::Arg; 4] {
+    let [numkeys, keys, args] = KEYS_AND_ARGS;
+    [arg::string(name), numkeys, keys, args]
+}
+
+const EVAL_ARGS: &[arg::Arg] = &takes("script");
+const EVALSHA_ARGS: &[arg::Arg] = &takes("sha1");
+
+pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
+    row("eval", -3, SCRIPT_KEYS, RUNS, eval)
+        .docs("2.6.0", DEPENDS, "Runs a script in Lua.")
+        .takes(EVAL_ARGS),
+    row("eval_ro", -3, READ_KEYS, READS, eval_ro)
+        .docs("7.0.0", DEPENDS, "Runs a script in Lua that only reads.")
+        .takes(EVAL_ARGS),
+    row("evalsha", -3, SCRIPT_KEYS, RUNS, evalsha)
+        .docs("2.6.0", DEPENDS, "Runs a script in Lua that the server knows by its SHA-1.")
+        .takes(EVALSHA_ARGS),
+    row("evalsha_ro", -3, READ_KEYS, READS, evalsha_ro)
+        .docs("7.0.0", DEPENDS, "Runs a script in Lua that the server knows by its SHA-1, and that only reads.")
+        .takes(EVALSHA_ARGS),
+];
+
+const NO_SCRIPT: Error = Error::line("NOSCRIPT No matching script. Please use EVAL.");
+
+fn eval(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
+    run(txn, args, env, false)
+}
+
+fn eval_ro(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
+    run(txn, args, env, true)
+}
+
+fn evalsha(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
+    run(txn, args, env, false)
+}
+
+fn evalsha_ro(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
+    run(txn, args, env, true)
+}
+
+/// A script's keys and other arguments.
+pub(super) struct Given<'a> {
+    pub keys: Vec<&'a [u8]>,
+    pub arguments: Vec<&'a [u8]>,
+}
+
+impl<'a> Given<'a> {
+    pub fn of(args: &Args<'a>) -> command::Result<Self> {
+        let count = args.int(2)?;
+        if count > (args.len() - 3) as i64 {
+            return Err(Error::line("ERR Number of keys can't be greater than number of args"));
+        }
+        let count = usize::try_from(count).map_err(|_| Error::line("ERR Number of keys can't be negative"))?;
+        let mut rest = args.from(3);
+        let keys = rest.by_ref().take(count).collect();
+        Ok(Self { keys, arguments: rest.collect() })
+    }
+}
+
+/// The script that a command runs: EVAL has its code, EVALSHA its digest.
+fn find(node: &Node, args: &Args<'_>) -> command::Result<Arc<Script>> {
+    let is_digest = args.get(0).get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"evalsha"));
+    if is_digest {
+        let digest = cache::digest_of(args.get(1)).ok_or(NO_SCRIPT)?;
+        return node.scripts.by_digest(&digest).ok_or(NO_SCRIPT);
+    }
+    match node.scripts.by_code(args.get(1)) {
+        Some(found) => Ok(found),
+        None => add(node, args.get(1), false),
+    }
+}
+
+/// Compiles a script, and keeps it if that is possible.
+pub(super) fn add(node: &Node, code: &[u8], is_loaded: bool) -> command::Result<Arc<Script>> {
+    if code.len() > limits::SCRIPT_CODE_BYTES_MAX {
+        let why = format!("ERR a script has at most {} bytes", limits::SCRIPT_CODE_BYTES_MAX);
+        return Err(Error::text(why));
+    }
+    let script = Script::new(code).map_err(|why| Error::text(format!("ERR {why}")))?;
+    check(&script)?;
+    Ok(node.scripts.add(script, is_loaded))
+}
+
+fn check(script: &Script) -> command::Result<()> {
+    let checked = local::with(|local| local.interpreter.check(&program(script))).map_err(no_interpreter)?;
+    checked.map_err(|why| Error::Bytes(why.as_bytes().to_vec()))
+}
+
+pub(super) fn no_interpreter(why: String) -> Error {
+    Error::text(format!("ERR {why}"))
+}
+
+fn program(script: &Script) -> Program<'_> {
+    Program { digest: &script.digest, name: &script.name, code: script.code() }
+}
+
+/// Compiles a script here, where nobody waits for it. Says whether it is known to be long.
+pub(super) fn prepare(node: &Node, args: &Args<'_>) -> bool {
+    // What is wrong is told when it runs.
+    let Ok(script) = find(node, args) else { return false };
+    let is_long = script.is_long(node.wall_ms());
+    if !is_long {
+        let _ = check(&script);
+    }
+    is_long
+}
+
+/// The memory that a script may take.
+pub(super) fn memory_bytes_max(txn: &Txn<'_>) -> usize {
+    if txn.is_metered() { limits::SCRIPT_BYTES_INLINE } else { limits::SCRIPT_BYTES_MAX }
+}
+
+fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) -> command::Result<Reply> {
+    let given = Given::of(args)?;
+    let script = find(env.node, args)?;
+    let has_no_writes = script.flags.is_some_and(|flags| flags.has(Flags::NO_WRITES));
+    if only_reads && script.flags.is_some() && !has_no_writes {
+        return Err(Error::line("ERR Can not execute a script with write flag using *_ro command."));
+    }
+    txn.foresee_keys(given.keys.iter().copied())?;
+    let node = env.node;
+    let guard = env.cancel.map(|cancel| node.running.begin(Kind::Script, &script.name, args, cancel));
+    let database = txn.database();
+    let inputs = Inputs {
+        keys: &given.keys,
+        arguments: &given.arguments,
+        memory_bytes_max: memory_bytes_max(txn),
+    };
+    let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None };
+    let ran = local::with(|local| local.interpreter.eval(&program(&script), &inputs, &mut host));
+    let stop = host.stop.take();
+    txn.select(database);
+    match ran.map_err(no_interpreter)? {
+        Ok(reply) => Ok(reply),
+        Err(Stopped) => {
+            if matches!(stop, Some(Stop::Outgrown)) {
+                script.outgrew(node.wall_ms());
+            }
+            Err(ended(stop, guard.is_some_and(|guard| guard.is_killed()), Kind::Script, &script.name))
+        }
+    }
+}
+
+/// What becomes of a script that was stopped.
+pub(super) fn ended(stop: Option<Stop>, is_killed: bool, kind: Kind, name: &str) -> Error {
+    match (stop, is_killed, kind) {
+        (Some(Stop::Cancelled), true, Kind::Script) => {
+            Error::text(format!("ERR Script killed by user with SCRIPT KILL. script: {name}"))
+        }
+        (Some(Stop::Cancelled), true, Kind::Function) => {
+            Error::text(format!("ERR Script killed by user with FUNCTION KILL. script: {name}"))
+        }
+        (stop, _, _) => Error::Stop(stop.unwrap_or(Stop::Cancelled)),
+    }
+}

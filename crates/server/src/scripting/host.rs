@@ -1,0 +1,169 @@
+//! What scripts call: the commands, on the transaction that the script runs in.
+
+use std::time::Instant;
+
+use base::slot;
+use command::{Args, Error, Lane, flags};
+use resp::{Reply, Span};
+use script::{Host, Level, Stopped};
+use store::{Stop, Txn};
+
+use super::{Called, Env, OnData};
+use crate::net::dispatch;
+use crate::session::connection::selected;
+use crate::session::{Answer, Context, Session};
+use crate::table::{Entry, Handler, table};
+
+/// The host of a script.
+pub struct InTxn<'h, 't, 'e> {
+    pub txn: &'h mut Txn<'t>,
+    pub env: &'h mut Env<'e>,
+    /// It must not write.
+    pub only_reads: bool,
+    /// Why it was stopped.
+    pub stop: Option<Stop>,
+}
+
+const UNKNOWN: &str = "ERR Unknown Redis command called from script";
+const WRONG_ARITY: &str = "ERR Wrong number of args calling Redis command from script";
+const NOT_ALLOWED: &str = "ERR This Redis command is not allowed from script";
+const ONLY_READS: &str = "ERR Write commands are not allowed from read-only scripts.";
+const NOT_LOCAL: &str = "ERR Script attempted to access a non local key in a cluster node";
+
+impl InTxn<'_, '_, '_> {
+    fn stopped<R>(&mut self, stop: Stop) -> Result<R, Stopped> {
+        self.stop = Some(stop);
+        Err(Stopped)
+    }
+
+    /// The command that is called, if a script may call it so.
+    fn find(&self, args: &Args<'_>) -> Result<&'static Entry, Error> {
+        let entry = find(args).ok_or(Error::line(UNKNOWN))?;
+        let row = &entry.row;
+        if !row.arity.accepts(args.len()) {
+            return Err(Error::line(WRONG_ARITY));
+        }
+        if row.flags.has(flags::NOSCRIPT) {
+            return Err(Error::line(NOT_ALLOWED));
+        }
+        if row.flags.has(flags::WRITE) && self.only_reads {
+            return Err(Error::line(ONLY_READS));
+        }
+        if let Some(why) = dispatch::refused(self.env.node, entry) {
+            return Err(Error::text(why));
+        }
+        self.check_place(entry, args)?;
+        Ok(entry)
+    }
+
+    /// With several groups a script runs in one, whose keys alone it may touch.
+    fn check_place(&self, entry: &Entry, args: &Args<'_>) -> Result<(), Error> {
+        let node = self.env.node;
+        if node.groups.len() == 1 {
+            return Ok(());
+        }
+        dispatch::target(node, entry, args)?;
+        if entry.row.flags.has(flags::FANOUT) {
+            let name = entry.row.name.to_ascii_uppercase();
+            return Err(Error::text(format!("ERR {name} is not allowed in a script in cluster mode")));
+        }
+        let mut keys = entry.row.keys.positions(args).map(|at| args.get(at));
+        if keys.any(|key| node.group_of(slot::of(key)) != self.env.group) {
+            return Err(Error::line(NOT_LOCAL));
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, entry: &'static Entry, args: &Args<'_>) -> Result<Reply, Stopped> {
+        let on_data = match entry.row.run {
+            Handler::Session(_) if entry.row.name == "select" => {
+                return Ok(match selected(self.env.node, args) {
+                    Ok(database) => {
+                        self.txn.select(database);
+                        Reply::Ok
+                    }
+                    Err(error) => error.reply(),
+                });
+            }
+            Handler::Session(run) => return Ok(self.run_session(run, args)),
+            Handler::Data(run) => OnData::Plain(run),
+            Handler::Script(run) => OnData::Script(run),
+        };
+        // What is known to be long is not begun on a network thread.
+        if entry.row.lane() == Lane::Heavy && self.txn.is_metered() {
+            return self.stopped(Stop::Outgrown);
+        }
+        let env = &mut *self.env;
+        match self.txn.attempt(|txn| on_data.run(txn, args, env)) {
+            Ok(reply) => Ok(reply),
+            Err(Error::Stop(stop)) => self.stopped(stop),
+            Err(Error::Wait(wait)) => Ok(wait.otherwise),
+            Err(error) => Ok(error.reply()),
+        }
+    }
+
+    /// A command on the session: on one that lasts as long as the command.
+    fn run_session(&self, run: crate::session::SessionRun, args: &Args<'_>) -> Reply {
+        let node = self.env.node;
+        let Some(client) = node.clients.get(self.env.client) else { return Reply::error(NOT_ALLOWED) };
+        let mut session = Session::new(client, false);
+        session.database = self.txn.database();
+        match run(&mut Context { node, session: &mut session }, args) {
+            Ok(Answer::Reply(reply)) => reply,
+            Ok(_) => Reply::error(NOT_ALLOWED),
+            Err(error) => error.reply(),
+        }
+    }
+}
+
+/// The command, or the subcommand, that is called.
+fn find(args: &Args<'_>) -> Option<&'static Entry> {
+    let entry = table().find(args.get(0))?;
+    if entry.subcommands.is_empty() || args.len() < 2 {
+        return Some(entry);
+    }
+    table().find_sub(entry, args.get(1))
+}
+
+impl Host for InTxn<'_, '_, '_> {
+    fn call(&mut self, source: &[u8], spans: &[Span]) -> Result<Reply, Stopped> {
+        let args = Args::new(source, spans);
+        let entry = match self.find(&args) {
+            Ok(entry) => entry,
+            Err(error) => return Ok(error.reply()),
+        };
+        let began = Instant::now();
+        let reply = self.run(entry, &args)?;
+        let failed = reply.is_error().then(|| reply.clone());
+        self.env.called.push(Called { entry, failed, took: began.elapsed() });
+        Ok(reply)
+    }
+
+    fn may_call(&mut self, source: &[u8], spans: &[Span]) -> Option<bool> {
+        let args = Args::new(source, spans);
+        let entry = find(&args).filter(|entry| entry.row.arity.accepts(args.len()))?;
+        Some(!entry.row.flags.has(flags::NOSCRIPT))
+    }
+
+    fn step(&mut self, steps: u32) -> Result<(), Stopped> {
+        match self.txn.step(steps) {
+            Ok(()) => Ok(()),
+            Err(stop) => self.stopped(stop),
+        }
+    }
+
+    fn out_of_memory(&mut self) -> Result<(), Stopped> {
+        // The heavy pool has more.
+        if self.txn.is_metered() { self.stopped(Stop::Outgrown) } else { Ok(()) }
+    }
+
+    fn log(&mut self, level: Level, message: &[u8]) {
+        let message = String::from_utf8_lossy(message);
+        match level {
+            Level::Debug => tracing::trace!(target: "script", "{message}"),
+            Level::Verbose => tracing::debug!(target: "script", "{message}"),
+            Level::Notice => tracing::info!(target: "script", "{message}"),
+            Level::Warning => tracing::warn!(target: "script", "{message}"),
+        }
+    }
+}

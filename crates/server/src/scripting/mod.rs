@@ -1,0 +1,103 @@
+//! Scripts and functions: what runs in a client's transaction as one command, and calls others in it.
+//!
+//! Every command that a script calls is the same function on the same transaction as a plain call ([`host`]).
+//! A script starts in the lane of a small command and has a budget of steps there; one that outgrows it starts
+//! again in the heavy pool, and goes there at once for a while ([`cache`]).
+
+mod account;
+mod cache;
+mod eval;
+mod functions;
+mod host;
+mod local;
+mod running;
+mod scripts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use command::{Args, Command, Keys, access};
+use resp::Reply;
+use store::{Cancel, Txn};
+
+use crate::engine::node::Node;
+use crate::session::SessionRun;
+use crate::table::{Entry, Handler};
+
+pub use cache::{LongNames, Scripts};
+pub use running::Running;
+
+/// The function of a command that runs a script: on a transaction, and with those around it.
+pub type ScriptRun = fn(&mut Txn<'_>, &Args<'_>, &mut Env<'_>) -> command::Result<Reply>;
+
+/// Commands that run scripts, or are about them, in a transaction.
+pub const FAMILIES: &[&[Command<ScriptRun>]] = &[eval::COMMANDS, scripts::COMMANDS, functions::COMMANDS];
+
+/// Commands about what runs now.
+pub const SESSION_FAMILIES: &[&[Command<SessionRun>]] =
+    &[scripts::SESSION_COMMANDS, functions::SESSION_COMMANDS];
+
+/// What surrounds a command on data: who runs it, and where.
+pub struct Env<'a> {
+    pub node: &'a Arc<Node>,
+    pub client: u64,
+    pub group: u16,
+    /// How it is stopped, in the heavy pool.
+    pub cancel: Option<&'a Arc<Cancel>>,
+    /// What its scripts have called, to be counted if that comes to something.
+    called: Vec<Called>,
+}
+
+/// A command that a script has called.
+struct Called {
+    entry: &'static Entry,
+    failed: Option<Reply>,
+    took: Duration,
+}
+
+impl<'a> Env<'a> {
+    pub fn new(node: &'a Arc<Node>, client: u64, group: u16, cancel: Option<&'a Arc<Cancel>>) -> Self {
+        Self { node, client, group, cancel, called: Vec::new() }
+    }
+}
+
+/// How a command on data runs.
+#[derive(Clone, Copy)]
+pub enum OnData {
+    Plain(command::Run),
+    Script(ScriptRun),
+}
+
+impl OnData {
+    pub fn run(self, txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
+        match self {
+            Self::Plain(run) => run(txn, args),
+            Self::Script(run) => run(txn, args, env),
+        }
+    }
+}
+
+impl Handler {
+    /// How it runs, if it is on data.
+    pub fn on_data(self) -> Option<OnData> {
+        match self {
+            Self::Data(run) => Some(OnData::Plain(run)),
+            Self::Script(run) => Some(OnData::Script(run)),
+            Self::Session(_) => None,
+        }
+    }
+}
+
+/// The keys of a command that runs a script: any of them may be read or written.
+const SCRIPT_KEYS: Keys = Keys::counted(2, None).with(&[access::RW, access::ACCESS, access::UPDATE]);
+const READ_KEYS: Keys = Keys::counted(2, None).with(&[access::RO, access::ACCESS]);
+
+/// Makes ready, on a thread that holds no lock, what a command would need time for within its transaction:
+/// compiles its script. Says whether it is known to be long.
+pub fn prepare(node: &Node, entry: &Entry, args: &Args<'_>) -> bool {
+    match entry.row.name {
+        "eval" | "eval_ro" | "evalsha" | "evalsha_ro" => eval::prepare(node, args),
+        "fcall" | "fcall_ro" => functions::prepare(node, args),
+        _ => false,
+    }
+}

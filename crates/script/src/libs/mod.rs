@@ -24,9 +24,9 @@ use args::Args;
 use fault::{Caller, Fault};
 use mlua::{Function, IntoLuaMulti, Lua, Table};
 
-/// Longest string that one call makes: a quarter of what a bulk string may have, since it is in memory as a
-/// whole, and once more as Lua's string.
-const OUTPUT_BYTES_MAX: usize = base::limits::BULK_BYTES_MAX / 4;
+/// Longest string that one call makes: an eighth of what a bulk string may have, since it is in memory as a
+/// whole, and once more as Lua's string, and nothing interrupts the call.
+const OUTPUT_BYTES_MAX: usize = base::limits::BULK_BYTES_MAX / 8;
 
 /// Deepest nesting of what is encoded or decoded, whatever a script asks for: cjson's default. Each level of it
 /// costs stack of the thread, and handles on Lua's values.
@@ -82,19 +82,29 @@ where
     table.raw_set(name, function)
 }
 
-/// Adds a function of any number of arguments. They come as a table from a wrapper in Lua: there may be more of
-/// them than there can be handles. The wrapper hides its caller's line where that is a tail call.
-fn add_variadic<F, R>(lua: &Lua, table: &Table, name: &'static str, function: F) -> mlua::Result<()>
-where
-    F: Fn(&Args<'_>) -> Outcome<R> + 'static,
-    R: IntoLuaMulti,
-{
-    let function = lua.create_function(move |lua, (values, count): (Table, usize)| {
-        let caller = Caller { name, wrapped: true };
+/// Adds a function of any number of arguments. A wrapper in Lua passes more than a few of them as a table: there
+/// may be more than there can be handles. It hides its caller's line where that is a tail call.
+fn add_variadic<R: IntoLuaMulti + 'static>(
+    lua: &Lua,
+    table: &Table,
+    name: &'static str,
+    function: fn(&Args<'_>) -> Outcome<R>,
+) -> mlua::Result<()> {
+    const WRAP: &str = "
+        local few_max, few, many, select = ...
+        return function(...)
+            local count = select('#', ...)
+            if count <= few_max then return few(...) end
+            return many({...}, count)
+        end";
+    let caller = Caller { name, wrapped: true };
+    let few = lua.create_function(move |lua, given: args::Few| {
+        function(&Args::few(lua, given)).map_err(|fault| fault.raise(lua, caller))
+    })?;
+    let many = lua.create_function(move |lua, (values, count): (Table, usize)| {
         function(&Args::many(lua, values, count)).map_err(|fault| fault.raise(lua, caller))
     })?;
-    let wrap = "local call, select = ... return function(...) return call({...}, select('#', ...)) end";
     let select: Function = lua.globals().get("select")?;
-    let wrapped: Function = lua.load(wrap).set_name("=[C]").call((function, select))?;
+    let wrapped: Function = lua.load(WRAP).set_name("=[C]").call((args::FEW, few, many, select))?;
     table.raw_set(name, wrapped)
 }

@@ -23,10 +23,10 @@ impl FromLua for Arg {
     }
 }
 
-/// All arguments of functions that take up to three, and the one that is too many. What follows is not looked
-/// at: a handle on each would be more than there are.
-pub(super) const FEW: usize = 4;
+/// What functions of up to three arguments are handed: one that is too many shows. What follows is not looked at: a
+/// handle on each would be more than there are.
 pub(super) type Few = (Arg, Arg, Arg, Arg);
+pub(super) const FEW: usize = 4;
 
 pub(super) struct Args<'a> {
     lua: &'a Lua,

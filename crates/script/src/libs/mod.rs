@@ -1,10 +1,13 @@
 //! The libraries that scripts find beside Lua's own: `cjson`, `cmsgpack`, `struct` and `bit`, as redis-server
 //! bundles them, down to the texts of their errors.
 //!
-//! They are Rust functions without a wrapper in Lua: a call costs what a call into Rust costs, and what they say
-//! of their caller ("user_script:1: ", "bad argument #1 to 'encode'") is what the C functions say, tail calls
+//! They are Rust functions, most without a wrapper in Lua: a call costs what a call into Rust costs, and what they
+//! say of their caller ("user_script:1: ", "bad argument #1 to 'encode'") is what the C functions say, tail calls
 //! included. The price: a Rust function can only raise userdata, which `catch` turns into strings where scripts
 //! catch errors, and `error_text` where the interpreter does.
+//!
+//! A Rust function must not take `MultiValue` or `Variadic` from scripts: mlua panics when it runs out of the 8000
+//! slots that all handles on Lua's values share, and reads the registry for arguments from the 10,000th on.
 
 mod args;
 mod bit;

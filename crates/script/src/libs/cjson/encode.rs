@@ -19,6 +19,8 @@ struct Encoder<'a> {
     depth_max: usize,
 }
 
+/// It calls itself for what is nested: what is not needed at every level stays out of line, so that a level takes
+/// less of the stack.
 impl Encoder<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Outcome<()> {
         match value {
@@ -146,9 +148,9 @@ impl Encoder<'_> {
     }
 }
 
-#[inline(never)]
 /// The length of a table that is written as an array: all its keys are integers from 1, and not too few of
 /// them are there.
+#[inline(never)]
 fn array_length(table: &Table, config: &Config) -> Outcome<Option<i32>> {
     let (mut max, mut items) = (0_i32, 0_i32);
     let mut is_array = true;

@@ -10,7 +10,7 @@ use sha1::{Digest, Sha1};
 use crate::convert;
 use crate::host::{self, Arguments, Level, Stopped};
 use crate::library::Registered;
-use crate::libs::error_text;
+use crate::libs::{self, error_text};
 use crate::random::Random;
 
 /// What the functions of one interpreter share.
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) protocol: Cell<Protocol>,
     /// The host has stopped the script: everything that it does from here on fails.
     pub(crate) stopped: Cell<bool>,
+    /// What the interpreter may hold while the script runs.
+    pub(crate) memory_max: Cell<usize>,
     /// What a library has registered so far, while one is loaded.
     pub(crate) registered: RefCell<Option<Vec<Registered>>>,
     /// The error that is being raised: it is a table, which Rust cannot raise.
@@ -32,6 +34,7 @@ impl Shared {
         Self {
             protocol: Cell::default(),
             stopped: Cell::new(false),
+            memory_max: Cell::new(usize::MAX),
             registered: RefCell::new(None),
             raised: RefCell::new(None),
             arguments: RefCell::default(),
@@ -99,8 +102,37 @@ const NO_ARGUMENT: &str = "Please specify at least one argument for this redis l
 const WRONG_ARGUMENT: &str = "Lua redis lib command arguments must be strings or integers";
 const OUTSIDE: &str = "redis.call/pcall can only be called inside a script invocation";
 
+/// Arguments of a command: as such, or in a table if there are very many.
+trait Given {
+    fn is_empty(&self) -> bool;
+
+    /// Takes them over; says whether all are strings or numbers.
+    fn take(self, arguments: &mut Arguments) -> bool;
+}
+
+impl Given for MultiValue {
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn take(self, arguments: &mut Arguments) -> bool {
+        arguments.take(self.into_iter())
+    }
+}
+
+impl Given for (Table, i64) {
+    fn is_empty(&self) -> bool {
+        self.1 == 0
+    }
+
+    fn take(self, arguments: &mut Arguments) -> bool {
+        let (table, count) = self;
+        arguments.take((1..=count).map(|at| table.raw_get(at).unwrap_or(Value::Nil)))
+    }
+}
+
 /// `redis.call` and `redis.pcall`.
-fn command(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<Reply> {
+fn command<G: Given>(lua: &Lua, shared: &Shared, given: G) -> mlua::Result<Reply> {
     if shared.stopped.get() {
         return Err(shared.stop(lua));
     }
@@ -108,7 +140,7 @@ fn command(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<Reply>
         return Ok(Reply::error(format!("ERR {NO_ARGUMENT}")));
     }
     let mut arguments = shared.arguments.borrow_mut();
-    if !arguments.take(given.into_iter()) {
+    if !given.take(&mut arguments) {
         return Ok(Reply::error(format!("ERR {WRONG_ARGUMENT}")));
     }
     match host::with(|host| host.call(&arguments.source, &arguments.spans)) {
@@ -118,16 +150,25 @@ fn command(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<Reply>
     }
 }
 
-fn call(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<Value> {
+/// What a reply is to the script that runs.
+fn told(lua: &Lua, shared: &Shared, reply: &Reply) -> mlua::Result<Value> {
+    // What is large is not even begun where there is no room for it.
+    if lua.used_memory().saturating_add(reply.size_hint()) > shared.memory_max.get() {
+        return Err(mlua::Error::MemoryError(libs::OUT_OF_MEMORY.into()));
+    }
+    libs::without_limit(lua, || convert::to_lua(lua, reply, shared.protocol.get()))
+}
+
+fn call<G: Given>(lua: &Lua, shared: &Shared, given: G) -> mlua::Result<Value> {
     match command(lua, shared, given)? {
         Reply::Error(line) => Err(shared.raise(convert::error(lua, line.as_bytes())?)),
-        reply => convert::to_lua(lua, &reply, shared.protocol.get()),
+        reply => told(lua, shared, &reply),
     }
 }
 
-fn try_call(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<Value> {
+fn try_call<G: Given>(lua: &Lua, shared: &Shared, given: G) -> mlua::Result<Value> {
     let reply = command(lua, shared, given)?;
-    convert::to_lua(lua, &reply, shared.protocol.get())
+    told(lua, shared, &reply)
 }
 
 fn may_call(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<bool> {
@@ -135,7 +176,7 @@ fn may_call(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<bool>
         return Err(shared.fail(lua, NO_ARGUMENT));
     }
     let mut arguments = shared.arguments.borrow_mut();
-    if !arguments.take(given.into_iter()) {
+    if !given.take(&mut arguments) {
         return Err(shared.fail(lua, "redis.acl_check_cmd() require a command and its arguments"));
     }
     match host::with(|host| host.may_call(&arguments.source, &arguments.spans)) {
@@ -291,8 +332,6 @@ fn function<A: mlua::FromLuaMulti, R: mlua::IntoLuaMulti>(
 /// The functions of `redis`, and those that the prelude is given beside them.
 pub(crate) fn native(lua: &Lua, shared: &Rc<Shared>, version: &str) -> mlua::Result<Table> {
     let redis = lua.create_table()?;
-    redis.raw_set("call", function(lua, shared, call)?)?;
-    redis.raw_set("pcall", function(lua, shared, try_call)?)?;
     redis.raw_set("acl_check_cmd", function(lua, shared, may_call)?)?;
     redis.raw_set("log", function(lua, shared, |lua, shared, given| log(lua, shared, &given))?)?;
     redis.raw_set("sha1hex", function(lua, shared, |lua, shared, given| sha1hex(lua, shared, &given))?)?;
@@ -317,6 +356,10 @@ pub(crate) fn native(lua: &Lua, shared: &Rc<Shared>, version: &str) -> mlua::Res
     redis.raw_set("REDIS_VERSION_NUM", version_number(version))?;
     let native = lua.create_table()?;
     native.raw_set("redis", redis)?;
+    native.raw_set("call", function(lua, shared, call::<MultiValue>)?)?;
+    native.raw_set("call_many", function(lua, shared, call::<(Table, i64)>)?)?;
+    native.raw_set("try", function(lua, shared, try_call::<MultiValue>)?)?;
+    native.raw_set("try_many", function(lua, shared, try_call::<(Table, i64)>)?)?;
     native.raw_set("caught", function(lua, shared, |lua, shared, raised| shared.caught(lua, raised))?)?;
     native.raw_set("place", function(lua, shared, |lua, _, (): ()| Ok(place(lua)))?)?;
     native.raw_set(

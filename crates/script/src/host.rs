@@ -62,26 +62,30 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 impl Arguments {
     /// Takes arguments from Lua's values: strings and numbers. Says whether all were.
     pub(crate) fn take(&mut self, values: impl Iterator<Item = Value>) -> bool {
+        self.clear();
+        values.into_iter().all(|value| self.push(value))
+    }
+
+    fn clear(&mut self) {
         if self.source.capacity() > KEPT_BYTES_MAX {
             self.source = Vec::new();
         }
         self.source.clear();
         self.spans.clear();
-        for value in values {
-            let start = self.source.len();
-            match value {
-                Value::String(text) => self.source.extend_from_slice(&text.as_bytes()),
-                Value::Integer(number) => {
-                    self.source.extend_from_slice(resp::Blob::integer(number).as_slice());
-                }
-                Value::Number(number) => write_number(number, &mut self.source),
-                _ => return false,
-            }
-            let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(self.source.len())) else {
-                return false;
-            };
-            self.spans.push(Span { start, end });
+    }
+
+    fn push(&mut self, value: Value) -> bool {
+        let start = self.source.len();
+        match value {
+            Value::String(text) => self.source.extend_from_slice(&text.as_bytes()),
+            Value::Integer(number) => self.source.extend_from_slice(resp::Blob::integer(number).as_slice()),
+            Value::Number(number) => write_number(number, &mut self.source),
+            _ => return false,
         }
+        let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(self.source.len())) else {
+            return false;
+        };
+        self.spans.push(Span { start, end });
         true
     }
 }

@@ -10,17 +10,17 @@ use crate::api::{self, Shared};
 use crate::convert;
 use crate::host::{self, Host, Stopped};
 use crate::libs::{self, Installed};
-use crate::library::{Flags, Registered};
+use crate::library::{self, Flags, Registered};
 
 /// The host is told after so many steps.
 const STEPS: u32 = 1_000;
 /// Scripts that one interpreter keeps compiled. When there are more, all are forgotten.
-/// Each is a handle on a value of Lua's, of which there are 8,000 at most; a call of a command needs one for
-/// each of its arguments, of which the prelude's `unpack` lets no more than 7,250 through, and 250 may stand
-/// before them.
+/// Each is a handle on a value of Lua's, as each library is, and each argument of a command that is called:
+/// of these there are not to be more than 8,000 at a time.
 const COMPILED_MAX: usize = 256;
 
-const _: () = assert!(COMPILED_MAX + 7_250 + 250 + 200 < 8_000);
+const _: () = assert!(COMPILED_MAX + base::limits::LIBRARIES_MAX + library::FUNCTIONS_MAX + 4_096 < 7_500);
+
 /// An interpreter that holds more than this when nothing runs in it is given up.
 const IDLE_BYTES_MAX: usize = 32 << 20;
 
@@ -45,7 +45,7 @@ pub struct Inputs<'i> {
 
 /// A library that is loaded in an interpreter.
 pub struct Library {
-    functions: HashMap<Vec<u8>, Function>,
+    functions: Table,
 }
 
 /// A function that a library has, to be told of it without the interpreter.
@@ -162,7 +162,7 @@ impl Interpreter {
         inputs: &Inputs<'_>,
         host: &mut dyn Host,
     ) -> Result<Reply, Stopped> {
-        let Some(callback) = library.functions.get(name.as_bytes()).cloned() else {
+        let Ok(callback) = library.functions.raw_get::<Function>(name) else {
             return Ok(Reply::error("ERR Function not found"));
         };
         let run = |inside: &Inside, keys: Value, arguments: Value| {
@@ -179,11 +179,10 @@ impl Interpreter {
         run: impl FnOnce(&Inside, Value, Value) -> mlua::Result<(Value, Value)>,
     ) -> Result<Reply, Stopped> {
         self.shared.protocol.set(Protocol::Resp2);
-        self.bound_memory(inputs.memory_bytes_max);
-        let ran = host::set(host, || {
-            let keys = strings(&self.lua, inputs.keys)?;
-            let arguments = strings(&self.lua, inputs.arguments)?;
-            run(&self.inside, keys, arguments)
+        let given = || Ok((strings(&self.lua, inputs.keys)?, strings(&self.lua, inputs.arguments)?));
+        let ran = given().and_then(|(keys, arguments)| {
+            self.bound_memory(inputs.memory_bytes_max);
+            host::set(host, || run(&self.inside, keys, arguments))
         });
         self.settle()?;
         if is_out_of_memory(&ran) {
@@ -218,7 +217,7 @@ impl Interpreter {
             Ok((Value::Boolean(true), _)) if registered.is_empty() => {
                 Err(Line::new("ERR No functions registered"))
             }
-            Ok((Value::Boolean(true), _)) => Ok(loaded(registered)),
+            Ok((Value::Boolean(true), _)) => loaded(&self.lua, registered),
             Ok((_, error)) => Err(Line::from(
                 [b"ERR Error registering functions: ", &*error_message(&error)].concat(),
             )),
@@ -231,12 +230,15 @@ impl Interpreter {
     /// So much more memory may be used.
     fn bound_memory(&self, bytes: usize) {
         // It can be set, since the interpreter was made with a bounded allocator.
-        let _ = self.lua.set_memory_limit(self.lua.used_memory() + bytes);
+        let max = self.lua.used_memory() + bytes;
+        self.shared.memory_max.set(max);
+        let _ = self.lua.set_memory_limit(max);
     }
 
     /// After a run: the next one finds everything as if there had been none.
     fn settle(&mut self) -> Result<(), Stopped> {
         let _ = self.lua.set_memory_limit(0);
+        self.shared.memory_max.set(usize::MAX);
         self.installed.reset();
         if self.shared.stopped.replace(false) {
             // Where that fails, the interpreter stops everything: it is not used again.
@@ -290,13 +292,21 @@ impl Host for Loading<'_> {
     }
 }
 
-fn loaded(registered: Vec<Registered>) -> (Library, Vec<Described>) {
-    let (mut functions, mut described) = (HashMap::new(), Vec::new());
-    for Registered { name, description, flags, callback } in registered {
-        functions.insert(name.clone(), callback);
-        described.push(Described { name, description, flags });
-    }
-    (Library { functions }, described)
+fn loaded(lua: &Lua, registered: Vec<Registered>) -> Result<(Library, Vec<Described>), Line> {
+    let keep = || -> mlua::Result<Table> {
+        let functions = lua.create_table()?;
+        for function in &registered {
+            functions.raw_set(lua.create_string(&function.name)?, &function.callback)?;
+        }
+        Ok(functions)
+    };
+    let functions = keep().map_err(|error| Line::from(format!("ERR {}", message(&error))))?;
+    let described = registered.into_iter().map(|Registered { name, description, flags, .. }| Described {
+        name,
+        description,
+        flags,
+    });
+    Ok((Library { functions }, described.collect()))
 }
 
 fn strings(lua: &Lua, texts: &[&[u8]]) -> mlua::Result<Value> {

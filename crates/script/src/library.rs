@@ -120,6 +120,9 @@ pub fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
+/// Functions of one library.
+pub(crate) const FUNCTIONS_MAX: usize = 1_024;
+
 /// A function that a library has registered.
 pub struct Registered {
     pub name: Vec<u8>,
@@ -138,6 +141,9 @@ pub(crate) fn register(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::
     let function = read(given).map_err(fail)?;
     if registered.iter().any(|known| known.name == function.name) {
         return Err(fail("Function already exists in the library"));
+    }
+    if registered.len() >= FUNCTIONS_MAX {
+        return Err(fail("there are too many functions in the library"));
     }
     registered.push(function);
     Ok(())

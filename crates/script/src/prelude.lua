@@ -5,7 +5,7 @@ local native, shown = ...
 local real_error, real_pcall, real_xpcall = error, pcall, xpcall
 local real_getmetatable, real_setmetatable, real_setfenv = getmetatable, setmetatable, setfenv
 local real_loadstring, real_next, real_rawget, real_rawset = loadstring, next, rawget, rawset
-local real_unpack, real_insert, real_collectgarbage, real_resume = unpack, table.insert, collectgarbage, coroutine.resume
+local real_insert, real_collectgarbage, real_resume = table.insert, collectgarbage, coroutine.resume
 local select, concat, sub, tonumber, tostring, type = select, table.concat, string.sub, tonumber, tostring, type
 
 local OUT_OF_MEMORY = "not enough memory"
@@ -92,7 +92,7 @@ end
 
 local globals = {}
 for _, name in real_next, {
-  "assert", "error", "gcinfo", "ipairs", "next", "rawequal", "select", "tonumber", "tostring", "type",
+  "assert", "error", "gcinfo", "ipairs", "next", "rawequal", "select", "tonumber", "tostring", "type", "unpack",
   "_VERSION",
 } do
   globals[name] = _G[name]
@@ -180,17 +180,6 @@ function globals.load(reader, name)
   return globals.loadstring(concat(pieces), name or "=(load)")
 end
 
--- A call with more arguments than this would have the server hold on to too many values at once.
-local UNPACKED_MAX = 7250
-
-function globals.unpack(list, first, last)
-  expect("table", list, 1, "unpack")
-  if (last or #list) - (first or 1) >= UNPACKED_MAX then
-    real_error("too many results to unpack", 2)
-  end
-  return real_unpack(list, first, last)
-end
-
 function globals.collectgarbage(option, argument)
   if option == nil or option == "collect" or option == "count" or option == "step" then
     return real_collectgarbage(option, argument)
@@ -233,6 +222,9 @@ local function checked(number, err)
 end
 
 function maths.random(...)
+  if select("#", ...) > 2 then
+    real_error("wrong number of arguments", 2)
+  end
   for at = 1, select("#", ...) do
     expect("number", (select(at, ...)), at, "random")
   end
@@ -256,7 +248,37 @@ for name, library in real_next, shown.libraries do
   globals[name] = shield(library)
 end
 
+-- The server cannot take any number of arguments as such: it holds on to each, and has only so many hands.
+local ARGUMENTS_MAX = 4096
+
 local redis = native.redis
+for name, f in real_next, redis do
+  if type(f) == "function" then
+    redis[name] = function(...)
+      if select("#", ...) > ARGUMENTS_MAX then
+        real_error("too many arguments to '" .. name .. "'", 2)
+      end
+      return f(...)
+    end
+  end
+end
+
+function redis.call(...)
+  local count = select("#", ...)
+  if count > ARGUMENTS_MAX then
+    return native.call_many({ ... }, count)
+  end
+  return native.call(...)
+end
+
+function redis.pcall(...)
+  local count = select("#", ...)
+  if count > ARGUMENTS_MAX then
+    return native.try_many({ ... }, count)
+  end
+  return native.try(...)
+end
+
 globals.redis = shield(redis)
 
 local inside = {}
@@ -273,19 +295,22 @@ end
 -- Runs a script. Says whether it went well, and what it returns or fails with.
 function inside.eval(script, keys, arguments)
   globals.KEYS, globals.ARGV = keys, arguments
-  return real_xpcall(script, handler)
+  local ok, value = real_xpcall(script, handler)
+  return ok, value
 end
 
 -- Runs a function of a library.
 function inside.invoke(callback, keys, arguments)
   globals.KEYS, globals.ARGV = nil, nil
-  return real_xpcall(function() return callback(keys, arguments) end, handler)
+  local ok, value = real_xpcall(function() return callback(keys, arguments) end, handler)
+  return ok, value
 end
 
 -- Runs the code of a library, which registers its functions.
 function inside.load(library)
   globals.KEYS, globals.ARGV = nil, nil
-  return real_xpcall(library, handler)
+  local ok, value = real_xpcall(library, handler)
+  return ok, value
 end
 
 return inside

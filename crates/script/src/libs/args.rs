@@ -23,9 +23,10 @@ impl FromLua for Arg {
     }
 }
 
-/// All arguments of functions that take up to three, and the one that is too many. What follows is not looked
-/// at: a handle on each would be more than there are.
+/// What functions of up to three arguments are handed: one that is too many shows. What follows is not looked at: a
+/// handle on each would be more than there are.
 pub(super) type Few = (Arg, Arg, Arg, Arg);
+pub(super) const FEW: usize = 4;
 
 pub(super) struct Args<'a> {
     lua: &'a Lua,
@@ -33,7 +34,7 @@ pub(super) struct Args<'a> {
 }
 
 enum Given {
-    Few([Arg; 4]),
+    Few([Arg; FEW]),
     Many(Table, usize),
 }
 
@@ -132,9 +133,11 @@ pub(super) fn type_name(value: &Value) -> &'static str {
     }
 }
 
+const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// What C on x86-64 makes of a double as a 64-bit integer: the smallest one for all that do not fit.
 pub(super) fn to_i64(number: f64) -> i64 {
-    let fits = number >= -9_223_372_036_854_775_808.0 && number < 9_223_372_036_854_775_808.0;
+    let fits = (-TWO_63..TWO_63).contains(&number);
     if fits { number as i64 } else { i64::MIN }
 }
 
@@ -146,6 +149,5 @@ pub(super) fn to_i32(number: f64) -> i32 {
 
 /// The same as an unsigned one, for which compilers go through the signed one.
 pub(super) fn to_u64(number: f64) -> u64 {
-    const HALF: f64 = 9_223_372_036_854_775_808.0;
-    if number >= HALF { to_i64(number - HALF) as u64 ^ (1 << 63) } else { to_i64(number) as u64 }
+    if number >= TWO_63 { to_i64(number - TWO_63) as u64 ^ (1 << 63) } else { to_i64(number) as u64 }
 }

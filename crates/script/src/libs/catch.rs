@@ -12,8 +12,9 @@ const OVERLAY: &str = r#"
 local text = ...
 local pcall, xpcall, type = pcall, xpcall, type
 
-local function settle(ok, raised, ...)
-    if ok then return ok, raised, ... end
+local function settle(...)
+    local ok, raised = ...
+    if ok then return ... end
     local kind = type(raised)
     if kind == "userdata" then return false, text(raised) end
     if kind == "table" then
@@ -38,8 +39,9 @@ end
 
 if coroutine then
     local resume = coroutine.resume
-    local function settle(ok, raised, ...)
-        if ok or type(raised) ~= "userdata" then return ok, raised, ... end
+    local function settle(...)
+        local ok, raised = ...
+        if ok or type(raised) ~= "userdata" then return ... end
         return false, text(raised)
     end
     function coroutine.resume(...)

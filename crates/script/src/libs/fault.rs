@@ -12,7 +12,7 @@ pub(super) enum Fault {
     /// The argument of that number, from 1, is not as it should be: `luaL_argerror`.
     Argument(usize, Vec<u8>),
     /// Memory, or a limit of mlua.
-    Lua(Error),
+    Lua(Box<Error>),
 }
 
 impl Fault {
@@ -39,7 +39,7 @@ impl Fault {
     pub(super) fn raise(self, lua: &Lua, caller: Caller) -> Error {
         let mut text = Vec::new();
         match self {
-            Self::Lua(error) => return error,
+            Self::Lua(error) => return *error,
             Self::Bare(what) => text.extend(what),
             Self::At(what) => {
                 text.extend(caller.position(lua).into_bytes());
@@ -58,7 +58,7 @@ impl Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        Self::Lua(error)
+        Self::Lua(Box::new(error))
     }
 }
 
@@ -127,6 +127,7 @@ pub fn error_text(error: &Error) -> Vec<u8> {
             Some(Raised(text)) => text.clone(),
             None => external.to_string().into_bytes(),
         },
+        Error::StackError => b"stack overflow".to_vec(),
         Error::MemoryError(_) => OUT_OF_MEMORY.into(),
         Error::RuntimeError(text) => {
             text.split("\nstack traceback:").next().unwrap_or_default().as_bytes().to_vec()

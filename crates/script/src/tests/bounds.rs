@@ -59,20 +59,24 @@ fn memory_does_not_pile_up() {
 }
 
 #[test]
-fn as_many_arguments_as_lua_has_room_for() {
-    check("local t = {} for i = 1, 7250 do t[i] = 'v' .. i end return redis.call('count', unpack(t))", ":7250");
-    check(
-        "local t = {} for i = 1, 7251 do t[i] = 'v' end return redis.call('count', unpack(t))",
-        "-ERR user_script:1: too many results to unpack script: SHA, on @user_script:1.",
-    );
+fn any_number_of_arguments_is_taken_or_refused() {
+    check("local t = {} for i = 1, 7900 do t[i] = 'v' .. i end return redis.call('count', unpack(t))", ":7900");
     // Also when the interpreter holds as much as it may.
     let mut interpreter = interpreter();
     for script in 0..600 {
         run_on(&mut interpreter, &format!("return {script}"), &mut host()).unwrap();
     }
-    let names: String = (0..200).map(|at| format!("'n{at}', ")).collect();
-    let code = format!("local t = {{}} for i = 1, 7250 do t[i] = 'v' .. i end return redis.call('count', {names}unpack(t))");
-    assert_eq!(run_on(&mut interpreter, &code, &mut host()), Ok(Reply::Integer(7450)));
+    let grow = "local function grow(f, n, ...) if n == 0 then return f(...) end return grow(f, n - 1, 'x' .. n, ...) end";
+    let mut told = |call: &str| run_on(&mut interpreter, &format!("{grow} {call}"), &mut host()).unwrap();
+    assert_eq!(told("return grow(redis.call, 4095, 'count')"), Reply::Integer(4095));
+    assert_eq!(told("return grow(redis.call, 12000, 'count')"), Reply::Integer(0), "the last comes first");
+    for call in ["redis.log", "redis.sha1hex", "redis.error_reply", "redis.acl_check_cmd", "math.random"] {
+        let code = format!("local ok = pcall(grow, {call}, 12000) return ok and 1 or 2");
+        assert_eq!(told(&code), Reply::Integer(2), "{call}");
+    }
+    told("return pcall(grow, pcall, 12000, error) and 1");
+    told("return {grow(function(...) return ... end, 12000)}");
+    told("return grow(function(...) return ... end, 7000)");
 }
 
 #[test]

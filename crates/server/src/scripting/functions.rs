@@ -3,7 +3,6 @@
 //! the first time, and again when the version of the area says that something has changed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use base::{glob, limits, slot};
 use command::{Args, Command, Error, Flags as RowFlags, Keys, arg, flags};
@@ -11,7 +10,7 @@ use resp::Reply;
 use script::{Flags, Header, Host, Inputs, Level, Stopped};
 use store::{Area, Scratch, Stop, Txn};
 
-use super::eval::{DEPENDS, Given, KEYS_AND_ARGS, READS, RUNS, ended, memory_bytes_max, no_interpreter, row};
+use super::eval::{Given, KEYS_AND_ARGS, READS, RUNS, ended, memory_bytes_max, no_interpreter, row};
 use super::host::InTxn;
 use super::local::{self, Loaded, LoadedLibrary, Local};
 use super::running::Kind;

@@ -89,7 +89,7 @@ fn object(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
 }
 
 /// Asks the commands that know.
-fn describe(node: &Arc<Node>, cancel: &Cancel, database: u8, key: &[u8]) -> Outcome {
+fn describe(node: &Arc<Node>, cancel: &Arc<Cancel>, database: u8, key: &[u8]) -> Outcome {
     let ask = |command: [&[u8]; 2]| {
         let owned = OwnedArgs::of([command[0], command[1], key]);
         let args = owned.as_args();

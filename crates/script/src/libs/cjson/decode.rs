@@ -144,13 +144,14 @@ impl<'a> Decoder<'a> {
             *root = value;
             return Ok(());
         };
-        Ok(match &mut open.place {
+        match &mut open.place {
             Place::Index(index) => {
                 open.table.raw_set(*index, value)?;
                 *index += 1;
             }
             Place::Key(key) => put::with_key(self.lua, &open.table, key, value)?,
-        })
+        }
+        Ok(())
     }
 
     fn place_text(&mut self, root: &mut Value, text: &[u8]) -> Outcome<()> {

@@ -19,6 +19,8 @@ struct Encoder<'a> {
     depth_max: usize,
 }
 
+/// It calls itself for what is nested: what is not needed at every level stays out of line, so that a level takes
+/// less of the stack.
 impl Encoder<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Outcome<()> {
         match value {
@@ -37,7 +39,7 @@ impl Encoder<'_> {
 
     fn table(&mut self, table: &Table, depth: usize) -> Outcome<()> {
         if depth > self.depth_max {
-            return Err(Fault::at(format!("Cannot serialise, excessive nesting ({depth})")));
+            return Err(too_deep(depth));
         }
         match array_length(table, self.config)? {
             Some(length) => self.array(table, length, depth),
@@ -72,6 +74,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn key(&mut self, key: &Value) -> Outcome<()> {
         match key {
             Value::String(string) => self.string(&string.as_bytes())?,
@@ -86,9 +89,12 @@ impl Encoder<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn number(&mut self, number: f64) -> Outcome<()> {
         match self.config.encode_invalid_numbers {
-            0 if !number.is_finite() => return Err(refused(&Value::Number(number), "must not be NaN or Inf")),
+            0 if !number.is_finite() => {
+                return Err(refused(&Value::Number(number), "must not be NaN or Inf"));
+            }
             1 if number.is_nan() => self.out.extend_from_slice(b"nan"),
             2 if !number.is_finite() => self.out.extend_from_slice(b"null"),
             _ => {
@@ -99,6 +105,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn string(&mut self, string: &[u8]) -> Outcome<()> {
         /// So often it is seen whether the output is too large: escapes are six times as long.
         const STRIDE: usize = 64 << 10;
@@ -143,6 +150,7 @@ impl Encoder<'_> {
 
 /// The length of a table that is written as an array: all its keys are integers from 1, and not too few of
 /// them are there.
+#[inline(never)]
 fn array_length(table: &Table, config: &Config) -> Outcome<Option<i32>> {
     let (mut max, mut items) = (0_i32, 0_i32);
     let mut is_array = true;
@@ -172,6 +180,12 @@ fn array_length(table: &Table, config: &Config) -> Outcome<Option<i32>> {
     Ok(Some(max).filter(|&max| max > 0))
 }
 
+#[cold]
+fn too_deep(depth: usize) -> Fault {
+    Fault::at(format!("Cannot serialise, excessive nesting ({depth})"))
+}
+
+#[cold]
 fn refused(value: &Value, why: &str) -> Fault {
     Fault::at(format!("Cannot serialise {}: {why}", type_name(value)))
 }

@@ -6,6 +6,8 @@ mod encode;
 mod number;
 mod scan;
 
+use super::args::Args;
+use super::fault::Fault;
 use super::{Outcome, add};
 use config::Config;
 use mlua::{Lua, Table, Value};
@@ -74,7 +76,7 @@ pub(super) fn table(lua: &Lua, settings: &Settings) -> mlua::Result<Table> {
 }
 
 /// The argument of a function of exactly one.
-fn only(args: &super::args::Args<'_>) -> Outcome<Value> {
+fn only(args: &Args<'_>) -> Outcome<Value> {
     let value = args.get(1).filter(|_| args.len() == 1);
-    value.ok_or_else(|| super::fault::Fault::argument(1, "expected 1 argument"))
+    value.ok_or_else(|| Fault::argument(1, "expected 1 argument"))
 }

@@ -4,7 +4,8 @@ use std::io::Write;
 
 /// Appends what `%.*g` makes of a number, with a precision from 1 to 14.
 pub(super) fn append(out: &mut Vec<u8>, number: f64, precision: usize) {
-    const POWERS: [f64; 15] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
+    const POWERS: [f64; 15] =
+        [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
     let exact_below = POWERS.get(precision).copied().unwrap_or(1.0);
     let is_negative_zero = number == 0.0 && number.is_sign_negative();
     // Writing to a vector cannot fail, here and below.
@@ -151,7 +152,7 @@ fn scale(bits: u64, power: i64) -> f64 {
     if room < 0 {
         return 0.0;
     }
-    let excess = (width - room.min(53)).max(0).min(63) as u32;
+    let excess = (width - room.min(53)).clamp(0, 63) as u32;
     let (kept, lost) = (bits >> excess, bits & ((1 << excess) - 1));
     let half = if excess == 0 { u64::MAX } else { 1 << (excess - 1) };
     let up = lost > half || lost == half && kept & 1 == 1;

@@ -3,9 +3,8 @@
 mod pack;
 mod unpack;
 
-use super::args::Args;
-use super::{Outcome, add, add_variadic};
-use mlua::{Lua, MultiValue, Table};
+use super::{add, add_variadic};
+use mlua::{Lua, Table};
 
 /// Tables nested deeper are packed as nil.
 const PACKED_NESTING_MAX: usize = 16;
@@ -15,7 +14,7 @@ const PACKED_VALUES_MAX: usize = 4000;
 pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     let cmsgpack = lua.create_table()?;
     add_variadic(lua, &cmsgpack, "pack", pack::values)?;
-    add(lua, &cmsgpack, "unpack", |args| unpack_all(args))?;
+    add(lua, &cmsgpack, "unpack", |args| unpack::values(args, 0, 0))?;
     add(lua, &cmsgpack, "unpack_one", |args| {
         let offset = args.integer_or(2, 0)?;
         unpack::values(args, 1, offset)
@@ -30,8 +29,4 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     cmsgpack.raw_set("_COPYRIGHT", "Copyright (C) 2012, Salvatore Sanfilippo")?;
     cmsgpack.raw_set("_DESCRIPTION", "MessagePack C implementation for Lua")?;
     Ok(cmsgpack)
-}
-
-fn unpack_all(args: &Args<'_>) -> Outcome<MultiValue> {
-    unpack::values(args, 0, 0)
 }

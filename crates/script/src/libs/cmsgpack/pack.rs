@@ -68,7 +68,7 @@ impl Packer {
 
     fn integer(&mut self, integer: i64) {
         match integer {
-            0..=0x7f | -32..=-1 => self.out.push(integer as u8),
+            -32..=0x7f => self.out.push(integer as u8),
             0x80..=0xff => self.tagged(0xcc, &[integer as u8]),
             0x100..=0xffff => self.tagged(0xcd, &(integer as u16).to_be_bytes()),
             0x1_0000..=0xffff_ffff => self.tagged(0xce, &(integer as u32).to_be_bytes()),

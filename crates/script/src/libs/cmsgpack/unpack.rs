@@ -16,7 +16,9 @@ pub(super) fn values(args: &Args<'_>, limit: i64, offset: i64) -> Outcome<MultiV
     if offset < 0 || limit < 0 {
         // The original tells the length for the limit, and 32 bits of each.
         let (offset, len) = (offset as i32, input.len() as i32);
-        return Err(Fault::at(format!("Invalid request to unpack with offset of {offset} and limit of {len}.")));
+        return Err(Fault::at(format!(
+            "Invalid request to unpack with offset of {offset} and limit of {len}."
+        )));
     }
     let Some(rest) = usize::try_from(offset).ok().and_then(|offset| input.get(offset..)) else {
         let (offset, len) = (offset as i32, input.len() as i32);

@@ -105,7 +105,9 @@ impl<'a> Format<'a> {
                 }
                 self.align = align as usize;
             }
-            other => return Err(Fault::argument(1, [b"invalid format option '", &[other][..], b"'"].concat())),
+            other => {
+                return Err(Fault::argument(1, [b"invalid format option '", &[other][..], b"'"].concat()));
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod pack;
 mod unpack;
 
 use super::args::Args;
+use super::fault::Fault;
 use super::{Outcome, add, add_variadic};
 use format::{Format, Kind};
 use mlua::{Lua, Table};
@@ -26,9 +27,9 @@ fn size(args: &Args<'_>) -> Outcome<f64> {
     while let Some(mut item) = format.next()? {
         size = size.wrapping_add(format.padding(size, &item));
         match item.kind {
-            Kind::Text => return Err(super::fault::Fault::argument(1, "option 's' has no fixed size")),
+            Kind::Text => return Err(Fault::argument(1, "option 's' has no fixed size")),
             Kind::Bytes if item.size == 0 => {
-                return Err(super::fault::Fault::argument(1, "option 'c0' has no fixed size"));
+                return Err(Fault::argument(1, "option 'c0' has no fixed size"));
             }
             // Letters and digits that mean nothing are passed over, here only.
             Kind::Control(option) if option.is_ascii_alphanumeric() => item.size = 0,

@@ -1,6 +1,6 @@
 //! Values to bytes.
 
-use super::format::{Format, INTEGER_BYTES_MAX, Kind};
+use super::format::{Format, INTEGER_BYTES_MAX, Item, Kind};
 use crate::libs::args::{Args, to_i64, to_u64};
 use crate::libs::fault::Fault;
 use crate::libs::{OUTPUT_BYTES_MAX, Outcome};
@@ -69,7 +69,7 @@ fn integer(out: &mut Vec<u8>, number: f64, size: usize, is_big: bool) {
     out.extend_from_slice(bytes);
 }
 
-fn string(out: &mut Vec<u8>, args: &Args<'_>, arg: usize, item: &super::format::Item) -> Outcome<()> {
+fn string(out: &mut Vec<u8>, args: &Args<'_>, arg: usize, item: &Item) -> Outcome<()> {
     let string = args.string(arg).map_err(|_| wrong_type(args, arg, "string"))?;
     let string = string.as_bytes();
     let len = if item.size == 0 { string.len() } else { item.size };

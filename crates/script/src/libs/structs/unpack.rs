@@ -77,8 +77,7 @@ fn string<'a>(
 
 fn integer(bytes: &[u8], signed: bool, is_big: bool) -> f64 {
     let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-    let value =
-        if is_big { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) };
+    let value = if is_big { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) };
     if !signed {
         return value as f64;
     }

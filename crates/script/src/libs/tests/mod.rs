@@ -1,5 +1,6 @@
 //! What the libraries do, checked against what redis-server answered, and what no input may do to them.
 
+mod limits;
 mod properties;
 mod verified;
 

@@ -26,7 +26,8 @@ fn every_expression_gives_what_redis_gives() {
     let lua = lua();
     let mut wrong = Vec::new();
     let mut rows = 0;
-    let mut lines = ROWS.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"# "));
+    let mut lines =
+        ROWS.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"# "));
     while let Some(expression) = lines.next() {
         let expected = lines.next().and_then(|line| line.strip_prefix(b"    => ")).unwrap();
         let script = [PRELUDE.as_bytes(), b"\nreturn run(", expression, b")"].concat();

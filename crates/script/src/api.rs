@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) stopped: Cell<bool>,
     /// What the interpreter may hold while the script runs.
     pub(crate) memory_max: Cell<usize>,
+    /// What the code that runs is called, and the line that it ends with.
+    pub(crate) end: Cell<(&'static str, i64)>,
     /// What a library has registered so far, while one is loaded.
     pub(crate) registered: RefCell<Option<Vec<Registered>>>,
     /// The error that is being raised: it is a table, which Rust cannot raise.
@@ -35,6 +37,7 @@ impl Shared {
             protocol: Cell::default(),
             stopped: Cell::new(false),
             memory_max: Cell::new(usize::MAX),
+            end: Cell::new(("", 0)),
             registered: RefCell::new(None),
             raised: RefCell::new(None),
             arguments: RefCell::default(),
@@ -299,14 +302,17 @@ fn random(shared: &Shared, given: &[f64]) -> Result<f64, &'static str> {
 /// What the prelude is called: it has no place in what scripts are told.
 pub(crate) const PRELUDE: &str = "=[server]";
 
-/// Where the script is: the innermost of its own lines.
-fn place(lua: &Lua) -> (Option<String>, i64) {
+/// Where the script is: the innermost of its own lines. A call that a function ends with (`return redis.call(…)`)
+/// leaves no trace of where that was: then it is the line that the script or function ends with.
+fn place(lua: &Lua, shared: &Shared) -> (Option<String>, i64) {
     /// Calls that a script has no part in, at most: the sandbox's, and Lua's own functions.
     const LEVELS_MAX: usize = 32;
+    let mut is_tail = false;
     for level in 1..LEVELS_MAX {
         let found = lua.inspect_stack(level, |frame| {
             let source = frame.source();
-            let is_own = source.what != "C" && source.source.as_deref() != Some(PRELUDE);
+            is_tail |= source.what == "tail";
+            let is_own = !matches!(source.what, "C" | "tail") && source.source.as_deref() != Some(PRELUDE);
             let line = frame.current_line().map_or(-1, |line| line as i64);
             is_own.then(|| (source.source.map(|name| name.into_owned()), line))
         });
@@ -316,7 +322,8 @@ fn place(lua: &Lua) -> (Option<String>, i64) {
             None => break,
         }
     }
-    (None, 0)
+    let (name, line) = shared.end.get();
+    (is_tail.then(|| name.to_owned()), line)
 }
 
 /// A function of the interpreter that has what they share.
@@ -360,8 +367,9 @@ pub(crate) fn native(lua: &Lua, shared: &Rc<Shared>, version: &str) -> mlua::Res
     native.raw_set("call_many", function(lua, shared, call::<(Table, i64)>)?)?;
     native.raw_set("try", function(lua, shared, try_call::<MultiValue>)?)?;
     native.raw_set("try_many", function(lua, shared, try_call::<(Table, i64)>)?)?;
+    native.raw_set("is_stopped", function(lua, shared, |_, shared, (): ()| Ok(shared.stopped.get()))?)?;
     native.raw_set("caught", function(lua, shared, |lua, shared, raised| shared.caught(lua, raised))?)?;
-    native.raw_set("place", function(lua, shared, |lua, _, (): ()| Ok(place(lua)))?)?;
+    native.raw_set("place", function(lua, shared, |lua, shared, (): ()| Ok(place(lua, shared)))?)?;
     native.raw_set(
         "refuse",
         function(lua, shared, |lua, shared, (): ()| -> mlua::Result<()> {

@@ -24,6 +24,10 @@ const _: () = assert!(COMPILED_MAX + base::limits::LIBRARIES_MAX + library::FUNC
 /// An interpreter that holds more than this when nothing runs in it is given up.
 const IDLE_BYTES_MAX: usize = 32 << 20;
 
+/// What the code of scripts, and that of libraries, is called in errors.
+const SCRIPT: &str = "@user_script";
+const FUNCTION: &str = "@user_function";
+
 /// What identifies a script: the SHA-1 of its code.
 pub type Digest = [u8; 20];
 
@@ -80,7 +84,7 @@ impl Interpreter {
 
     fn make(version: &str) -> mlua::Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
-        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
         let shared = Rc::new(Shared::new());
         let installed = libs::install(&lua)?;
         let shown = lua.create_table()?;
@@ -112,7 +116,7 @@ impl Interpreter {
         if let Some(found) = self.compiled.get(program.digest) {
             return Ok(found.clone());
         }
-        let compiled = self.compile(program.code, "@user_script").map_err(|why| {
+        let compiled = self.compile(program.code, SCRIPT).map_err(|why| {
             Line::from([b"ERR Error compiling script (new function): ", &*why].concat())
         })?;
         if self.compiled.len() >= COMPILED_MAX {
@@ -148,6 +152,7 @@ impl Interpreter {
             Ok(compiled) => compiled,
             Err(why) => return Ok(Reply::Error(why)),
         };
+        self.shared.end.set((SCRIPT, end_of(program.code)));
         let run = |inside: &Inside, keys: Value, arguments: Value| {
             inside.eval.call::<(Value, Value)>((compiled, keys, arguments))
         };
@@ -165,6 +170,7 @@ impl Interpreter {
         let Ok(callback) = library.functions.raw_get::<Function>(name) else {
             return Ok(Reply::error("ERR Function not found"));
         };
+        self.shared.end.set((FUNCTION, end_of_function(&callback)));
         let run = |inside: &Inside, keys: Value, arguments: Value| {
             inside.invoke.call::<(Value, Value)>((callback, keys, arguments))
         };
@@ -202,11 +208,12 @@ impl Interpreter {
         memory_bytes_max: usize,
         host: &mut dyn Host,
     ) -> Result<Result<(Library, Vec<Described>), Line>, Stopped> {
-        let compiled = match self.compile(code, "@user_function") {
+        let compiled = match self.compile(code, FUNCTION) {
             Ok(compiled) => compiled,
             Err(why) => return Ok(Err(Line::from([b"ERR Error compiling function: ", &*why].concat()))),
         };
         self.bound_memory(memory_bytes_max);
+        self.shared.end.set((FUNCTION, end_of(code)));
         *self.shared.registered.borrow_mut() = Some(Vec::new());
         // It has a host that counts its steps, and no commands.
         let mut host = Loading(host);
@@ -307,6 +314,21 @@ fn loaded(lua: &Lua, registered: Vec<Registered>) -> Result<(Library, Vec<Descri
         flags,
     });
     Ok((Library { functions }, described.collect()))
+}
+
+/// The line that a script's last `return` is in.
+fn end_of(code: &[u8]) -> i64 {
+    const RETURN: &[u8] = b"return";
+    let at = code.windows(RETURN.len()).rposition(|window| window == RETURN).unwrap_or(code.len());
+    let lines = code.iter().take(at).filter(|byte| **byte == b'\n').count();
+    lines as i64 + 1
+}
+
+/// The line before the one in which a function ends, unless it has only one.
+fn end_of_function(function: &Function) -> i64 {
+    let info = function.info();
+    let (first, last) = (info.line_defined.unwrap_or(0), info.last_line_defined.unwrap_or(0));
+    last.saturating_sub(1).max(first) as i64
 }
 
 fn strings(lua: &Lua, texts: &[&[u8]]) -> mlua::Result<Value> {

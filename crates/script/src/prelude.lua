@@ -109,6 +109,10 @@ end
 
 function globals.xpcall(f, on_error)
   return real_xpcall(f, function(err)
+    -- Nobody counts the steps of what handles the end of a script.
+    if native.is_stopped() then
+      return err
+    end
     return on_error(caught(err))
   end)
 end

@@ -25,6 +25,7 @@ impl Host for Test {
         Ok(match args.as_slice() {
             [b"echo", text] => Reply::copied(text),
             [b"count", rest @ ..] => Reply::Integer(rest.len() as i64),
+            [rest @ .., b"count"] => Reply::Integer(rest.len() as i64),
             [b"reply", at] => {
                 let at: usize = std::str::from_utf8(at).unwrap().parse().unwrap();
                 self.replies[at].clone()

@@ -5,6 +5,7 @@ use super::cycles;
 use super::evidence::Evidence;
 use super::graph::Graph;
 use super::history::History;
+use super::model::Outcome;
 use super::violation::Violation;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 pub struct Verdict {
     /// What is wrong, worst first; a long history with many faults shows some of them.
     pub violations: Vec<Violation>,
-    /// Transactions that took effect, whether they were answered or not.
-    pub happened: usize,
+    /// Transactions without an answer that took effect.
+    pub unknown_happened: usize,
     pub edges: usize,
     pub time: Duration,
 }
@@ -23,9 +24,10 @@ pub fn check(history: &History) -> Verdict {
     let mut evidence = Evidence::collect(history);
     let graph = Graph::build(history, &mut evidence);
     let mut violations = std::mem::take(&mut evidence.violations);
-    let happened = evidence.happened.iter().filter(|happened| **happened).count();
+    let unknown = history.entries().filter(|(_, entry)| entry.outcome == Outcome::Unknown);
+    let unknown_happened = unknown.filter(|(id, _)| evidence.happened[*id as usize]).count();
     drop(evidence);
     violations.extend(cycles::find(history, &graph));
     violations.sort_by_key(|violation| violation.kind);
-    Verdict { violations, happened, edges: graph.edge_count(), time: start.elapsed() }
+    Verdict { violations, unknown_happened, edges: graph.edge_count(), time: start.elapsed() }
 }

@@ -4,3 +4,4 @@
 mod mutations;
 mod planted;
 mod random;
+mod servers;

@@ -12,6 +12,8 @@ while at <= #ARGV do
   at = at + 2
   if what == 'read' then
     out[#out + 1] = redis.call('LRANGE', key, 0, -1)
+  elseif what == 'length' then
+    out[#out + 1] = redis.call('LLEN', key)
   elseif what == 'append' then
     local count = tonumber(ARGV[at])
     out[#out + 1] = redis.call('RPUSH', key, unpack(ARGV, at + 1, at + count))
@@ -37,6 +39,7 @@ pub(super) const BALLAST_LEN: usize = 2000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ask {
     Read(Key),
+    Length(Key),
     Append(Key, Vec<Value>),
     /// Nothing of ours, but it takes the whole transaction into the heavy lane at once ...
     AllKeys,
@@ -55,6 +58,7 @@ impl Ask {
     pub(super) fn command(&self, generation: u32) -> Command {
         match self {
             Self::Read(key) => words(&format!("LRANGE {} 0 -1", key_name(generation, *key))),
+            Self::Length(key) => words(&format!("LLEN {}", key_name(generation, *key))),
             Self::Append(key, values) => {
                 let mut command = words(&format!("RPUSH {}", key_name(generation, *key)));
                 command.extend(values.iter().map(|value| value.to_string().into_bytes()));
@@ -69,6 +73,7 @@ impl Ask {
     fn words(&self, keys: &mut Vec<String>, generation: u32) -> Vec<String> {
         let (what, key) = match self {
             Self::Read(key) => ("read", key_name(generation, *key)),
+            Self::Length(key) => ("length", key_name(generation, *key)),
             Self::Append(key, _) => ("append", key_name(generation, *key)),
             Self::AllKeys => ("keys", BALLAST.into()),
             Self::Ballast => ("ballast", BALLAST.into()),
@@ -95,8 +100,9 @@ impl Ask {
                 let values = items.iter().map(|item| value(item).ok_or_else(unexpected));
                 ops.push(Op::Read(*key, values.collect::<Result<_>>()?));
             }
+            Self::Length(key) => ops.push(Op::Length(*key, length(reply).ok_or_else(unexpected)?)),
             Self::Append(key, values) => {
-                let len = reply.integer().and_then(|len| u32::try_from(len).ok()).ok_or_else(unexpected)?;
+                let len = length(reply).ok_or_else(unexpected)?;
                 ops.extend(values.iter().map(|value| Op::Append(*key, *value)));
                 ops.push(Op::Length(*key, len));
             }
@@ -117,6 +123,10 @@ impl Ask {
         };
         values.iter().map(move |value| Op::Append(key, *value))
     }
+}
+
+fn length(reply: &Reply) -> Option<u32> {
+    u32::try_from(reply.integer()?).ok()
 }
 
 fn value(item: &Reply) -> Option<Value> {

@@ -8,12 +8,16 @@
 use super::evidence::{Evidence, Read};
 use super::history::{History, Id};
 use super::model::Key;
+use std::collections::HashMap;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
     WriteWrite = 1,
     WriteRead = 2,
     ReadWrite = 4,
+    /// One was sent behind the other on the same connection. Counts where time does, and says more where the
+    /// client did not wait for an answer.
+    Connection = 8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +36,8 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn new(links: &[Link], time: bool) -> Self {
-        Self { links: links.iter().fold(0, |all, link| all | *link as u8), time }
+        let order = if time { Link::Connection as u8 } else { 0 };
+        Self { links: links.iter().fold(order, |all, link| all | *link as u8), time }
     }
 
     pub(super) fn with(self, link: Link) -> Self {
@@ -60,7 +65,8 @@ pub(super) struct Graph {
 
 impl Graph {
     pub(super) fn build(history: &History, evidence: &mut Evidence<'_>) -> Self {
-        let pairs = data_edges(history, evidence);
+        let mut pairs = data_edges(history, evidence);
+        connection_edges(history, &evidence.happened, &mut pairs);
         let nodes = history.len();
         let mut firsts = vec![0u32; nodes + 1];
         for (from, _) in &pairs {
@@ -177,6 +183,21 @@ fn data_edges(history: &History, evidence: &mut Evidence<'_>) -> Vec<(Id, Edge)>
         }
     }
     pairs
+}
+
+fn connection_edges(history: &History, happened: &[bool], pairs: &mut Vec<(Id, Edge)>) {
+    // By client: the last one in the stretch that it sent at once.
+    let mut last: HashMap<u32, Id> = HashMap::new();
+    for (id, entry) in history.entries() {
+        if !entry.behind {
+            last.remove(&entry.client);
+        }
+        if happened[id as usize]
+            && let Some(before) = last.insert(entry.client, id)
+        {
+            pairs.push((before, Edge { to: id, key: 0, link: Link::Connection }));
+        }
+    }
 }
 
 const NONE: u32 = u32::MAX;
@@ -310,7 +331,7 @@ impl<'g> Part<'g> {
 
     /// The shortest way of at most `hops_max` hops. `effort` is what may still be looked at.
     pub(super) fn way(&self, from: Id, to: Id, hops_max: usize, effort: &mut usize) -> Option<Vec<Hop>> {
-        let mut reached: std::collections::HashMap<Id, Hop> = std::collections::HashMap::new();
+        let mut reached: HashMap<Id, Hop> = HashMap::new();
         let mut frontier = vec![from];
         // All that began at this place or behind it have been reached.
         let mut late = self.starts.len();

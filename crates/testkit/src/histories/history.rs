@@ -23,6 +23,7 @@ pub(super) enum Step {
 pub(super) struct Entry {
     pub client: u32,
     pub form: &'static str,
+    pub behind: bool,
     pub invoked: Time,
     pub completed: Time,
     pub outcome: Outcome,
@@ -67,9 +68,9 @@ impl History {
                 Op::Read(_, list) => self.read(id, key, list),
             }
         }
-        let Transaction { client, form, invoked, completed, outcome, .. } = transaction;
+        let Transaction { client, form, behind, invoked, completed, outcome, .. } = transaction;
         let completed = if outcome == Outcome::Unknown { NEVER } else { completed };
-        self.entries.push(Entry { client, form, invoked, completed, outcome, first });
+        self.entries.push(Entry { client, form, behind, invoked, completed, outcome, first });
         id
     }
 

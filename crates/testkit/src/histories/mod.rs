@@ -11,6 +11,7 @@ mod cycles;
 mod evidence;
 mod graph;
 mod history;
+mod keys;
 mod model;
 mod violation;
 mod words;
@@ -24,12 +25,13 @@ pub use violation::{CLASSES, Class, Kind, Violation};
 use crate::server::Server;
 use crate::{Client, Result, Rng, Spec};
 use ask::{Ask, BALLAST, BALLAST_LEN};
+use keys::Keys;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use worker::{Keys, Stage, Worker, now};
+use worker::{Stage, Worker, now};
 
 /// A longer history is checked and another one begun, so that memory is bounded: about 150 bytes for each.
 const TRANSACTIONS_MAX: usize = 2_000_000;
@@ -236,7 +238,8 @@ impl Run<'_> {
             ask.answered(&reply, &mut ops)?;
             let (completed, outcome) = (now(self.clock), Outcome::Ok);
             let client = self.plan.connections as u32;
-            let last = Transaction { client, form: "last look", invoked, completed, outcome, ops };
+            let (form, behind) = ("last look", false);
+            let last = Transaction { client, form, behind, invoked, completed, outcome, ops };
             self.history.record(last);
         }
         let verdict = check(&self.history);

@@ -33,6 +33,8 @@ pub struct Transaction {
     pub client: u32,
     /// How it was sent, for a person.
     pub form: &'static str,
+    /// It was sent behind the client's last one on the same connection, without waiting for that one's answer.
+    pub behind: bool,
     pub invoked: Time,
     pub completed: Time,
     pub outcome: Outcome,

@@ -19,7 +19,8 @@ pub enum Kind {
     /// A transaction does not see its own appends, or sees what others do meanwhile.
     Internal,
     Cycle(Class),
-    /// As a cycle, but only because one transaction had ended before the other began.
+    /// As a cycle, but only because one transaction had ended before the other began, or was sent first on
+    /// the same connection.
     RealTime(Class),
 }
 

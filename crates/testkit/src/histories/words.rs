@@ -83,12 +83,13 @@ pub(super) fn circle(history: &History, hops: &[Hop]) -> String {
 fn nickname(hops: &[Hop]) -> &'static str {
     let links: Vec<Option<Link>> = hops.iter().map(|hop| hop.by.map(|(_, link)| link)).collect();
     let one_key = hops.windows(2).all(|pair| pair[0].by.map(|by| by.0) == pair[1].by.map(|by| by.0));
-    use Link::{ReadWrite, WriteRead, WriteWrite};
+    use Link::{Connection, ReadWrite, WriteRead, WriteWrite};
     match links.as_slice() {
         [Some(ReadWrite), Some(WriteWrite)] if one_key => "A lost update",
         [Some(ReadWrite), Some(WriteRead)] => "Half of a transaction was read (read skew)",
         [Some(ReadWrite), Some(ReadWrite)] => "Neither saw the other's append (write skew)",
         [Some(ReadWrite), None] => "A stale read",
+        [Some(ReadWrite), Some(Connection)] => "A client did not see its own append",
         [Some(WriteWrite), Some(WriteWrite)] => "Two transactions' appends are mixed (dirty write)",
         [Some(WriteRead), Some(WriteRead)] => "Each saw the other's append",
         [Some(WriteWrite), None] => "An append went before one that had been acknowledged",
@@ -104,6 +105,7 @@ fn reason(history: &History, hop: &Hop) -> String {
         return format!("it had ended {} ms before the other was sent", millis(gap));
     };
     match link {
+        Link::Connection => "it was sent first, on the same connection".into(),
         Link::WriteWrite => format!("in k{key} its append comes first"),
         Link::WriteRead => format!("T{to} read in k{key} what T{from} appended"),
         Link::ReadWrite => format!("T{from} read k{key} without what T{to} appended"),

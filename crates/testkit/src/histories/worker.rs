@@ -1,67 +1,19 @@
 //! One connection's part of the load: it makes transactions, and tells what it knows of each.
 
 use super::ask::{Ask, eval, key_name};
-use super::model::{Key, Op, Outcome, Time, Transaction, Value};
+use super::keys::Keys;
+use super::model::{Key, Op, Outcome, Time, Transaction};
 use crate::client::{Command, words};
 use crate::{Client, Reply, Result, Rng};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-/// Few keys, so that everybody meets everybody.
-const KEYS: usize = 5;
-/// How long lists get before others take their places: of one record, and too long for a network thread.
-const BOUNDS: [u32; 3] = [40, 150, 500];
 const VALUES_AT_ONCE_MAX: usize = 3;
 const KEYS_AT_ONCE_MAX: usize = 4;
 const ASKS_MAX: usize = 6;
-
-/// The keys of one history, and its values.
-#[derive(Debug)]
-pub(super) struct Keys {
-    /// Keeps the names of one history's keys apart from the others'.
-    pub generation: u32,
-    places: [AtomicU32; KEYS],
-    next_key: AtomicU32,
-    next_value: AtomicU64,
-}
-
-impl Keys {
-    pub(super) fn new(generation: u32) -> Self {
-        Self {
-            generation,
-            places: std::array::from_fn(|place| AtomicU32::new(place as u32)),
-            next_key: AtomicU32::new(KEYS as u32),
-            next_value: AtomicU64::new(1),
-        }
-    }
-
-    /// All that were ever used.
-    pub(super) fn all(&self) -> std::ops::Range<Key> {
-        0..self.next_key.load(Ordering::SeqCst)
-    }
-
-    fn pick(&self, rng: &mut Rng) -> Key {
-        rng.pick(&self.places).load(Ordering::Relaxed)
-    }
-
-    fn value(&self) -> Value {
-        self.next_value.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Another key takes the place of one that is full.
-    fn note(&self, key: Key, len: u32) {
-        if len < BOUNDS[key as usize % BOUNDS.len()] {
-            return;
-        }
-        if let Some(place) = self.places.iter().find(|place| place.load(Ordering::Relaxed) == key) {
-            let new = self.next_key.fetch_add(1, Ordering::SeqCst);
-            // Of two who find it full, one is first; the other's number stays unused.
-            let _ = place.compare_exchange(key, new, Ordering::SeqCst, Ordering::SeqCst);
-        }
-    }
-}
+const PIPELINE_MAX: usize = 5;
 
 /// What all connections share until the server is killed or the load rests.
 #[derive(Debug)]
@@ -102,29 +54,12 @@ enum Answer {
     Broken(crate::Error),
 }
 
-/// How a transaction is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Push,
-    Range,
-    Multi,
-    Watch,
-    Script,
-}
-
-impl Form {
-    fn name(self, is_heavy: bool) -> &'static str {
-        match (self, is_heavy) {
-            (Self::Push, _) => "RPUSH",
-            (Self::Range, _) => "LRANGE",
-            (Self::Multi, false) => "MULTI",
-            (Self::Multi, true) => "heavy MULTI",
-            (Self::Watch, false) => "WATCH",
-            (Self::Watch, true) => "heavy WATCH",
-            (Self::Script, false) => "EVAL",
-            (Self::Script, true) => "heavy EVAL",
-        }
-    }
+/// A transaction as it is sent.
+struct Unit {
+    form: &'static str,
+    asks: Vec<Ask>,
+    commands: Vec<Command>,
+    whole: Whole,
 }
 
 impl Worker {
@@ -157,50 +92,45 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// One transaction; gives the error if the connection is broken.
+    /// One transaction, or some at once; gives the error if the connection is broken.
     fn transaction(&mut self) -> Result<Option<crate::Error>> {
+        if self.worker.rng.chance(20) {
+            return self.watch();
+        }
         let rng = &mut self.worker.rng;
-        let form = match rng.below(100) {
-            0..15 => Form::Push,
-            15..30 => Form::Range,
-            30..55 => Form::Multi,
-            55..75 => Form::Watch,
-            _ if self.stage.scripts => Form::Script,
-            _ => Form::Multi,
-        };
-        let keys: Vec<Key> =
-            (0..1 + rng.below(KEYS_AT_ONCE_MAX)).map(|_| self.stage.keys.pick(rng)).collect();
-        match form {
-            Form::Push => {
-                let asks = [self.append(&keys)];
-                self.send(
-                    form.name(false),
-                    &asks,
-                    &[asks[0].command(self.stage.keys.generation)],
-                    Whole::Reply,
-                )
+        let count = if rng.chance(75) { 1 } else { 2 + rng.below(PIPELINE_MAX - 1) };
+        let units: Vec<Unit> = (0..count).map(|_| self.unit()).collect();
+        self.send(&units)
+    }
+
+    fn keys(&mut self) -> Vec<Key> {
+        let rng = &mut self.worker.rng;
+        (0..1 + rng.below(KEYS_AT_ONCE_MAX)).map(|_| self.stage.keys.pick(rng)).collect()
+    }
+
+    fn unit(&mut self) -> Unit {
+        let keys = self.keys();
+        let generation = self.stage.keys.generation;
+        let percent = self.worker.rng.below(100);
+        let (ask, form) = match percent {
+            0..20 => (self.append(&keys), "RPUSH"),
+            20..35 => (Ask::Read(keys[0]), "LRANGE"),
+            35..40 => (Ask::Length(keys[0]), "LLEN"),
+            _ if percent < 70 && self.stage.scripts => {
+                let (asks, is_heavy) = self.asks(&keys, 50, true);
+                let commands = vec![eval(&asks, generation)];
+                let form = if is_heavy { "heavy EVAL" } else { "EVAL" };
+                return Unit { form, asks, commands, whole: Whole::Array };
             }
-            Form::Range => {
-                let asks = [Ask::Read(keys[0])];
-                self.send(
-                    form.name(false),
-                    &asks,
-                    &[asks[0].command(self.stage.keys.generation)],
-                    Whole::Reply,
-                )
-            }
-            Form::Multi => {
+            _ => {
                 let (asks, is_heavy) = self.asks(&keys, 50, false);
                 let commands = self.multi(&asks);
-                self.send(form.name(is_heavy), &asks, &commands, Whole::Exec)
+                let form = if is_heavy { "heavy MULTI" } else { "MULTI" };
+                return Unit { form, asks, commands, whole: Whole::Exec };
             }
-            Form::Script => {
-                let (asks, is_heavy) = self.asks(&keys, 50, true);
-                let command = eval(&asks, self.stage.keys.generation);
-                self.send(form.name(is_heavy), &asks, &[command], Whole::Array)
-            }
-            Form::Watch => self.watch(&keys),
-        }
+        };
+        let commands = vec![ask.command(generation)];
+        Unit { form, asks: vec![ask], commands, whole: Whole::Reply }
     }
 
     fn append(&mut self, keys: &[Key]) -> Ask {
@@ -214,7 +144,11 @@ impl Session<'_> {
         let mut asks = Vec::new();
         for _ in 0..1 + self.worker.rng.below(ASKS_MAX) {
             let is_read = self.worker.rng.chance(reads_percent);
-            asks.push(if is_read { Ask::Read(*self.worker.rng.pick(keys)) } else { self.append(keys) });
+            asks.push(match is_read {
+                true if self.worker.rng.chance(25) => Ask::Length(*self.worker.rng.pick(keys)),
+                true => Ask::Read(*self.worker.rng.pick(keys)),
+                false => self.append(keys),
+            });
         }
         let rng = &mut self.worker.rng;
         let is_heavy = self.stage.heavy && rng.chance(50);
@@ -235,38 +169,38 @@ impl Session<'_> {
         std::iter::once(words("MULTI")).chain(inner).chain([words("EXEC")]).collect()
     }
 
-    /// Sends commands at once, which are one transaction, and tells what became of it.
-    fn send(
-        &mut self,
-        form: &'static str,
-        asks: &[Ask],
-        commands: &[Command],
-        whole: Whole,
-    ) -> Result<Option<crate::Error>> {
+    /// Sends transactions at once, and tells what became of each.
+    fn send(&mut self, units: &[Unit]) -> Result<Option<crate::Error>> {
         let invoked = self.stage.now();
-        let answer = self.call(commands);
-        let replies = match answer {
-            Answer::Broken(error) => {
-                self.void(form, invoked, Outcome::Unknown, asks);
-                return Ok(Some(error));
+        let mut broken = self.queue(units.iter().flat_map(|unit| &unit.commands)).err();
+        for (at, unit) in units.iter().enumerate() {
+            let behind = at > 0;
+            let give = |session: &Self, outcome, ops| {
+                let (form, completed) = (unit.form, session.stage.now());
+                let client = session.worker.number;
+                session.give(Transaction { client, form, behind, invoked, completed, outcome, ops });
+            };
+            let answer = match broken.take() {
+                Some(error) => Answer::Broken(error),
+                None => self.receive(unit.commands.len()),
+            };
+            match answer {
+                Answer::Broken(error) => {
+                    give(self, Outcome::Unknown, appends(&unit.asks));
+                    broken = Some(error);
+                }
+                Answer::Replies(replies) => match unit.whole.parts(&replies) {
+                    Ok(parts) => give(self, Outcome::Ok, operations(&unit.asks, parts)?),
+                    Err(outcome) => give(self, outcome?, appends(&unit.asks)),
+                },
             }
-            Answer::Replies(replies) => replies,
-        };
-        let parts = match whole.parts(&replies) {
-            Ok(parts) => parts,
-            Err(outcome) => {
-                self.void(form, invoked, outcome?, asks);
-                return Ok(None);
-            }
-        };
-        let ops = operations(asks, parts)?;
-        self.tell(form, invoked, Outcome::Ok, ops);
-        Ok(None)
+        }
+        Ok(broken)
     }
 
     /// Reads what it watches, and appends if nobody else has changed it.
-    fn watch(&mut self, keys: &[Key]) -> Result<Option<crate::Error>> {
-        let mut keys = keys.to_vec();
+    fn watch(&mut self) -> Result<Option<crate::Error>> {
+        let mut keys = self.keys();
         keys.sort_unstable();
         keys.dedup();
         let generation = self.stage.keys.generation;
@@ -293,10 +227,10 @@ impl Session<'_> {
             reads.push((sent, self.stage.now(), ops));
         }
         let (asks, is_heavy) = self.asks(&keys, 20, false);
-        let form = Form::Watch.name(is_heavy);
+        let form = if is_heavy { "heavy WATCH" } else { "WATCH" };
         let replies = match self.call(&self.multi(&asks)) {
             Answer::Broken(error) => {
-                self.void(form, invoked, Outcome::Unknown, &asks);
+                self.tell(form, invoked, Outcome::Unknown, appends(&asks));
                 return Ok(Some(error));
             }
             Answer::Replies(replies) => replies,
@@ -308,9 +242,11 @@ impl Session<'_> {
                 self.tell(form, invoked, Outcome::Ok, ops);
             }
             Err(outcome) => {
-                self.void(form, invoked, outcome?, &asks);
+                self.tell(form, invoked, outcome?, appends(&asks));
+                let (client, form, behind) = (self.worker.number, "watched LRANGE", false);
                 for (invoked, completed, ops) in reads {
-                    self.give("LRANGE, watched", invoked, completed, Outcome::Ok, ops);
+                    let outcome = Outcome::Ok;
+                    self.give(Transaction { client, form, behind, invoked, completed, outcome, ops });
                 }
             }
         }
@@ -318,41 +254,43 @@ impl Session<'_> {
     }
 
     fn call(&mut self, commands: &[Command]) -> Answer {
-        commands.iter().for_each(|command| self.client.queue(command));
-        let mut replies = Vec::with_capacity(commands.len());
-        if let Err(error) = self.client.flush() {
-            return Answer::Broken(error);
+        match self.queue(commands) {
+            Ok(()) => self.receive(commands.len()),
+            Err(error) => Answer::Broken(error),
         }
-        for _ in commands {
-            match self.client.receive() {
-                Ok(reply) => replies.push(reply),
-                Err(error) => return Answer::Broken(error),
-            }
-        }
-        Answer::Replies(replies)
     }
 
-    /// It had no effect, or nobody knows.
-    fn void(&self, form: &'static str, invoked: Time, outcome: Outcome, asks: &[Ask]) {
-        self.tell(form, invoked, outcome, asks.iter().flat_map(Ask::appends).collect());
+    fn queue<'c>(&mut self, commands: impl IntoIterator<Item = &'c Command>) -> Result {
+        commands.into_iter().for_each(|command| self.client.queue(command));
+        self.client.flush()
+    }
+
+    fn receive(&mut self, count: usize) -> Answer {
+        let replies = (0..count).map(|_| self.client.receive()).collect::<Result<_>>();
+        replies.map_or_else(Answer::Broken, Answer::Replies)
     }
 
     fn tell(&self, form: &'static str, invoked: Time, outcome: Outcome, ops: Vec<Op>) {
-        self.give(form, invoked, self.stage.now(), outcome, ops);
+        let (client, completed) = (self.worker.number, self.stage.now());
+        self.give(Transaction { client, form, behind: false, invoked, completed, outcome, ops });
     }
 
-    fn give(&self, form: &'static str, invoked: Time, completed: Time, outcome: Outcome, ops: Vec<Op>) {
-        for op in &ops {
+    fn give(&self, transaction: Transaction) {
+        for op in &transaction.ops {
             match op {
                 Op::Read(key, list) => self.stage.keys.note(*key, list.len() as u32),
                 Op::Length(key, len) => self.stage.keys.note(*key, *len),
                 Op::Append(..) => {}
             }
         }
-        let client = self.worker.number;
         // Whoever listens is there until all who tell are gone.
-        let _ = self.told.send(Transaction { client, form, invoked, completed, outcome, ops });
+        let _ = self.told.send(transaction);
     }
+}
+
+/// What it may have done without an answer.
+fn appends(asks: &[Ask]) -> Vec<Op> {
+    asks.iter().flat_map(Ask::appends).collect()
 }
 
 /// How the replies to its parts come.

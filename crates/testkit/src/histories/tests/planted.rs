@@ -1,5 +1,6 @@
 //! Histories written by hand. A line is a transaction: when it was sent and answered, its outcome, and its
 //! operations: `x+1` appends, `x=1,2` reads, `x#2` is told a length.
+//! `first` and `behind` begin and go on with a pipeline.
 
 use super::super::model::{Key, Op, Outcome, Transaction};
 use super::super::violation::Class::{G0, G1c, G2, GSingle};
@@ -29,8 +30,12 @@ fn transaction(number: usize, line: &str) -> Transaction {
         "void" => Outcome::Failed,
         _ => Outcome::Unknown,
     };
+    let mut words = words.peekable();
+    // One client sends all that are sent behind others.
+    let behind = words.next_if_eq(&"behind").is_some();
+    let client = if behind || words.next_if_eq(&"first").is_some() { 999 } else { number as u32 };
     let ops = words.map(op).collect();
-    Transaction { client: number as u32, form: "by hand", invoked, completed, outcome, ops }
+    Transaction { client, form: "by hand", behind, invoked, completed, outcome, ops }
 }
 
 /// A line `gone N` says that the server was killed, and back at N.
@@ -168,6 +173,17 @@ fn what_only_the_clock_shows_is_found() {
     bad(far, Cycle(G2), &[]);
     let later = "0 20 ok x+1\n1 2 ok x=1\n3 4 ok z+3\n5 6 ok z=3 x=\n21 22 ok x=1 z=3";
     bad(later, RealTime(GSingle), &["T1 before T3"]);
+}
+
+#[test]
+fn what_the_order_on_a_connection_shows_is_found() {
+    good("0 8 ok first x+1\n0 9 ok behind x=1\n0 9 ok behind x+2\n10 11 ok x=1,2");
+    let unseen = "0 8 ok first x+1\n0 9 ok behind x=\n10 11 ok x=1";
+    bad(unseen, RealTime(GSingle), &["did not see its own append", "T0 before T1: it was sent first"]);
+    let over = "0 8 ok first x+1\n0 9 void behind y+3\n0 9 ok behind x+2\n10 11 ok x=2,1";
+    bad(over, RealTime(G0), &["T0 before T2: it was sent first"]);
+    // Another stretch, which was not sent at once: only the clock counts.
+    good("0 8 ok first x+1\n0 9 ok first x=\n10 11 ok x=1");
 }
 
 #[test]

@@ -93,7 +93,15 @@ pub(super) fn history(rng: &mut Rng, len: usize, give: &mut dyn FnMut(Transactio
             _ => (Outcome::Ok, true),
         };
         let ops = model.ops(rng, takes_effect);
-        give(Transaction { client: client as u32, form: "random", invoked, completed, outcome, ops });
+        give(Transaction {
+            client: client as u32,
+            form: "random",
+            behind: false,
+            invoked,
+            completed,
+            outcome,
+            ops,
+        });
     }
     let end = (len as Time + 100) * STEP;
     for key in 0..model.next_key {
@@ -101,7 +109,15 @@ pub(super) fn history(rng: &mut Rng, len: usize, give: &mut dyn FnMut(Transactio
         let invoked = end + Time::from(key) * 2;
         let ops = vec![Op::Read(key, list)];
         let outcome = Outcome::Ok;
-        give(Transaction { client: 0, form: "last", invoked, completed: invoked + 1, outcome, ops });
+        give(Transaction {
+            client: 0,
+            form: "last",
+            behind: false,
+            invoked,
+            completed: invoked + 1,
+            outcome,
+            ops,
+        });
     }
 }
 

@@ -36,7 +36,8 @@ histories
         half of which work in the heavy lane. From what each was told a checker finds out whether an order
         of all transactions explains it, which also agrees with the clock: strict serializability (default 1
         minute). A violation is shown as the shortest circle of transactions.
-        --kills N    the server is killed so often under them: what was acknowledged must be there
+        --kills N    the server is killed so often under them (or stopped, or killed again while it
+                     recovers): what was acknowledged must be there
         --no-lua     no scripts; there are none either where the server has no EVAL
         --no-heavy   nothing is sent into the heavy lane on purpose
 diff    sends random sequences of commands to the server and to a real Redis or Valkey, in turn, and

@@ -33,12 +33,25 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use worker::{Stage, Worker, now};
 
-/// A longer history is checked and another one begun, so that memory is bounded: about 150 bytes for each.
+/// A longer history is checked and another one begun, so that memory is bounded: about 300 bytes for each
+/// while it is checked.
 const TRANSACTIONS_MAX: usize = 2_000_000;
 /// Transactions on their way from the connections to the history.
 const TOLD_MAX: usize = 1024;
 /// Of the violations of one history, so many are shown.
 const SHOWN: usize = 5;
+
+/// How a round comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The load rests for a moment.
+    Rest,
+    Kill,
+    /// Killed, and killed again while it recovers.
+    KillTwice,
+    /// SIGTERM under load: must lose nothing either.
+    Stop,
+}
 
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -154,15 +167,17 @@ impl Run<'_> {
         let rounds = rounds.max(kills).max(1);
         for number in 0..rounds {
             let kill = (number + 1) * kills / rounds > number * kills / rounds;
+            let end = match self.rng.below(8) {
+                _ if !kill => End::Rest,
+                0 => End::Stop,
+                1 | 2 => End::KillTwice,
+                _ => End::Kill,
+            };
             let before = self.summary.total();
-            let outcome = self.round(time / rounds as u32, kill);
-            outcome.map_err(|error| format!("round {}: {error}", number + 1))?;
-            log(&format!(
-                "round {}: {} transactions{}",
-                number + 1,
-                self.summary.total() - before,
-                if kill { ", killed" } else { "" }
-            ));
+            let outcome = self.round(time / rounds as u32, end);
+            outcome.map_err(|error| format!("round {} ({end:?}): {error}", number + 1))?;
+            let done = self.summary.total() - before;
+            log(&format!("round {}: {done} transactions, then {end:?}", number + 1));
             if self.history.len() > TRANSACTIONS_MAX || number + 1 == rounds {
                 self.settle(log)?;
             }
@@ -170,7 +185,7 @@ impl Run<'_> {
         Ok(self.summary.clone())
     }
 
-    fn round(&mut self, time: Duration, kill: bool) -> Result {
+    fn round(&mut self, time: Duration, end: End) -> Result {
         let stage = Arc::new(Stage {
             addr: self.server.addr(),
             keys: self.keys.take().ok_or("no keys")?,
@@ -198,14 +213,16 @@ impl Run<'_> {
             listen(&told, &mut history, &mut summary);
             (history, summary)
         });
-        let time = if kill { time.mul_f64(self.rng.range(20, 100) as f64 / 100.0) } else { time };
+        let is_killed = end != End::Rest;
+        let time = if is_killed { time.mul_f64(self.rng.range(20, 100) as f64 / 100.0) } else { time };
         std::thread::sleep(time);
-        let mut ended = Ok(());
-        if kill {
-            // IMPORTANT: said before it happens, or a client would see a connection break for no reason.
-            stage.is_killed.store(true, Ordering::SeqCst);
-            ended = self.server.kill();
-        }
+        // IMPORTANT: said before it happens, or a client would see a connection break for no reason.
+        stage.is_killed.store(is_killed, Ordering::SeqCst);
+        let ended = match end {
+            End::Rest => Ok(()),
+            End::Kill | End::KillTwice => self.server.kill(),
+            End::Stop => self.server.stop().map(drop),
+        };
         stage.is_over.store(true, Ordering::SeqCst);
         let mut failure = ended.err();
         for thread in threads {
@@ -215,14 +232,21 @@ impl Run<'_> {
         }
         (self.history, self.summary) = listener.join().map_err(|_| "the history's thread panicked")?;
         self.keys = Arc::into_inner(stage).map(|stage| stage.keys);
-        if let Some(failure) = failure {
-            return Err(failure);
+        match failure {
+            Some(failure) => Err(failure),
+            None if is_killed => self.restart(end),
+            None => Ok(()),
         }
-        if kill {
-            self.server.restart()?;
-            self.history.settle_unknown(now(self.clock));
-            self.summary.kills += 1;
+    }
+
+    fn restart(&mut self, end: End) -> Result {
+        if end == End::KillTwice {
+            let moment = Duration::from_micros(self.rng.below(60_000) as u64);
+            self.plan.spec.start_and_kill(self.server.dir(), moment)?;
         }
+        self.server.restart()?;
+        self.history.settle_unknown(now(self.clock));
+        self.summary.kills += 1;
         Ok(())
     }
 

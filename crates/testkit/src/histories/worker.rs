@@ -13,6 +13,7 @@ use std::time::Instant;
 const VALUES_AT_ONCE_MAX: usize = 3;
 const KEYS_AT_ONCE_MAX: usize = 4;
 const ASKS_MAX: usize = 6;
+const READS_MAX: usize = 16;
 const PIPELINE_MAX: usize = 5;
 
 /// What all connections share until the server is killed or the load rests.
@@ -141,10 +142,12 @@ impl Session<'_> {
 
     /// Reads and appends, and with luck something that takes them into the heavy lane.
     fn asks(&mut self, keys: &[Key], reads_percent: usize, scripted: bool) -> (Vec<Ask>, bool) {
+        // Some only read, but much: those need no lock, and must be of one moment all the same.
+        let only_reads = self.worker.rng.chance(20);
+        let (reads_percent, most) = if only_reads { (100, READS_MAX) } else { (reads_percent, ASKS_MAX) };
         let mut asks = Vec::new();
-        for _ in 0..1 + self.worker.rng.below(ASKS_MAX) {
-            let is_read = self.worker.rng.chance(reads_percent);
-            asks.push(match is_read {
+        for _ in 0..1 + self.worker.rng.below(most) {
+            asks.push(match self.worker.rng.chance(reads_percent) {
                 true if self.worker.rng.chance(25) => Ask::Length(*self.worker.rng.pick(keys)),
                 true => Ask::Read(*self.worker.rng.pick(keys)),
                 false => self.append(keys),

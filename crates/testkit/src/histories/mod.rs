@@ -38,8 +38,11 @@ use worker::{Stage, Worker, now};
 const TRANSACTIONS_MAX: usize = 2_000_000;
 /// Transactions on their way from the connections to the history.
 const TOLD_MAX: usize = 1024;
-/// Of the violations of one history, so many are shown.
-const SHOWN: usize = 5;
+/// Up to so many elements a list is held in one piece (or to 8 KiB, as usual): each round has another border,
+/// so that there are lists of both kinds, and some that change.
+const BORDERS: [i32; 4] = [4, 30, 200, -2];
+/// Of the violations of one kind, so many are shown.
+const SHOWN_OF_A_KIND: usize = 2;
 
 /// How a round comes to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +128,8 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> Result<Summary> {
     let server = plan.spec.start()?;
     let mut client = server.client()?;
     let scripts = plan.scripts && has_scripts(&mut client)?;
+    // In many pieces, or looking through it would be nothing.
+    client.want("CONFIG SET list-max-listpack-size 4")?;
     let ballast = (0..BALLAST_LEN).map(|number| format!(" {number}"));
     client.want(&format!("RPUSH {BALLAST}{}", ballast.collect::<String>()))?;
     let rng = Rng::new(plan.seed);
@@ -186,6 +191,8 @@ impl Run<'_> {
     }
 
     fn round(&mut self, time: Duration, end: End) -> Result {
+        let border = self.rng.pick(&BORDERS);
+        self.server.client()?.want(&format!("CONFIG SET list-max-listpack-size {border}"))?;
         let stage = Arc::new(Stage {
             addr: self.server.addr(),
             keys: self.keys.take().ok_or("no keys")?,
@@ -284,9 +291,16 @@ impl Run<'_> {
         if verdict.violations.is_empty() {
             return Ok(());
         }
-        let shown: Vec<String> = verdict.violations.iter().take(SHOWN).map(Violation::to_string).collect();
-        Err(format!("no order of the transactions explains this:\n{}", shown.join("\n\n")).into())
+        Err(format!("no order of the transactions explains this:\n{}", shown(&verdict.violations)).into())
     }
+}
+
+/// They come sorted by kind.
+fn shown(violations: &[Violation]) -> String {
+    let of_kinds = violations.chunk_by(|one, other| one.kind == other.kind);
+    let texts: Vec<String> =
+        of_kinds.flat_map(|same| same.iter().take(SHOWN_OF_A_KIND)).map(Violation::to_string).collect();
+    texts.join("\n\n")
 }
 
 fn listen(told: &Receiver<Transaction>, history: &mut History, summary: &mut Summary) {

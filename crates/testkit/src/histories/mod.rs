@@ -40,7 +40,7 @@ const TRANSACTIONS_MAX: usize = 2_000_000;
 const TOLD_MAX: usize = 1024;
 /// Up to so many elements a list is held in one piece (or to 8 KiB, as usual): each round has another border,
 /// so that there are lists of both kinds, and some that change.
-const BORDERS: [i32; 4] = [4, 30, 200, -2];
+const BORDERS: [i32; 5] = [4, 30, 200, -2, -2];
 /// Of the violations of one kind, so many are shown.
 const SHOWN_OF_A_KIND: usize = 2;
 

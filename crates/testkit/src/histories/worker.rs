@@ -325,7 +325,7 @@ impl Whole {
 fn refusal(text: &str) -> Option<Outcome> {
     match text.split(' ').next() {
         Some("UNCERTAIN") => Some(Outcome::Unknown),
-        Some("BUSY" | "MISCONF" | "LOADING") => Some(Outcome::Failed),
+        Some("BUSY" | "LOADING") => Some(Outcome::Failed),
         _ => None,
     }
 }

@@ -178,6 +178,10 @@ impl<'h> Evidence<'h> {
         let mut latest: HashMap<Key, Id> = HashMap::new();
         let invoked = |id: Id| self.history.entry(id).invoked;
         for read in &self.reads {
+            // Of a longer list nobody knows what it held.
+            if read.len as usize > self.history.list(read.key).len() {
+                continue;
+            }
             let last = latest.entry(read.key).or_insert(read.reader);
             if invoked(read.reader) > invoked(*last) {
                 *last = read.reader;

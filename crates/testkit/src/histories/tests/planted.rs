@@ -87,8 +87,10 @@ fn what_has_no_answer_may_have_happened_at_any_time_or_never() {
     good("0 1 unknown x+1 y+2\n2 3 ok x= y=\n4 5 ok x=1 y=2");
     good("0 1 unknown x+1 y+2\n2 3 ok x=\ngone 4\n5 6 ok x=1 y=2");
     good("0 1 void x+1\n2 3 ok x=");
-    // Nobody looked.
+    // Nobody looked, or only at the length.
     good("0 1 ok x+1\n2 3 ok y=");
+    good("0 1 ok x+1\n2 3 ok x#1");
+    good("0 1 ok x+1\n2 3 ok x=1\n4 5 ok x+2\n6 7 ok x#2 x+3 x#3");
 }
 
 #[test]
@@ -130,6 +132,7 @@ fn a_transaction_that_contradicts_itself_is_found() {
 fn a_lost_append_is_found() {
     bad("0 1 ok x+1\n2 3 ok x+2\n4 5 ok x=2", LostAppend, &["1 is not in k23", "was acknowledged"]);
     bad("0 1 ok x+1\n2 3 ok x=", LostAppend, &["1 is not in k23"]);
+    bad("0 1 ok x+1\n2 3 ok x#0", LostAppend, &["1 is not in k23"]);
     let half = "0 1 unknown x+1 y+2\ngone 4\n5 6 ok x=1 y=";
     bad(half, LostAppend, &["2 is not in k24", "took effect in part"]);
 }

@@ -180,7 +180,11 @@ impl Run<'_> {
             };
             let before = self.summary.total();
             let outcome = self.round(time / rounds as u32, end);
-            outcome.map_err(|error| format!("round {} ({end:?}): {error}", number + 1))?;
+            outcome.map_err(|error| {
+                // What was wrong before may tell why.
+                let before = shown(&check(&self.history).violations);
+                format!("round {} ({end:?}): {error}\n{before}", number + 1)
+            })?;
             let done = self.summary.total() - before;
             log(&format!("round {}: {done} transactions, then {end:?}", number + 1));
             if self.history.len() > TRANSACTIONS_MAX || number + 1 == rounds {

@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod differential;
 mod durability;
+mod histories;
 mod queues;
 mod scan;
 mod transactions;

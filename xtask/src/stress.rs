@@ -1,5 +1,7 @@
 //! `stress`: what takes longer than a test may. The checks themselves are in the testkit.
 
+mod histories;
+
 use crate::args::Args;
 use crate::{Result, cargo, install};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ pub(crate) const HELP: &str = "\
 Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections N]
                                 [--tear] [--faults | --no-room | --full-disk [--disk-mib N]]
        cargo xtask stress queues [--minutes M] [--producers N] [--consumers N] [--restarts N]
+       cargo xtask stress histories [--minutes M] [--connections N] [--kills N] [--no-lua] [--no-heavy]
        cargo xtask stress diff [--minutes M] [--reference redis|valkey]
        cargo xtask stress scan [--keys N] [--restarts N]
        cargo xtask stress crowd [--clients N] [--idle-secs S] [--timeouts N]
@@ -28,6 +31,15 @@ crash   loads a server from many connections, kills it at a random moment (or st
 queues  producers and consumers share one list, set, hash and sorted set, while collections are deleted,
         trimmed and expire beside them: every element comes out exactly once, and lengths are exact at
         rest (default 1 minute). With --restarts the server is killed so often under them
+histories
+        many connections append to few lists and read them, by single commands, MULTI, WATCH and scripts,
+        half of which work in the heavy lane. From what each was told a checker finds out whether an order
+        of all transactions explains it, which also agrees with the clock: strict serializability (default 1
+        minute). A violation is shown as the shortest circle of transactions.
+        --kills N    the server is killed so often under them (or stopped, or killed again while it
+                     recovers): what was acknowledged must be there
+        --no-lua     no scripts; there are none either where the server has no EVAL
+        --no-heavy   nothing is sent into the heavy lane on purpose
 diff    sends random sequences of commands to the server and to a real Redis or Valkey, in turn, and
         compares every reply. Goes on until it is stopped, or for M minutes. A difference is shown with
         the fewest commands that make it.
@@ -48,6 +60,7 @@ pub(crate) fn command(mut args: Args) -> Result {
     let run = match what.as_deref() {
         Some("crash") => run_crash,
         Some("queues") => run_queues,
+        Some("histories") => histories::run,
         Some("diff") => run_diff,
         Some("scan") => run_scan,
         Some("crowd") => run_crowd,

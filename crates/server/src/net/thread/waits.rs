@@ -28,6 +28,11 @@ impl NetThread {
         while let Some(&(until, at)) = self.timers.first().filter(|(until, _)| *until <= now) {
             self.timers.remove(&(until, at));
             let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { continue };
+            if connection.stream.handshake_until() == Some(until) {
+                connection.stream.handshake_late();
+                self.close(at);
+                continue;
+            }
             let place = match &connection.state {
                 State::Blocked(place) => *place,
                 State::Streaming(_) => {

@@ -5,6 +5,9 @@
 //! the socket would tell of. What it has encrypted may stay behind, up to a limit, until the socket takes
 //! it: [`Stream::has_pending`].
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, BufRead, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -336,7 +336,8 @@ impl NetThread {
                     }
                     self.node.stats.read_bytes(connection.input_len() - before);
                     connection.client.last_ms.store(self.node.wall_ms(), Ordering::Relaxed);
-                    if connection.ended && connection.is_drained() {
+                    // With TLS, the end may come together with commands.
+                    if connection.ended && connection.input_len() == before && connection.is_drained() {
                         return Turn::Close;
                     }
                     if connection.input_len() == 0 {

@@ -223,7 +223,8 @@ fn settings_are_replaced_together_or_not_at_all() {
     check_tls(&mut old, "PING", "+PONG");
     let new = node.authority.issue("new").unwrap();
     new.write(node.dir.path(), "new").unwrap();
-    let (cert, key) = (node.path("new.crt").display().to_string(), node.path("new.key").display().to_string());
+    let (cert, key) =
+        (node.path("new.crt").display().to_string(), node.path("new.key").display().to_string());
     let plain = &mut node.node.client();
     let failed = "-ERR CONFIG SET failed (possibly related to argument '…') - ";
     let unable = format!("{failed}Unable to update TLS configuration: ");

@@ -360,9 +360,7 @@ impl NetThread {
             };
             commands += 1;
             if !execute(&self.node, connection, used, &mut self.scratch, &mut self.waiting, at) {
-                if let State::Blocked(place) = connection.state {
-                    self.timers.extend(place.until.map(|until| (until, at)));
-                }
+                self.begin_wait(at);
                 return Turn::Idle;
             }
         }

@@ -13,4 +13,5 @@ mod durability;
 mod histories;
 mod queues;
 mod scan;
+mod tls;
 mod transactions;

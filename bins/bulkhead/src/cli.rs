@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::tls::TlsArgs;
 use crate::{file, units};
 
 const ABOUT: &str = "A Redis-compatible database that keeps its promises under load";
@@ -26,6 +27,9 @@ Examples:
       Every option may be a variable (BULKHEAD_ and its name in capitals, - as _) or a line of a
       TOML file (listen = \"0.0.0.0:6379\"). The command line counts first, then the variable, then
       the file.
+
+  bulkhead serve --tls-listen 0.0.0.0:6390 --tls-cert node.crt --tls-key node.key --tls-client-ca ca.crt
+      With TLS, for clients that show a certificate of that authority.
 
   bulkhead serve --groups 8
       As a Redis Cluster whose slots are spread over 8 groups. Fixed when --data is created.";
@@ -116,6 +120,9 @@ pub struct Options {
     #[arg(long, env = "BULKHEAD_REQUIREPASS", value_name = "PASSWORD", hide_env_values = true)]
     pub requirepass: Option<String>,
 
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
     /// A TOML file with options by the same names.
     #[arg(long, env = "BULKHEAD_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -149,7 +156,7 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 
-fn listen(text: &str) -> Result<Listen, String> {
+pub fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen(None));
     }

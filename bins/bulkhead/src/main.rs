@@ -4,6 +4,7 @@ mod cli;
 mod file;
 mod logging;
 mod serve;
+mod tls;
 mod units;
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use server::{Config, DataDir, Node};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::{Fsync, Options};
@@ -22,13 +22,13 @@ pub fn run(options: Options) -> ExitCode {
     }
     logging::abort_on_panic();
     // Before anything starts: a signal that comes early is not lost.
-    let signals = match Signals::new([SIGTERM, SIGINT]) {
+    let signals = match Signals::new([SIGTERM, SIGINT, SIGHUP]) {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot listen for signals: {error}")),
     };
     let config = match config(&options) {
         Ok(config) => config,
-        Err(error) => return fail(&error.to_string()),
+        Err(why) => return fail(&why),
     };
     server::open_files::allow(config.max_connections);
     let node = match Node::start(config) {
@@ -56,10 +56,10 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn config(options: &Options) -> Result<Config, server::data_dir::DataDirError> {
+fn config(options: &Options) -> Result<Config, String> {
     let mut config = Config::new(options.data.clone());
     // What is not said is as it was when the directory was created.
-    let created = DataDir::constants(&options.data)?;
+    let created = DataDir::constants(&options.data).map_err(|error| error.to_string())?;
     config.groups = options.groups.or(created.map(|created| created.groups)).unwrap_or(config.groups);
     config.node_id = options.node_id.or(created.map(|created| created.node_id)).unwrap_or(config.node_id);
     config.listen = options.listen.0;
@@ -74,6 +74,7 @@ fn config(options: &Options) -> Result<Config, server::data_dir::DataDirError> {
     config.heavy_queue = options.heavy_queue as usize;
     config.max_connections = options.max_connections as usize;
     config.requirepass = options.requirepass.clone();
+    config.tls = options.tls.options()?;
     Ok(config)
 }
 
@@ -86,8 +87,9 @@ fn banner(node: &Node) -> String {
         server::config::Fsync::Always => "every write is on disk before it is acknowledged",
         server::config::Fsync::EverySec => "a power cut may take the last second of writes",
     };
+    let tls = node.tls_address().map(|address| format!(", tls {address}")).unwrap_or_default();
     format!(
-        "Bulkhead {}: redis {}, http {}, data {}, node {}, groups {}; {durability}",
+        "Bulkhead {}: redis {}{tls}, http {}, data {}, node {}, groups {}; {durability}",
         env!("CARGO_PKG_VERSION"),
         address(node.addresses().first().copied()),
         address(node.http_address()),
@@ -97,12 +99,19 @@ fn banner(node: &Node) -> String {
     )
 }
 
-/// The first signal asks for a clean stop, the second one ends the process at once.
+/// The first signal asks for a clean stop, the second one ends the process at once. SIGHUP has the files of
+/// TLS read anew, and does nothing without.
 fn watch_signals(mut signals: Signals, node: &Arc<Node>) -> io::Result<()> {
     let node = Arc::downgrade(node);
     let body = move || {
         let mut asked = false;
         for signal in signals.forever() {
+            if signal == SIGHUP {
+                // Logged, whatever comes of it.
+                let tls = node.upgrade().and_then(|node| node.tls.clone());
+                let _ = tls.map(|tls| tls.reload(|_| Ok(())));
+                continue;
+            }
             let stopping = node.upgrade().is_none_or(|node| node.is_stop_requested());
             if asked || stopping {
                 std::process::exit(128 + signal);

@@ -93,3 +93,16 @@ pub const STREAM_TIMEOUT_MS: u64 = 30_000;
 /// Largest command with its framing, as Redis' `client-query-buffer-limit`: what one connection can
 /// make the server hold before anything runs. Offsets into it are 32 bits wide.
 pub const COMMAND_BYTES_MAX: usize = 1 << 30;
+
+/// TLS handshakes at a time, all network threads together: each holds buffers and a certificate chain of
+/// somebody who has not said yet who they are. The next connection waits in the accept queue.
+pub const TLS_HANDSHAKES_MAX: usize = 512;
+/// A client that has not come to the end of its handshake by then is disconnected: others wait for its place.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
+/// Turns that a network thread gives to handshakes before it looks after everybody else again: a signature
+/// takes up to a few milliseconds.
+pub const TLS_HANDSHAKE_TURNS_MAX: usize = 4;
+/// Encrypted output of one connection that its socket has not taken: four records.
+pub const TLS_OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// A file of certificates or with a key. A bundle of all public authorities has a quarter of a megabyte.
+pub const TLS_FILE_BYTES_MAX: u64 = 4 << 20;

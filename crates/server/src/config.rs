@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
+use base::limits;
 use parking_lot::RwLock;
 pub use wal::Fsync;
 
 pub use crate::engine::streams::StreamOptions;
+pub use crate::net::tls::files::{ClientAuth, TlsFiles};
 
 /// Each group has an apply thread, and its share of every buffer.
 pub const GROUPS_MAX: u16 = 256;
@@ -32,6 +35,28 @@ pub struct Config {
     /// Bound of the store's block cache.
     pub block_cache_bytes: u64,
     pub streams: StreamOptions,
+    /// A listener for clients that speak the Redis protocol through TLS.
+    pub tls: Option<TlsOptions>,
+}
+
+/// TLS: where, with which certificates, and how patiently.
+#[derive(Clone, Debug)]
+pub struct TlsOptions {
+    pub listen: SocketAddr,
+    pub files: TlsFiles,
+    pub handshakes_max: usize,
+    pub handshake_timeout: Duration,
+}
+
+impl TlsOptions {
+    pub fn new(listen: SocketAddr, files: TlsFiles) -> Self {
+        Self {
+            listen,
+            files,
+            handshakes_max: limits::TLS_HANDSHAKES_MAX,
+            handshake_timeout: Duration::from_millis(limits::TLS_HANDSHAKE_MS_MAX),
+        }
+    }
 }
 
 /// Of the memory that `--cache` gives, a fifth goes to the store's blocks, the rest to rows.
@@ -56,6 +81,7 @@ impl Config {
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
             streams: StreamOptions::default(),
+            tls: None,
         }
     }
 

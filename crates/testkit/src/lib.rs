@@ -16,6 +16,8 @@ pub mod reply;
 pub mod rng;
 pub mod scan;
 pub mod server;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod tools;
 pub mod wait;
 

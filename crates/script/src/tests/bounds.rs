@@ -75,7 +75,6 @@ fn any_number_of_arguments_is_taken_or_refused() {
         assert_eq!(told(&code), Reply::Integer(2), "{call}");
     }
     told("return pcall(grow, pcall, 12000, error) and 1");
-    told("return {pcall(grow, function(...) return ... end, 12000)}");
     told("return grow(function(...) return ... end, 7000)");
 }
 

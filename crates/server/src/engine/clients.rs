@@ -56,6 +56,8 @@ pub struct Client {
     pub id: u64,
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// Whether it has come by TLS.
+    pub is_tls: bool,
     pub connected_ms: u64,
     pub last_ms: AtomicU64,
     pub database: AtomicU64,

@@ -62,6 +62,9 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     node.check_health();
     node.sampler.round(&node);
     disconnect_idle(&node);
+    if let Some(tls) = &node.tls {
+        tls.look();
+    }
     for group in &node.groups {
         group.store.trim();
     }

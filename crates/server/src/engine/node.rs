@@ -1,5 +1,7 @@
 //! A node: starts everything in order, and stops it in the opposite one.
 
+mod network;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +27,7 @@ use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
 use crate::engine::streams::Streams;
 use crate::net::mailbox::{Mail, Mailbox};
-use crate::net::thread::NetThread;
+use crate::net::tls::Tls;
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
 use crate::scripting::{LongNames, Running, Scripts};
@@ -38,6 +40,8 @@ pub enum StartError {
     Directory { path: String, error: io::Error },
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
+    #[error("TLS: {0}")]
+    Tls(String),
     #[error(transparent)]
     Data(#[from] DataDirError),
     #[error("cannot serve HTTP on {address}: {error}")]
@@ -70,6 +74,7 @@ pub struct Node {
     pub running: Running,
     pub checkpoints: Checkpoints,
     pub sampler: Sampler,
+    pub tls: Option<Arc<Tls>>,
     /// Forty hexadecimal digits that differ from start to start.
     pub run_id: String,
     pub started: Instant,
@@ -123,6 +128,7 @@ impl Node {
     pub fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = Instant::now();
+        let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?.map(Arc::new);
         let path = config.data.clone();
         let data_dir = DataDir::open(&path, config.node_id, config.groups)?;
         let disk = open_disk(&config)?;
@@ -143,12 +149,9 @@ impl Node {
             faults: faults.clone(),
         };
         let wakers = Arc::new(Wakers::default());
-        let (mut threads, mut groups) = (Vec::new(), Vec::new());
-        for id in 0..config.groups {
-            let (group, thread) = start_group(id, &config, &disk, &room, &clock, &wakers)?;
-            groups.push(group);
-            threads.push(thread);
-        }
+        let (groups, threads): (Vec<_>, Vec<_>) = (0..config.groups)
+            .map(|id| start_group(id, &config, &disk, &room, &clock, &wakers))
+            .collect::<Result<_, _>>()?;
         let node = Arc::new(Self {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
             streams: Arc::default(),
@@ -165,6 +168,7 @@ impl Node {
             running: Running::default(),
             checkpoints: Checkpoints::new(clock.wall_ms()),
             sampler: Sampler::default(),
+            tls,
             run_id: run_id(),
             started,
             clock,
@@ -230,32 +234,6 @@ impl Node {
                 tracing::info!(seconds = waited.as_secs(), has_room, "still reading the log");
             }
         }
-    }
-
-    fn start_network(self: &Arc<Self>) -> Result<(), StartError> {
-        let mut polls = Vec::new();
-        let mut mailboxes = Vec::new();
-        for _ in 0..self.config.net_threads {
-            let (poll, mailbox) = NetThread::prepare()?;
-            polls.push(poll);
-            mailboxes.push(mailbox);
-        }
-        self.wakers.connect(mailboxes.clone());
-        let _ = self.mailboxes.set(mailboxes.clone());
-        for (at, (poll, mailbox)) in polls.into_iter().zip(mailboxes).enumerate() {
-            let mut thread = NetThread::new(self, poll, mailbox);
-            if at == 0
-                && let Some(address) = self.config.listen
-            {
-                let listener = mio::net::TcpListener::bind(address)
-                    .map_err(|error| StartError::Listen { address, error })?;
-                self.addresses.lock().push(listener.local_addr()?);
-                thread.listen(listener)?;
-            }
-            let handle = thread::Builder::new().name(format!("net-{at}")).spawn(move || thread.run())?;
-            self.threads.lock().push(handle);
-        }
-        Ok(())
     }
 
     fn start_http(self: &Arc<Self>) -> Result<(), StartError> {

@@ -1,11 +1,10 @@
 //! One client's connection: its input, its output, and what it waits for.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use command::{Args, OwnedArgs};
-use mio::net::TcpStream;
 use resp::{Limits, Parsed, Parser, Reply, Span};
 use store::{Cancel, Fate};
 
@@ -15,6 +14,7 @@ use crate::engine::streams::Flow;
 use crate::net::blocked::Place;
 use crate::net::dispatch;
 use crate::net::output::Output;
+use crate::net::stream::{Got, Stream};
 use crate::session::Session;
 
 /// Output that has not been taken by the client: above this its next command waits.
@@ -58,7 +58,7 @@ pub struct Streaming {
 }
 
 pub struct Connection {
-    pub stream: TcpStream,
+    pub stream: Stream,
     pub client: Arc<Client>,
     pub session: Session,
     pub state: State,
@@ -93,7 +93,7 @@ pub enum Turn {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, client: Arc<Client>, session: Session) -> Self {
+    pub fn new(stream: Stream, client: Arc<Client>, session: Session) -> Self {
         Self {
             stream,
             client,
@@ -121,34 +121,15 @@ impl Connection {
 
     /// Reads once. `buffer` is the thread's own.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        loop {
-            return match self.stream.read(buffer) {
-                Ok(0) => {
-                    self.readable = false;
-                    self.ended = true;
-                    Ok(())
-                }
-                Ok(count) => {
-                    self.readable = count == buffer.len();
-                    self.take_in(buffer.get(..count).unwrap_or_default());
-                    Ok(())
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    Ok(())
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => Err(error),
-            };
-        }
-    }
-
-    fn take_in(&mut self, bytes: &[u8]) {
         if self.consumed == self.input.len() {
             self.input.clear();
             self.consumed = 0;
         }
-        self.input.extend_from_slice(bytes);
+        let got = self.stream.read(buffer, &mut self.input)?;
+        // The end of what a client says may have come together with the last of it: no event tells of it then.
+        self.readable = got == Got::More || (got == Got::All && self.hung_up);
+        self.ended |= got == Got::End;
+        Ok(())
     }
 
     /// The next command, if it has arrived whole. Its arguments are read with [`Self::args`] until
@@ -243,15 +224,20 @@ impl Connection {
 
     /// Sends what may go out.
     pub fn flush(&mut self) -> io::Result<()> {
-        if self.output.sendable() == 0 || !self.writable {
+        if !self.writable || (self.output.sendable() == 0 && !self.stream.has_pending()) {
             return Ok(());
         }
-        self.writable = self.output.send(&mut self.stream)?;
+        self.writable = self.output.send(&mut self.stream)? && self.stream.send_pending()?;
         Ok(())
     }
 
     /// Whether everything has been answered and taken.
     pub fn is_drained(&self) -> bool {
-        self.output.is_empty() && matches!(self.state, State::Ready | State::Closing)
+        self.is_sent() && matches!(self.state, State::Ready | State::Closing)
+    }
+
+    /// Whether everything that there is has been taken.
+    pub fn is_sent(&self) -> bool {
+        self.output.is_empty() && !self.stream.has_pending()
     }
 }

@@ -11,11 +11,12 @@ use store::Gate;
 use crate::engine::heavy::{Finished, Work};
 use crate::net::blocked::Place;
 use crate::net::exec::Ran;
+use crate::net::tls::Handshake;
 use crate::table::Entry;
 
 pub enum Mail {
     /// A connection to serve from now on.
-    Connected { stream: TcpStream, peer: SocketAddr },
+    Connected { stream: TcpStream, peer: SocketAddr, handshake: Option<Handshake> },
     /// What became of the work that a client waits for.
     Finished { client: u64, outcome: Finished },
     /// What became of a client's transaction, commands on its session among it.

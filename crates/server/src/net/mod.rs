@@ -7,4 +7,6 @@ pub mod exec;
 mod execute;
 pub mod mailbox;
 pub mod output;
+pub mod stream;
 pub mod thread;
+pub mod tls;

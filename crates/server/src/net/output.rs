@@ -10,7 +10,7 @@ use store::Gate;
 /// Values from this size on are not copied into the output, they are sent from where they are.
 const SHARED_BYTES_MIN: usize = 32 << 10;
 /// Sent to one client in one turn; then it is another one's.
-const TURN_BYTES_MAX: usize = 256 << 10;
+pub const TURN_BYTES_MAX: usize = 256 << 10;
 /// An empty output buffer larger than this is given back.
 const IDLE_BYTES_MAX: usize = 64 << 10;
 

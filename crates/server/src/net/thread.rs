@@ -1,29 +1,28 @@
 //! A network thread: an event loop over its connections. It reads, runs the read and inline lanes,
 //! submits the batch that came of it, and sends what is committed.
 
+mod accept;
 mod streams;
 mod waits;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token, Waker};
+use base::limits::TLS_HANDSHAKE_TURNS_MAX;
+use mio::{Events, Poll, Token, Waker};
 use store::{Gate, Scratch};
 
-use crate::engine::clients::{Client, Details};
 use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Streaming, Turn};
 use crate::net::exec::{self, Ran};
 use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
-use crate::session::Session;
 use crate::session::stats;
+use accept::Listener;
 
 const WAKE: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
@@ -39,7 +38,11 @@ pub struct NetThread {
     node: Arc<Node>,
     poll: Poll,
     mailbox: Arc<Mailbox>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
+    /// A listener with connections that wait until others have shaken hands.
+    deferred: Option<usize>,
+    /// Turns that handshakes have had since the last look at the events.
+    handshake_turns: usize,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     by_client: HashMap<u64, usize>,
@@ -65,6 +68,8 @@ impl NetThread {
             poll,
             mailbox,
             listeners: Vec::new(),
+            deferred: None,
+            handshake_turns: 0,
             connections: Vec::new(),
             free: Vec::new(),
             by_client: HashMap::new(),
@@ -87,14 +92,6 @@ impl NetThread {
         Ok((poll, Arc::new(Mailbox::new(waker))))
     }
 
-    /// Accepts connections here, for all threads.
-    pub fn listen(&mut self, mut listener: TcpListener) -> io::Result<()> {
-        let token = Token(LISTENERS + self.listeners.len());
-        self.poll.registry().register(&mut listener, token, Interest::READABLE)?;
-        self.listeners.push(listener);
-        Ok(())
-    }
-
     pub fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
@@ -115,8 +112,10 @@ impl NetThread {
             for mail in self.mailbox.take() {
                 self.receive(mail);
             }
+            self.accept_deferred();
             self.wake_waiting();
             self.end_waits();
+            self.handshake_turns = 0;
             for _ in 0..self.runnable.len() {
                 if let Some(at) = self.runnable.pop_front() {
                     self.turn(at);
@@ -178,84 +177,11 @@ impl NetThread {
         }
     }
 
-    fn accept(&mut self, listener: usize) {
-        loop {
-            let Some(listener) = self.listeners.get(listener) else { return };
-            match listener.accept() {
-                Ok((stream, peer)) => self.place(stream, peer),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Gives a new connection to the threads in turn.
-    fn place(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let mailboxes = self.node.mailboxes();
-        self.next_mailbox = (self.next_mailbox + 1) % mailboxes.len().max(1);
-        match mailboxes.get(self.next_mailbox) {
-            Some(other) if !Arc::ptr_eq(other, &self.mailbox) => {
-                other.send(Mail::Connected { stream, peer });
-            }
-            _ => self.connect(stream, peer),
-        }
-    }
-
-    fn connect(&mut self, mut stream: TcpStream, peer: SocketAddr) {
-        if self.stopping.is_some() {
-            return;
-        }
-        if self.node.clients.len() >= self.node.live.connections_max() {
-            self.node.clients.rejected.fetch_add(1, Ordering::Relaxed);
-            let _ = io::Write::write(&mut stream, b"-ERR max number of clients reached\r\n");
-            return;
-        }
-        let _ = stream.set_nodelay(true);
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.connections.push(None);
-            self.connections.len() - 1
-        });
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut stream, Token(at), interest) {
-            tracing::warn!(%error, "a connection could not be registered");
-            self.free.push(at);
-            return;
-        }
-        let client = Arc::new(Client {
-            id: self.node.clients.next_id(),
-            peer,
-            local: stream.local_addr().unwrap_or(peer),
-            connected_ms: self.node.wall_ms(),
-            last_ms: self.node.wall_ms().into(),
-            database: 0.into(),
-            commands: 0.into(),
-            queued: 0.into(),
-            resp3: false.into(),
-            input_bytes: 0.into(),
-            output_bytes: 0.into(),
-            last_command: usize::MAX.into(),
-            no_evict: false.into(),
-            no_touch: false.into(),
-            killed: false.into(),
-            details: parking_lot::Mutex::new(Details { user: "default".into(), ..Details::default() }),
-            mailbox: self.mailbox.clone(),
-        });
-        self.node.clients.add(client.clone());
-        self.by_client.insert(client.id, at);
-        let session = Session::new(client.clone(), self.node.needs_password());
-        if let Some(place) = self.connections.get_mut(at) {
-            *place = Some(Connection::new(stream, client, session));
-        }
-        self.queue(at);
-    }
-
     fn close(&mut self, at: usize) {
         let Some(mut connection) = self.connections.get_mut(at).and_then(Option::take) else { return };
-        let _ = self.poll.registry().deregister(&mut connection.stream);
+        connection.stream.close();
+        let _ = self.poll.registry().deregister(connection.stream.socket());
+        connection.stream.handshake_until().map(|until| self.timers.remove(&(until, at)));
         match &connection.state {
             State::Working(cancel) => cancel.cancel(),
             State::Streaming(streaming) => {
@@ -277,7 +203,7 @@ impl NetThread {
 
     fn receive(&mut self, mail: Mail) {
         match mail {
-            Mail::Connected { stream, peer } => self.connect(stream, peer),
+            Mail::Connected { stream, peer, handshake } => self.connect(stream, peer, handshake),
             Mail::Finished { client, outcome } => self.finished(client, outcome),
             Mail::Ran { client, ran, gates } => self.ran(client, *ran, &gates),
             Mail::Broken { client } => self.broken(client),
@@ -294,7 +220,7 @@ impl NetThread {
             }
             Mail::Stop => {
                 for mut listener in self.listeners.drain(..) {
-                    let _ = self.poll.registry().deregister(&mut listener);
+                    let _ = self.poll.registry().deregister(&mut listener.socket);
                 }
                 self.stopping = Some(Instant::now() + STOP_WITHIN);
             }
@@ -363,10 +289,22 @@ impl NetThread {
     /// One connection's turn: reads, runs, and says what comes next.
     fn turn(&mut self, at: usize) {
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
+        let handshake = connection.stream.handshake_until();
+        if handshake.is_some() {
+            self.handshake_turns += 1;
+            if self.handshake_turns > TLS_HANDSHAKE_TURNS_MAX {
+                self.runnable.push_back(at);
+                return;
+            }
+        }
         connection.queued = false;
         self.touched.push(at);
         stats::begin_turn();
-        match self.serve(at) {
+        let turn = self.serve(at);
+        if let Some(until) = handshake {
+            self.handshake_went_on(at, until);
+        }
+        match turn {
             Turn::Idle => {}
             Turn::Again => self.queue(at),
             Turn::Close => self.close(at),
@@ -398,11 +336,13 @@ impl NetThread {
                     }
                     self.node.stats.read_bytes(connection.input_len() - before);
                     connection.client.last_ms.store(self.node.wall_ms(), Ordering::Relaxed);
-                    if connection.ended && connection.is_drained() {
+                    // With TLS, the end may come together with commands.
+                    if connection.ended && connection.input_len() == before && connection.is_drained() {
                         return Turn::Close;
                     }
                     if connection.input_len() == 0 {
-                        return Turn::Idle;
+                        // With TLS, much may have been read of which nothing is for us.
+                        return if connection.readable { Turn::Again } else { Turn::Idle };
                     }
                     commands += 1;
                     continue;
@@ -420,9 +360,7 @@ impl NetThread {
             };
             commands += 1;
             if !execute(&self.node, connection, used, &mut self.scratch, &mut self.waiting, at) {
-                if let State::Blocked(place) = connection.state {
-                    self.timers.extend(place.until.map(|until| (until, at)));
-                }
+                self.begin_wait(at);
                 return Turn::Idle;
             }
         }
@@ -454,7 +392,7 @@ impl NetThread {
             return;
         }
         node.stats.wrote_bytes(before - connection.output.len());
-        let done = matches!(connection.state, State::Closing) && connection.output.is_empty();
+        let done = matches!(connection.state, State::Closing) && connection.is_sent();
         if done || (connection.ended && connection.is_drained() && connection.input_len() == 0) {
             self.close(at);
             return;
@@ -484,6 +422,7 @@ impl NetThread {
             // One that waits for a time has nothing in flight.
             let is_idle = |c: &Connection| {
                 c.is_drained()
+                    || c.stream.handshake_until().is_some()
                     || (c.output.is_empty() && matches!(c.state, State::Sleeping(..) | State::Blocked(_)))
             };
             let idle = self.connections.get(at).and_then(Option::as_ref).is_some_and(is_idle);

@@ -85,9 +85,10 @@ pub(super) fn id(node: &Node) -> String {
     format!("{:040x}", node.config.node_id)
 }
 
-/// Where clients reach this node.
-fn address(node: &Node) -> (String, u16) {
-    node.addresses().first().map_or_else(|| (String::new(), 0), |at| (at.ip().to_string(), at.port()))
+/// Where clients like this one reach this node.
+fn address(context: &Context<'_>) -> (String, u16) {
+    let address = context.node.address_for(context.session.client.is_tls);
+    address.map_or_else(|| (String::new(), 0), |at| (at.ip().to_string(), at.port()))
 }
 
 /// The slots of each group, from and to, both inclusive.
@@ -124,7 +125,7 @@ fn my_id(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
 fn nodes(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let node = context.node;
     enabled(node)?;
-    let (host, port) = address(node);
+    let (host, port) = address(context);
     let slots: Vec<String> = ranges(node).map(|(from, to)| format!("{from}-{to}")).collect();
     text(format!(
         "{} {host}:{port}@0 myself,master - 0 0 {} connected {}\n",
@@ -141,7 +142,7 @@ fn integer(value: u16) -> Reply {
 fn slots(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let node = context.node;
     enabled(node)?;
-    let (host, port) = address(node);
+    let (host, port) = address(context);
     let range = |(from, to)| {
         let at =
             vec![Reply::bulk(host.clone()), integer(port), Reply::bulk(id(node)), Reply::Array(Vec::new())];
@@ -153,7 +154,7 @@ fn slots(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
 fn shards(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let node = context.node;
     enabled(node)?;
-    let (host, port) = address(node);
+    let (host, port) = address(context);
     let fields = [
         ("id", Reply::bulk(id(node))),
         ("port", integer(port)),

@@ -11,3 +11,4 @@ mod lifecycle;
 mod server;
 mod settings;
 mod streams;
+mod tls;

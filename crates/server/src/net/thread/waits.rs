@@ -18,8 +18,22 @@ impl NetThread {
             // It may have waited before.
             place.until = connection.waits_until.take().or(place.until);
             connection.state = State::Blocked(place);
-            self.timers.extend(place.until.map(|until| (until, at)));
+            self.begin_wait(at);
         }
+    }
+
+    /// A client that waits is called when its time is over. One that has gone already, which no event will
+    /// tell again, does not wait: it gets what it was answered before, if it still listens.
+    pub(super) fn begin_wait(&mut self, at: usize) {
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
+        let State::Blocked(place) = connection.state else { return };
+        let group = self.node.groups.get(usize::from(place.group));
+        if connection.hung_up && group.is_some_and(|group| group.store.stop_waiting(place.ticket)) {
+            connection.state = State::Closing;
+            self.touched.push(at);
+            return;
+        }
+        self.timers.extend(place.until.map(|until| (until, at)));
     }
 
     /// Those whose time is over wait no longer, unless they are being served at this moment.
@@ -28,6 +42,11 @@ impl NetThread {
         while let Some(&(until, at)) = self.timers.first().filter(|(until, _)| *until <= now) {
             self.timers.remove(&(until, at));
             let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { continue };
+            if connection.stream.handshake_until() == Some(until) {
+                connection.stream.handshake_late();
+                self.close(at);
+                continue;
+            }
             let place = match &connection.state {
                 State::Blocked(place) => *place,
                 State::Streaming(_) => {

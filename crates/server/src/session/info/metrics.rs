@@ -56,6 +56,7 @@ impl Source for Pages {
         if let Some(node) = self.node.upgrade() {
             about_process(&node, &mut page);
             about_clients(&node, &mut page);
+            about_tls(&node, &mut page);
             about_commands(&node, &mut page);
             about_lanes(&node, &mut page);
             about_streams(&node, &mut page);
@@ -143,6 +144,22 @@ fn about_clients(node: &Node, page: &mut Exposition) {
         "What connections hold: input not understood yet, output not taken yet.",
         super::client_bytes(node) as f64,
     );
+}
+
+fn about_tls(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let Some(tls) = &node.tls else { return };
+    let stats = &tls.stats;
+    let help = "TLS handshakes that go on.";
+    page.single("bulkhead_tls_handshakes", Gauge, help, tls.handshakes() as f64);
+    for (name, help, value) in [
+        ("bulkhead_tls_handshakes_total", "TLS handshakes that came to their end.", &stats.handshakes),
+        ("bulkhead_tls_failures_total", "TLS connections closed for what the client did.", &stats.failures),
+        ("bulkhead_tls_reloads_total", "Times that the TLS files were read anew.", &stats.loads),
+        ("bulkhead_tls_failed_reloads_total", "Times that they could not be used.", &stats.failed_loads),
+    ] {
+        page.single(name, Counter, help, value.load(Relaxed) as f64);
+    }
 }
 
 fn about_commands(node: &Node, page: &mut Exposition) {

@@ -24,7 +24,7 @@ pub(super) fn server(node: &Node, lines: &mut Lines) {
     lines.add("process_id", std::process::id());
     lines.add("process_supervised", "no");
     lines.add("run_id", &node.run_id);
-    lines.add("tcp_port", node.addresses().first().map_or(0, |address| address.port()));
+    lines.add("tcp_port", node.address_for(false).map_or(0, |address| address.port()));
     lines.add("server_time_usec", node.wall_us());
     lines.add("uptime_in_seconds", uptime_s);
     lines.add("uptime_in_days", uptime_s / 86_400);
@@ -35,6 +35,12 @@ pub(super) fn server(node: &Node, lines: &mut Lines) {
     lines.add("executable", program.unwrap_or_default());
     lines.add("config_file", "");
     lines.add("io_threads_active", 0);
+    let plain = node.addresses().into_iter().map(|address| ("tcp", address));
+    let tls = node.tls_address().map(|address| ("tls", address));
+    for (at, (name, address)) in plain.chain(tls).enumerate() {
+        let (ip, port) = (address.ip(), address.port());
+        lines.add(&format!("listener{at}"), format_args!("name={name},bind={ip},port={port}"));
+    }
     lines.add("bulkhead_version", VERSION);
     lines.add("bulkhead_node_id", node.config.node_id);
     lines.add("bulkhead_groups", node.groups.len());
@@ -162,6 +168,13 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("total_error_replies", stats.errors().0);
     lines.add("total_reads_processed", stats.reads.load(Relaxed));
     lines.add("total_writes_processed", stats.writes.load(Relaxed));
+    if let Some(tls) = &node.tls {
+        lines.add("tls_handshakes", tls.stats.handshakes.load(Relaxed));
+        lines.add("tls_handshakes_in_progress", tls.handshakes());
+        lines.add("tls_failures", tls.stats.failures.load(Relaxed));
+        lines.add("tls_reloads", tls.stats.loads.load(Relaxed));
+        lines.add("tls_failed_reloads", tls.stats.failed_loads.load(Relaxed));
+    }
 }
 
 pub(super) fn replication(node: &Node, lines: &mut Lines) {

@@ -7,7 +7,9 @@ use command::{Args, Command, Error, arg};
 use resp::Reply;
 
 use super::rows::{self, ADMIN, CONTAINER, HELP, ok, reply};
-use super::{Context, SessionRun, client};
+use super::{Answer, Context, SessionRun, client};
+use crate::engine::heavy::Outcome;
+use crate::engine::node::Node;
 use table::{Change, SETTINGS, Setting};
 
 const fn row(
@@ -104,10 +106,28 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
         names.push(setting.name);
         changes.push(setting.parse(context.node, value).map_err(|why| failed(setting.name, &why))?);
     }
-    for change in changes {
-        change.apply(context.node);
+    let tls = changes.iter().zip(&names).find(|(change, _)| matches!(change, Change::Tls(..)));
+    if let Some((_, name)) = tls {
+        // Files are read elsewhere than on a network thread.
+        let name = *name;
+        return Ok(Answer::Heavy(Box::new(move |node, _| {
+            Outcome::ungated(set_with_tls(node, name, changes))
+        })));
     }
+    apply(context.node, changes);
     ok()
+}
+
+fn apply(node: &Node, changes: Vec<Change>) {
+    changes.into_iter().for_each(|change| change.apply(node));
+}
+
+fn set_with_tls(node: &Node, name: &str, changes: Vec<Change>) -> Reply {
+    if let Err(why) = table::apply_tls(node, &changes) {
+        return failed(name, &format!("Unable to update TLS configuration: {why}")).reply();
+    }
+    apply(node, changes);
+    Reply::Ok
 }
 
 fn reset_stat(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {

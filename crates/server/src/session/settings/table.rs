@@ -7,6 +7,7 @@ use wal::Fsync;
 use store::Shapes;
 
 use crate::engine::node::Node;
+use crate::net::tls::files::{ClientAuth, TlsFiles};
 
 /// A row.
 pub(super) struct Setting {
@@ -24,10 +25,19 @@ enum Set {
     Live(fn(&[u8]) -> Result<Change, String>),
     /// Up to which size collections are packed.
     Shape(Shape),
+    /// One of the files of TLS, or what is made of them: whatever is set, all of them are read anew.
+    Tls(TlsSetting),
 }
 
 /// One of the sizes up to which collections are packed.
 type Shape = fn(&Shapes) -> &store::Setting;
+
+/// How a setting of TLS is shown and set.
+#[derive(Clone, Copy)]
+pub(super) struct TlsSetting {
+    get: fn(&TlsFiles) -> String,
+    set: fn(&mut TlsFiles, &str) -> Result<(), String>,
+}
 
 /// A value that was understood.
 pub(super) enum Change {
@@ -39,12 +49,16 @@ pub(super) enum Change {
     Password(Vec<u8>),
     BusyAfter(u64),
     Shape(Shape, i64),
+    Tls(TlsSetting, String),
 }
 
 impl Setting {
     pub(super) fn show(&self, node: &Node) -> String {
         match (&self.set, node.groups.first()) {
             (Set::Shape(of), Some(group)) => of(&group.store.shapes).get().to_string(),
+            (Set::Tls(setting), _) => {
+                (setting.get)(&node.tls.as_ref().map_or_else(TlsFiles::default, |tls| tls.files()))
+            }
             _ => (self.get)(node),
         }
     }
@@ -56,6 +70,13 @@ impl Setting {
             Set::Shape(of) => {
                 let least = if self.name.starts_with("list") { i32::MIN.into() } else { 0 };
                 Ok(Change::Shape(of, integer(value, least, i64::MAX)?))
+            }
+            Set::Tls(setting) => {
+                let value = std::str::from_utf8(value).map_err(|error| error.to_string())?;
+                let tls =
+                    node.tls.as_ref().ok_or("TLS is off: the server was started without --tls-listen")?;
+                (setting.set)(&mut tls.files(), value)?;
+                Ok(Change::Tls(setting, value.to_owned()))
             }
             Set::Same if self.is_current(node, value) => Ok(Change::Nothing),
             Set::Same => Err(format!("this server has no other value than '{}'", self.show(node))),
@@ -73,7 +94,7 @@ impl Setting {
 impl Change {
     pub(super) fn apply(self, node: &Node) {
         match self {
-            Self::Nothing => {}
+            Self::Nothing | Self::Tls(..) => {}
             Self::SlowerThan(us) => node.live.set_slower_than_us(us),
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
             Self::Connections(count) => node.live.set_connections_max(count),
@@ -83,6 +104,19 @@ impl Change {
             Self::Shape(of, value) => node.groups.iter().for_each(|group| of(&group.store.shapes).set(value)),
         }
     }
+}
+
+/// Sets what belongs to TLS, all of it or none. This reads files.
+pub(super) fn apply_tls(node: &Node, changes: &[Change]) -> Result<(), String> {
+    let Some(tls) = &node.tls else { return Ok(()) };
+    tls.reload(|files| {
+        for change in changes {
+            if let Change::Tls(setting, value) = change {
+                (setting.set)(files, value)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// A number with Redis' units: `1gb` is 1024³, `1g` is 1000³.
@@ -163,6 +197,62 @@ const fn shape(name: &'static str, of: Shape) -> Setting {
     Setting { name, get: |_| String::new(), set: Set::Shape(of) }
 }
 
+const fn tls(
+    name: &'static str,
+    get: fn(&TlsFiles) -> String,
+    set: fn(&mut TlsFiles, &str) -> Result<(), String>,
+) -> Setting {
+    Setting { name, get: |_| String::new(), set: Set::Tls(TlsSetting { get, set }) }
+}
+
+fn show_cert(files: &TlsFiles) -> String {
+    files.cert.display().to_string()
+}
+
+fn set_cert(files: &mut TlsFiles, value: &str) -> Result<(), String> {
+    files.cert = value.into();
+    Ok(())
+}
+
+fn show_key(files: &TlsFiles) -> String {
+    files.key.display().to_string()
+}
+
+fn set_key(files: &mut TlsFiles, value: &str) -> Result<(), String> {
+    files.key = value.into();
+    Ok(())
+}
+
+fn show_ca(files: &TlsFiles) -> String {
+    files.client_ca.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+fn set_ca(files: &mut TlsFiles, value: &str) -> Result<(), String> {
+    files.client_ca = (!value.is_empty()).then(|| value.into());
+    Ok(())
+}
+
+/// As the command line has it.
+const CLIENT_AUTH: [(ClientAuth, &str); 3] =
+    [(ClientAuth::Off, "off"), (ClientAuth::Optional, "optional"), (ClientAuth::Required, "required")];
+/// As Redis has it.
+const AUTH_CLIENTS: [(ClientAuth, &str); 3] =
+    [(ClientAuth::Off, "no"), (ClientAuth::Optional, "optional"), (ClientAuth::Required, "yes")];
+
+fn show_word(words: &[(ClientAuth, &str)], files: &TlsFiles) -> String {
+    let found = words.iter().find(|(auth, _)| *auth == files.client_auth);
+    found.map_or("", |(_, word)| word).to_owned()
+}
+
+fn set_word(words: &[(ClientAuth, &str)], files: &mut TlsFiles, value: &str) -> Result<(), String> {
+    let found = words.iter().find(|(_, word)| word.eq_ignore_ascii_case(value));
+    files.client_auth = found.map(|(auth, _)| *auth).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(_, word)| *word).collect();
+        format!("argument(s) must be one of the following: {}", words.join(", "))
+    })?;
+    Ok(())
+}
+
 fn address(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "off".into(), |address| address.to_string())
 }
@@ -178,8 +268,12 @@ fn port(node: &Node) -> String {
     node.addresses().first().map_or_else(|| "0".into(), |address| address.port().to_string())
 }
 
+fn tls_port(node: &Node) -> String {
+    node.tls_address().map_or(0, |address| address.port()).to_string()
+}
+
 fn bind(node: &Node) -> String {
-    node.addresses().first().map(|address| address.ip().to_string()).unwrap_or_default()
+    node.address_for(false).map(|address| address.ip().to_string()).unwrap_or_default()
 }
 
 fn directory(node: &Node) -> String {
@@ -212,6 +306,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     live("max-connections", |node| node.live.connections_max().to_string(), connections),
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),
+    tls("tls-cert", show_cert, set_cert),
+    tls("tls-client-auth", |f| show_word(&CLIENT_AUTH, f), |f, value| set_word(&CLIENT_AUTH, f, value)),
+    tls("tls-client-ca", show_ca, set_ca),
+    tls("tls-key", show_key, set_key),
+    immutable("tls-listen", |node| address(node.tls_address())),
     // Redis'.
     live("busy-reply-threshold", busy_after, set_busy_after),
     live("lua-time-limit", busy_after, set_busy_after),
@@ -280,7 +379,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("supervised", |_| "no".into()),
     immutable("tcp-backlog", |_| "1024".into()),
     same("tcp-keepalive", |_| "0".into()),
-    immutable("tls-port", |_| "0".into()),
+    tls("tls-auth-clients", |f| show_word(&AUTH_CLIENTS, f), |f, value| set_word(&AUTH_CLIENTS, f, value)),
+    tls("tls-ca-cert-file", show_ca, set_ca),
+    tls("tls-cert-file", show_cert, set_cert),
+    tls("tls-key-file", show_key, set_key),
+    immutable("tls-port", tls_port),
     immutable("unixsocket", |_| String::new()),
     shape("zset-max-listpack-entries", |shapes| &shapes.zset_max_listpack_entries),
     shape("zset-max-listpack-value", |shapes| &shapes.zset_max_listpack_value),

@@ -1,0 +1,64 @@
+//! Starts the network threads, the first of which accepts connections for all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use mio::net::TcpListener;
+
+use super::{Node, StartError};
+use crate::net::thread::NetThread;
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+impl Node {
+    pub(super) fn start_network(self: &Arc<Self>) -> Result<(), StartError> {
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..self.config.net_threads {
+            let (poll, mailbox) = NetThread::prepare()?;
+            polls.push(poll);
+            mailboxes.push(mailbox);
+        }
+        self.wakers.connect(mailboxes.clone());
+        let _ = self.mailboxes.set(mailboxes.clone());
+        for (at, (poll, mailbox)) in polls.into_iter().zip(mailboxes).enumerate() {
+            let mut thread = NetThread::new(self, poll, mailbox);
+            if at == 0 {
+                self.listen(&mut thread)?;
+            }
+            let handle = thread::Builder::new().name(format!("net-{at}")).spawn(move || thread.run())?;
+            self.threads.lock().push(handle);
+        }
+        Ok(())
+    }
+
+    fn listen(&self, thread: &mut NetThread) -> Result<(), StartError> {
+        if let Some(address) = self.config.listen {
+            let (listener, address) = bind(address)?;
+            self.addresses.lock().push(address);
+            thread.listen(listener, None)?;
+        }
+        if let (Some(tls), Some(options)) = (&self.tls, &self.config.tls) {
+            let (listener, address) = bind(options.listen)?;
+            tls.listens(address, thread.mailbox().clone());
+            thread.listen(listener, Some(tls.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Where this node listens for clients that speak TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls.as_ref()?.address()
+    }
+
+    /// Where a client like this one reaches this node.
+    pub fn address_for(&self, is_tls: bool) -> Option<SocketAddr> {
+        let plain = self.addresses().first().copied();
+        if is_tls { self.tls_address().or(plain) } else { plain.or(self.tls_address()) }
+    }
+}

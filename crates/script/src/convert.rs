@@ -4,6 +4,8 @@
 use mlua::{Lua, Table, Value};
 use resp::{Blob, Line, Protocol, Reply};
 
+use crate::{libs, meter};
+
 /// Tables within tables that a reply is made of, at most: what nests deeper ends with an error in its place.
 const DEPTH_MAX: usize = 128;
 
@@ -75,11 +77,7 @@ fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
     Ok(Value::Table(table))
 }
 
-fn list<'r>(
-    lua: &Lua,
-    items: impl Iterator<Item = &'r Reply>,
-    protocol: Protocol,
-) -> mlua::Result<Value> {
+fn list<'r>(lua: &Lua, items: impl Iterator<Item = &'r Reply>, protocol: Protocol) -> mlua::Result<Value> {
     let table = lua.create_table_with_capacity(items.size_hint().0, 0)?;
     for (at, item) in items.enumerate() {
         table.raw_set(at + 1, to_lua(lua, item, protocol)?)?;
@@ -106,21 +104,104 @@ pub(crate) fn error_line(message: &[u8]) -> Vec<u8> {
     if has_code { message.to_vec() } else { [b"ERR ", message].concat() }
 }
 
-/// What a script's value is as a reply.
-pub(crate) fn to_reply(value: &Value, protocol: Protocol) -> Reply {
-    reply_at(value, protocol, 0)
+/// What a script's value is as a reply. Fails where the script is stopped: tables that hold each other many times
+/// make a reply that is much larger than they are.
+pub(crate) fn to_reply(lua: &Lua, value: &Value, protocol: Protocol) -> mlua::Result<Reply> {
+    let mut replier = Replier { lua, protocol, values: 0, bytes: 0 };
+    libs::without_limit(lua, || replier.reply(value, 0))
 }
 
-fn reply_at(value: &Value, protocol: Protocol, depth: usize) -> Reply {
-    match value {
-        Value::String(text) => Reply::copied(&text.as_bytes()),
-        Value::Boolean(is) if protocol == Protocol::Resp3 => Reply::Boolean(*is),
-        Value::Boolean(true) => Reply::ONE,
-        Value::Integer(number) => Reply::Integer(*number),
-        Value::Number(number) => Reply::Integer(truncated(*number)),
-        Value::Table(_) if depth >= DEPTH_MAX => Reply::error("ERR reached lua stack limit"),
-        Value::Table(table) => of_table(table, protocol, depth + 1),
-        _ => Reply::Null,
+/// A reply may be as large as what a script may hold.
+const BYTES_MAX: usize = base::limits::SCRIPT_BYTES_MAX;
+const VALUES_MAX: usize = BYTES_MAX / 64;
+/// Steps that a value of a reply takes.
+const VALUE_STEPS: u32 = 4;
+
+struct Replier<'l> {
+    lua: &'l Lua,
+    protocol: Protocol,
+    values: usize,
+    bytes: usize,
+}
+
+impl Replier<'_> {
+    fn reply(&mut self, value: &Value, depth: usize) -> mlua::Result<Reply> {
+        self.values += 1;
+        if self.values > VALUES_MAX || self.bytes > BYTES_MAX {
+            return Err(mlua::Error::MemoryError(libs::OUT_OF_MEMORY.into()));
+        }
+        meter::spend(self.lua, VALUE_STEPS)?;
+        Ok(match value {
+            Value::String(text) => self.text(text)?,
+            Value::Boolean(is) if self.protocol == Protocol::Resp3 => Reply::Boolean(*is),
+            Value::Boolean(true) => Reply::ONE,
+            Value::Integer(number) => Reply::Integer(*number),
+            Value::Number(number) => Reply::Integer(truncated(*number)),
+            Value::Table(_) if depth >= DEPTH_MAX => Reply::error("ERR reached lua stack limit"),
+            Value::Table(table) => self.table(table, depth + 1)?,
+            _ => Reply::Null,
+        })
+    }
+
+    fn text(&mut self, text: &mlua::String) -> mlua::Result<Reply> {
+        let text = text.as_bytes();
+        self.bytes += text.len();
+        meter::spend_bytes(self.lua, text.len())?;
+        Ok(Reply::copied(&text))
+    }
+
+    fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<Reply> {
+        let get = |name: &str| table.raw_get::<Value>(name).unwrap_or(Value::Nil);
+        if let Value::String(line) = get("err") {
+            return Ok(Reply::Error(Line::from(line.as_bytes().to_vec())));
+        }
+        if let Value::String(line) = get("ok") {
+            return Ok(Reply::Simple(Line::from(line.as_bytes().to_vec())));
+        }
+        match get("double") {
+            Value::Number(number) => return Ok(Reply::Double(number)),
+            Value::Integer(number) => return Ok(Reply::Double(number as f64)),
+            _ => {}
+        }
+        if let Value::Table(map) = get("map") {
+            let mut entries = Vec::new();
+            map.for_each(|key: Value, value: Value| {
+                entries.push((self.reply(&key, depth)?, self.reply(&value, depth)?));
+                Ok(())
+            })?;
+            return Ok(Reply::Map(entries));
+        }
+        if let Value::Table(set) = get("set") {
+            let mut members = Vec::new();
+            set.for_each(|key: Value, _: Value| {
+                members.push(self.reply(&key, depth)?);
+                Ok(())
+            })?;
+            return Ok(Reply::Set(members));
+        }
+        if let Value::String(digits) = get("big_number") {
+            return Ok(Reply::BigNumber(Line::from(digits.as_bytes().to_vec())));
+        }
+        if let Value::Table(verbatim) = get("verbatim_string")
+            && let Ok(Value::String(format)) = verbatim.raw_get("format")
+            && let Ok(Value::String(text)) = verbatim.raw_get("string")
+            && let Ok(format) = <[u8; 3]>::try_from(&*format.as_bytes())
+        {
+            return Ok(Reply::Verbatim { format, text: Blob::copy(&text.as_bytes()) });
+        }
+        self.array(table, depth)
+    }
+
+    fn array(&mut self, table: &Table, depth: usize) -> mlua::Result<Reply> {
+        let mut items = Vec::new();
+        for at in 1_i64.. {
+            let item = table.raw_get::<Value>(at).unwrap_or(Value::Nil);
+            if item.is_nil() {
+                break;
+            }
+            items.push(self.reply(&item, depth)?);
+        }
+        Ok(Reply::Array(items))
     }
 }
 
@@ -129,42 +210,4 @@ fn truncated(number: f64) -> i64 {
     const OUT_OF_RANGE: i64 = i64::MIN;
     let fits = number.is_finite() && number >= i64::MIN as f64 && number < i64::MAX as f64;
     if fits { number as i64 } else { OUT_OF_RANGE }
-}
-
-fn of_table(table: &Table, protocol: Protocol, depth: usize) -> Reply {
-    let get = |name: &str| table.raw_get::<Value>(name).unwrap_or(Value::Nil);
-    if let Value::String(line) = get("err") {
-        return Reply::Error(Line::from(line.as_bytes().to_vec()));
-    }
-    if let Value::String(line) = get("ok") {
-        return Reply::Simple(Line::from(line.as_bytes().to_vec()));
-    }
-    match get("double") {
-        Value::Number(number) => return Reply::Double(number),
-        Value::Integer(number) => return Reply::Double(number as f64),
-        _ => {}
-    }
-    if let Value::Table(map) = get("map") {
-        let entries = map.pairs::<Value, Value>().filter_map(Result::ok);
-        let entry = |(key, value): (Value, Value)| {
-            (reply_at(&key, protocol, depth), reply_at(&value, protocol, depth))
-        };
-        return Reply::Map(entries.map(entry).collect());
-    }
-    if let Value::Table(set) = get("set") {
-        let members = set.pairs::<Value, Value>().filter_map(Result::ok);
-        return Reply::Set(members.map(|(key, _)| reply_at(&key, protocol, depth)).collect());
-    }
-    if let Value::String(digits) = get("big_number") {
-        return Reply::BigNumber(Line::from(digits.as_bytes().to_vec()));
-    }
-    if let Value::Table(verbatim) = get("verbatim_string")
-        && let Ok(Value::String(format)) = verbatim.raw_get("format")
-        && let Ok(Value::String(text)) = verbatim.raw_get("string")
-        && let Ok(format) = <[u8; 3]>::try_from(&*format.as_bytes())
-    {
-        return Reply::Verbatim { format, text: Blob::copy(&text.as_bytes()) };
-    }
-    let items = (1..).map(|at: i64| table.raw_get::<Value>(at).unwrap_or(Value::Nil));
-    Reply::Array(items.take_while(|item| !item.is_nil()).map(|item| reply_at(&item, protocol, depth)).collect())
 }

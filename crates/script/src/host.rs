@@ -44,6 +44,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
 
 /// Runs something of which `host` is the host.
 pub(crate) fn set<R>(host: &mut dyn Host, f: impl FnOnce() -> R) -> R {
+    crate::meter::reset();
     HOST.set(host, f)
 }
 

@@ -9,11 +9,11 @@ use resp::{Line, Protocol, Reply};
 use crate::api::{self, Shared};
 use crate::convert;
 use crate::host::{self, Host, Stopped};
-use crate::libs::{self, Installed};
 use crate::library::{self, Flags, Registered};
+use crate::libs::{self, Installed};
 
 /// The host is told after so many steps.
-const STEPS: u32 = 1_000;
+pub(crate) const STEPS: u32 = 1_000;
 /// Scripts that one interpreter keeps compiled. When there are more, all are forgotten.
 /// Each is a handle on a value of Lua's, as each library is, and each argument of a command that is called:
 /// of these there are not to be more than 8,000 at a time.
@@ -95,6 +95,8 @@ impl Interpreter {
         }
         shown.raw_set("libraries", own)?;
         let native = api::native(&lua, &shared, version)?;
+        native.raw_set("strings", libs::strings::table(&lua)?)?;
+        native.raw_set("tables", libs::tables::table(&lua)?)?;
         let prelude = lua.load(include_str!("prelude.lua")).set_name(api::PRELUDE);
         let inside: Table = prelude.call((native, shown))?;
         let inside = Inside {
@@ -104,6 +106,9 @@ impl Interpreter {
             load: inside.raw_get("load")?,
         };
         set_counting_hook(&lua, &shared)?;
+        // Errors that Rust raises have a trace of the stack, for which each of its functions is looked for among
+        // what is global. Nobody reads it, and no script sees what is global here.
+        lua.set_globals(lua.create_table()?)?;
         Ok(Self { lua, shared, installed, inside, compiled: HashMap::new() })
     }
 
@@ -116,9 +121,9 @@ impl Interpreter {
         if let Some(found) = self.compiled.get(program.digest) {
             return Ok(found.clone());
         }
-        let compiled = self.compile(program.code, SCRIPT).map_err(|why| {
-            Line::from([b"ERR Error compiling script (new function): ", &*why].concat())
-        })?;
+        let compiled = self
+            .compile(program.code, SCRIPT)
+            .map_err(|why| Line::from([b"ERR Error compiling script (new function): ", &*why].concat()))?;
         if self.compiled.len() >= COMPILED_MAX {
             self.compiled.clear();
         }
@@ -188,17 +193,25 @@ impl Interpreter {
         let given = || Ok((strings(&self.lua, inputs.keys)?, strings(&self.lua, inputs.arguments)?));
         let ran = given().and_then(|(keys, arguments)| {
             self.bound_memory(inputs.memory_bytes_max);
-            host::set(host, || run(&self.inside, keys, arguments))
+            host::set(host, || self.replied(run(&self.inside, keys, arguments)?))
         });
         self.settle()?;
         if is_out_of_memory(&ran) {
             host.out_of_memory()?;
         }
         Ok(match ran {
-            Ok((Value::Boolean(true), value)) => convert::to_reply(&value, self.shared.protocol.get()),
-            Ok((_, error)) => Reply::Error(describe(name, &error)),
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => Reply::Error(describe(name, &error)),
             Err(error) => Reply::error(format!("ERR Error running script: {}", message(&error))),
         })
+    }
+
+    /// What a script replies, or fails with: told while it still counts.
+    fn replied(&self, (ended, value): (Value, Value)) -> mlua::Result<Result<Reply, Value>> {
+        if ended != Value::Boolean(true) {
+            return Ok(Err(value));
+        }
+        convert::to_reply(&self.lua, &value, self.shared.protocol.get()).map(Ok)
     }
 
     /// Loads a library. What is wrong with it is told as Redis tells it.
@@ -225,12 +238,10 @@ impl Interpreter {
                 Err(Line::new("ERR No functions registered"))
             }
             Ok((Value::Boolean(true), _)) => loaded(&self.lua, registered),
-            Ok((_, error)) => Err(Line::from(
-                [b"ERR Error registering functions: ", &*error_message(&error)].concat(),
-            )),
-            Err(error) => {
-                Err(Line::from(format!("ERR Error registering functions: {}", message(&error))))
+            Ok((_, error)) => {
+                Err(Line::from([b"ERR Error registering functions: ", &*error_message(&error)].concat()))
             }
+            Err(error) => Err(Line::from(format!("ERR Error registering functions: {}", message(&error)))),
         })
     }
 
@@ -365,9 +376,9 @@ fn error_message(error: &Value) -> Vec<u8> {
 }
 
 /// Whether memory ran out, and no script has caught that.
-fn is_out_of_memory(ran: &mlua::Result<(Value, Value)>) -> bool {
+fn is_out_of_memory(ran: &mlua::Result<Result<Reply, Value>>) -> bool {
     match ran {
-        Ok((Value::Boolean(false), Value::String(why))) => why.as_bytes() == libs::OUT_OF_MEMORY.as_bytes(),
+        Ok(Err(Value::String(why))) => why.as_bytes() == libs::OUT_OF_MEMORY.as_bytes(),
         Err(error) => matches!(error, mlua::Error::MemoryError(_)),
         _ => false,
     }

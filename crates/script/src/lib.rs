@@ -10,6 +10,8 @@ mod host;
 mod interpreter;
 mod library;
 pub mod libs;
+mod meter;
+mod patterns;
 mod random;
 
 #[cfg(test)]

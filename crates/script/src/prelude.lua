@@ -8,6 +8,18 @@ local real_loadstring, real_next, real_rawget, real_rawset = loadstring, next, r
 local real_insert, real_collectgarbage, real_resume = table.insert, collectgarbage, coroutine.resume
 local select, concat, sub, tonumber, tostring, type = select, table.concat, string.sub, tonumber, tostring, type
 
+local ceil, max = math.ceil, math.max
+local real_remove, real_sort, spend = table.remove, table.sort, native.tables.spend
+
+-- Elements that are moved without being counted, and what collecting a kilobyte takes in steps.
+local MOVED_FREELY, COLLECT_STEPS = 64, 16
+
+local function spend_move(count)
+  if count > MOVED_FREELY then
+    spend(count / 2)
+  end
+end
+
 local OUT_OF_MEMORY = "not enough memory"
 
 -- Read-only tables, and what is behind them.
@@ -52,19 +64,19 @@ local function caught(err)
   return err
 end
 
-local function settle(ok, err, ...)
+local function settle(ok, ...)
   if ok then
-    return ok, err, ...
+    return ok, ...
   end
-  return false, caught(err)
+  return false, caught((...))
 end
 
 -- As `settle`, and of an error of a command only its message, as `pcall` always had it.
-local function settle_plainly(ok, err, ...)
+local function settle_plainly(ok, ...)
   if ok then
-    return ok, err, ...
+    return ok, ...
   end
-  err = caught(err)
+  local err = caught((...))
   if type(err) == "table" then
     local message = real_rawget(behind[err] or err, "err")
     if type(message) == "string" or type(message) == "number" then
@@ -77,7 +89,9 @@ end
 -- The error of a script with the place where it happened: the innermost line of its own.
 local function handler(err)
   err = caught(err)
-  if type(err) ~= "table" then
+  if err == OUT_OF_MEMORY then
+    return err
+  elseif type(err) ~= "table" then
     err = { err = "ERR " .. tostring(err) }
   elseif behind[err] then
     err = {}
@@ -164,6 +178,8 @@ function globals.loadstring(code, name)
   if sub(code, 1, 1) == "\27" then
     return nil, "precompiled code is not loaded"
   end
+  -- Two steps are about what a byte takes.
+  spend(#code * 2)
   local loaded, err = real_loadstring(code, name)
   if loaded then
     real_setfenv(loaded, environment)
@@ -186,6 +202,9 @@ end
 
 function globals.collectgarbage(option, argument)
   if option == nil or option == "collect" or option == "count" or option == "step" then
+    if option ~= "count" then
+      spend(real_collectgarbage("count") * COLLECT_STEPS)
+    end
     return real_collectgarbage(option, argument)
   end
   -- What would change how the server works from then on.
@@ -200,7 +219,81 @@ local function copy(from)
   return to
 end
 
+-- Patterns are the server's own: their steps are counted, and they end when the script is stopped.
 local strings = copy(string)
+local find_next, substitute, texts = native.strings.next_match, native.strings.gsub, native.strings.texts
+for _, name in real_next, { "find", "match", "rep", "lower", "upper", "reverse" } do
+  strings[name] = native.strings[name]
+end
+
+function strings.gmatch(...)
+  local text, pattern = ...
+  if type(text) ~= "string" or type(pattern) ~= "string" then
+    text, pattern = texts(...)
+  end
+  local from = 1
+  local function advance(start, stop, ...)
+    if start then
+      from = stop < start and start + 1 or stop + 1
+      return ...
+    end
+    from = #text + 2
+    return nil
+  end
+  return function()
+    return advance(find_next(text, pattern, from, true))
+  end
+end
+strings.gfind = strings.gmatch
+
+-- What a match is replaced by.
+local function called(f, start, stop, ...)
+  if start then
+    return start, stop, (f(...))
+  end
+end
+local function looked_up(table, start, stop, key)
+  if start then
+    return start, stop, table[key]
+  end
+end
+
+function strings.gsub(...)
+  local text, pattern, replacement, max = ...
+  local kind = type(replacement)
+  if kind ~= "function" and kind ~= "table" then
+    local replaced, count = substitute(...)
+    return replaced, count
+  end
+  if type(text) ~= "string" or type(pattern) ~= "string" or max ~= nil then
+    text, pattern, max = texts(...)
+  end
+  local replace = kind == "function" and called or looked_up
+  local pieces, size, count, from, copied = {}, 0, 0, 1, 1
+  while not max or count < max do
+    local start, stop, piece = replace(replacement, find_next(text, pattern, from))
+    if not start then
+      break
+    end
+    count = count + 1
+    if piece then
+      kind = type(piece)
+      if kind ~= "string" and kind ~= "number" then
+        real_error("invalid replacement value (a " .. kind .. ")", 2)
+      end
+      pieces[size + 1] = sub(text, copied, start - 1)
+      pieces[size + 2] = piece
+      size, copied = size + 2, stop + 1
+    end
+    from = stop < start and start + 1 or stop + 1
+  end
+  if size == 0 then
+    return text, count
+  end
+  pieces[size + 1] = sub(text, copied)
+  return concat(pieces), count
+end
+
 globals.string = shield(strings)
 -- `("x"):upper()` finds what `string.upper` is, and no script changes it for others.
 real_setmetatable(strings, nil)
@@ -208,11 +301,86 @@ real_rawset(real_getmetatable(""), "__index", strings)
 shown.string_metatable = shield({ __index = globals.string })
 
 local tables = copy(table)
-function tables.insert(table, ...)
+tables.concat = native.tables.concat
+
+-- Complains like Lua's own functions about arguments of those that are in front of them.
+local check = native.tables.check
+
+function tables.insert(...)
+  local table, at = ...
+  local count = select("#", ...)
   if behind[table] then
     refuse_plainly()
   end
-  return real_insert(table, ...)
+  if type(table) ~= "table" or count ~= 2 then
+    check.insert(...)
+    local length = #table
+    at = tonumber(at)
+    if not (at >= 1 and at < 2 ^ 31) then
+      -- There may be any number of places before the first.
+      at = at < 0 and ceil(at) or at - at % 1
+      for to = length + 1, at + 1, -1 do
+        real_rawset(table, to, real_rawget(table, to - 1))
+      end
+      real_rawset(table, at, (select(3, ...)))
+      return
+    end
+    spend_move(length - at)
+  end
+  return real_insert(...)
+end
+
+function tables.remove(...)
+  local table, at = ...
+  if type(table) ~= "table" or at ~= nil then
+    check.remove(...)
+    if at then
+      spend_move(#table - max(tonumber(at), 0))
+    end
+  end
+  return real_remove(...)
+end
+
+function tables.sort(...)
+  check.sort(...)
+  local table, precedes = ...
+  if precedes == nil then
+    native.tables.spend_sort(table)
+  end
+  return real_sort(table, precedes)
+end
+
+function tables.maxn(...)
+  check.maxn(...)
+  local max = 0
+  for key in real_next, (...) do
+    if type(key) == "number" and key > max then
+      max = key
+    end
+  end
+  return max
+end
+
+function tables.foreach(...)
+  check.foreach(...)
+  local table, f = ...
+  for key, value in real_next, table do
+    local result = f(key, value)
+    if result ~= nil then
+      return result
+    end
+  end
+end
+
+function tables.foreachi(...)
+  check.foreachi(...)
+  local table, f = ...
+  for at = 1, #table do
+    local result = f(at, real_rawget(table, at))
+    if result ~= nil then
+      return result
+    end
+  end
 end
 globals.table = shield(tables)
 
@@ -269,10 +437,16 @@ end
 
 function redis.call(...)
   local count = select("#", ...)
+  local reply, is_error
   if count > ARGUMENTS_MAX then
-    return native.call_many({ ... }, count)
+    reply, is_error = native.call_many({ ... }, count)
+  else
+    reply, is_error = native.call(...)
   end
-  return native.call(...)
+  if is_error then
+    real_error(reply)
+  end
+  return reply
 end
 
 function redis.pcall(...)
@@ -296,24 +470,32 @@ function inside.compile(code, name)
   return compiled, err
 end
 
+-- What runs gives one value: for `xpcall` to pass on as many as there may be, Lua's stack is too small by one.
+local running
+local function first()
+  return (running())
+end
+
 -- Runs a script. Says whether it went well, and what it returns or fails with.
 function inside.eval(script, keys, arguments)
   globals.KEYS, globals.ARGV = keys, arguments
-  local ok, value = real_xpcall(script, handler)
+  running = script
+  local ok, value = real_xpcall(first, handler)
   return ok, value
 end
 
 -- Runs a function of a library.
 function inside.invoke(callback, keys, arguments)
   globals.KEYS, globals.ARGV = nil, nil
-  local ok, value = real_xpcall(function() return callback(keys, arguments) end, handler)
+  local ok, value = real_xpcall(function() return (callback(keys, arguments)) end, handler)
   return ok, value
 end
 
 -- Runs the code of a library, which registers its functions.
 function inside.load(library)
   globals.KEYS, globals.ARGV = nil, nil
-  local ok, value = real_xpcall(library, handler)
+  running = library
+  local ok, value = real_xpcall(first, handler)
   return ok, value
 end
 

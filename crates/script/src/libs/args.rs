@@ -3,6 +3,8 @@
 
 use super::Outcome;
 use super::fault::Fault;
+use std::borrow::Cow;
+
 use mlua::{FromLua, Lua, String as LuaString, Table, Value};
 
 /// One argument, if there is one, which nil is as well.
@@ -68,6 +70,22 @@ impl<'a> Args<'a> {
             },
             Given::Many(values, count) if number <= *count => values.raw_get(number).ok(),
             Given::Many(..) => None,
+        }
+    }
+
+    /// One of a few, as it was given.
+    pub(super) fn argument(&self, number: usize) -> &Arg {
+        match &self.given {
+            Given::Few(args) => number.checked_sub(1).and_then(|at| args.get(at)).unwrap_or(&Arg::Absent),
+            Given::Many(..) => &Arg::Absent,
+        }
+    }
+
+    /// A string, or a number as one, of a few: without another handle on it.
+    pub(super) fn text(&self, number: usize) -> Outcome<Cow<'_, LuaString>> {
+        match self.argument(number) {
+            Arg::Given(Value::String(string)) => Ok(Cow::Borrowed(string)),
+            _ => self.string(number).map(Cow::Owned),
         }
     }
 

@@ -18,16 +18,21 @@ mod cmsgpack;
 mod each;
 mod fault;
 mod put;
+pub(crate) mod strings;
 mod structs;
+pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use fault::error_text;
 pub(crate) use fault::OUT_OF_MEMORY;
+pub use fault::error_text;
 
 use args::Args;
 use fault::{Caller, Fault};
 use mlua::{Function, IntoLuaMulti, Lua, Table};
+
+/// What a value takes that is encoded or decoded, beside its bytes.
+const VALUE_STEPS: u32 = 4;
 
 /// Longest string that one call makes: an eighth of what a bulk string may have, since it is in memory as a
 /// whole, and once more as Lua's string, and nothing interrupts the call.
@@ -79,6 +84,14 @@ pub(crate) fn without_limit<R>(lua: &Lua, f: impl FnOnce() -> R) -> R {
     result
 }
 
+/// By how much the memory that is used may still grow; what is made is bounded in any case.
+fn room(lua: &Lua) -> usize {
+    let Ok(limit) = lua.set_memory_limit(0) else { return OUTPUT_BYTES_MAX };
+    let _ = lua.set_memory_limit(limit);
+    let room = if limit == 0 { usize::MAX } else { limit.saturating_sub(lua.used_memory()) };
+    room.min(OUTPUT_BYTES_MAX)
+}
+
 /// What a function of a library gives.
 type Outcome<T> = Result<T, Fault>;
 
@@ -93,6 +106,18 @@ where
         without_limit(lua, || function(&Args::few(lua, given))).map_err(|fault| fault.raise(lua, caller))
     })?;
     table.raw_set(name, function)
+}
+
+/// Adds a function of at most three arguments, whose results the bound on memory is for.
+fn add_limited<F, R>(lua: &Lua, table: &Table, caller: Caller, function: F) -> mlua::Result<()>
+where
+    F: Fn(&Args<'_>) -> Outcome<R> + 'static,
+    R: IntoLuaMulti,
+{
+    let function = lua.create_function(move |lua, given: args::Few| {
+        function(&Args::few(lua, given)).map_err(|fault| fault.raise(lua, caller))
+    })?;
+    table.raw_set(caller.name, function)
 }
 
 /// Adds a function of any number of arguments. A wrapper in Lua passes more than a few of them as a table: there
@@ -115,7 +140,8 @@ fn add_variadic<R: IntoLuaMulti + 'static>(
         without_limit(lua, || function(&Args::few(lua, given))).map_err(|fault| fault.raise(lua, caller))
     })?;
     let many = lua.create_function(move |lua, (values, count): (Table, usize)| {
-        without_limit(lua, || function(&Args::many(lua, values, count))).map_err(|fault| fault.raise(lua, caller))
+        without_limit(lua, || function(&Args::many(lua, values, count)))
+            .map_err(|fault| fault.raise(lua, caller))
     })?;
     let select: Function = lua.globals().get("select")?;
     let wrapped: Function = lua.load(WRAP).set_name("=[C]").call((args::FEW, few, many, select))?;

@@ -3,6 +3,7 @@
 mod bounds;
 mod functions;
 mod sandbox;
+mod verified;
 
 use crate::*;
 use resp::{Protocol, Reply, Span};

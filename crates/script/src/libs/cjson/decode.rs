@@ -3,7 +3,8 @@
 use super::config::Config;
 use super::scan::{Scanner, Token};
 use crate::libs::fault::Fault;
-use crate::libs::{NESTING_MAX, Outcome, put};
+use crate::libs::{NESTING_MAX, Outcome, VALUE_STEPS, put};
+use crate::meter;
 use mlua::{Lua, Table, Value};
 use std::borrow::Cow;
 
@@ -11,6 +12,8 @@ pub(super) fn value(lua: &Lua, json: &[u8], config: &Config) -> Outcome<Value> {
     if let [0, _, ..] | [_, 0, ..] = json {
         return Err(Fault::at("JSON parser does not support UTF-16 or UTF-32"));
     }
+    // Each byte is looked at by itself.
+    meter::spend_bytes(lua, json.len().saturating_mul(4))?;
     let scanner = Scanner::new(json, config.decode_invalid_numbers != 0);
     let depth_max = usize::try_from(config.decode_max_depth).unwrap_or_default().min(NESTING_MAX);
     Decoder { lua, scanner, depth_max, open: Vec::new() }.document()
@@ -40,6 +43,7 @@ impl<'a> Decoder<'a> {
         let mut token = self.scanner.next();
         let mut root = Value::Nil;
         loop {
+            meter::spend(self.lua, VALUE_STEPS)?;
             let leaf = match token {
                 Token::ObjectBegin | Token::ArrayBegin => {
                     let is_object = matches!(token, Token::ObjectBegin);

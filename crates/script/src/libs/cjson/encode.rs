@@ -5,15 +5,17 @@ use super::number;
 use crate::libs::args::{to_i32, type_name};
 use crate::libs::each::{finish, stop_on};
 use crate::libs::fault::Fault;
-use crate::libs::{NESTING_MAX, OUTPUT_BYTES_MAX, Outcome};
-use mlua::{Error, Table, Value};
+use crate::libs::{NESTING_MAX, OUTPUT_BYTES_MAX, Outcome, VALUE_STEPS};
+use crate::meter;
+use mlua::{Error, Lua, Table, Value};
 
-pub(super) fn append(out: &mut Vec<u8>, value: &Value, config: &Config) -> Outcome<()> {
+pub(super) fn append(lua: &Lua, out: &mut Vec<u8>, value: &Value, config: &Config) -> Outcome<()> {
     let depth_max = usize::try_from(config.encode_max_depth).unwrap_or_default().min(NESTING_MAX);
-    Encoder { out, config, depth_max }.value(value, 0)
+    Encoder { lua, out, config, depth_max }.value(value, 0)
 }
 
 struct Encoder<'a> {
+    lua: &'a Lua,
     out: &'a mut Vec<u8>,
     config: &'a Config,
     depth_max: usize,
@@ -23,6 +25,7 @@ struct Encoder<'a> {
 /// less of the stack.
 impl Encoder<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Outcome<()> {
+        meter::spend(self.lua, VALUE_STEPS)?;
         match value {
             Value::String(string) => self.string(&string.as_bytes())?,
             Value::Integer(integer) => self.number(*integer as f64)?,
@@ -112,6 +115,8 @@ impl Encoder<'_> {
         self.out.push(b'"');
         for part in string.chunks(STRIDE) {
             self.escape(part);
+            // Each byte is looked at by itself.
+            meter::spend_bytes(self.lua, part.len() * 2)?;
             if self.out.len() > OUTPUT_BYTES_MAX {
                 return Err(Fault::memory());
             }

@@ -36,7 +36,7 @@ impl Settings {
     fn encode(&self, lua: &Lua, value: &Value) -> Outcome<mlua::String> {
         let mut buffer = self.0.buffer.take();
         buffer.clear();
-        let encoded = encode::append(&mut buffer, value, &self.0.config.get());
+        let encoded = encode::append(lua, &mut buffer, value, &self.0.config.get());
         let result = encoded.and_then(|()| Ok(lua.create_string(&buffer)?));
         if buffer.capacity() <= BUFFER_KEPT_BYTES_MAX {
             self.0.buffer.set(buffer);

@@ -4,8 +4,9 @@ use super::{PACKED_NESTING_MAX, PACKED_VALUES_MAX};
 use crate::libs::args::{Args, to_i32, to_i64};
 use crate::libs::each::{finish, stop_on};
 use crate::libs::fault::Fault;
-use crate::libs::{OUTPUT_BYTES_MAX, Outcome};
-use mlua::{Error, String as LuaString, Table, Value};
+use crate::libs::{OUTPUT_BYTES_MAX, Outcome, VALUE_STEPS};
+use crate::meter;
+use mlua::{Error, Lua, String as LuaString, Table, Value};
 
 /// All arguments, one after the other.
 pub(super) fn values(args: &Args<'_>) -> Outcome<LuaString> {
@@ -16,19 +17,21 @@ pub(super) fn values(args: &Args<'_>) -> Outcome<LuaString> {
     if count > PACKED_VALUES_MAX {
         return Err(Fault::argument(0, "Too many arguments for MessagePack pack."));
     }
-    let mut packer = Packer { out: Vec::new() };
+    let mut packer = Packer { lua: args.lua(), out: Vec::new() };
     for number in 1..=count {
         packer.value(&args.get(number).unwrap_or(Value::Nil), 0)?;
     }
     Ok(args.lua().create_string(&packer.out)?)
 }
 
-struct Packer {
+struct Packer<'a> {
+    lua: &'a Lua,
     out: Vec<u8>,
 }
 
-impl Packer {
+impl Packer<'_> {
     fn value(&mut self, value: &Value, level: usize) -> Outcome<()> {
+        meter::spend(self.lua, VALUE_STEPS)?;
         match value {
             Value::String(string) => self.string(&string.as_bytes())?,
             Value::Boolean(boolean) => self.out.push(if *boolean { 0xc3 } else { 0xc2 }),
@@ -44,6 +47,7 @@ impl Packer {
         if string.len() > OUTPUT_BYTES_MAX {
             return Err(Fault::memory());
         }
+        meter::spend_bytes(self.lua, string.len())?;
         match string.len() {
             len @ 0..32 => self.out.push(0xa0 | len as u8),
             len if len <= 0xff => self.out.extend_from_slice(&[0xd9, len as u8]),

@@ -2,7 +2,8 @@
 
 use crate::libs::args::Args;
 use crate::libs::fault::Fault;
-use crate::libs::{NESTING_MAX, Outcome, RESULTS_MAX};
+use crate::libs::{NESTING_MAX, Outcome, RESULTS_MAX, VALUE_STEPS};
+use crate::meter;
 use mlua::{Lua, MultiValue, Table, Value};
 
 const TOO_MANY: &str = "too many return values at once; use unpack_one or unpack_limit instead.";
@@ -76,9 +77,13 @@ impl<'a> Unpacker<'a> {
     fn value(&mut self, held: usize) -> Outcome<Value> {
         self.open.clear();
         loop {
+            meter::spend(self.lua, VALUE_STEPS)?;
             let mut value = match self.item()? {
                 Item::Value(value) => value,
-                Item::Text(text) => Value::String(self.lua.create_string(text)?),
+                Item::Text(text) => {
+                    meter::spend_bytes(self.lua, text.len())?;
+                    Value::String(self.lua.create_string(text)?)
+                }
                 Item::Array(0) | Item::Map(0) => Value::Table(self.lua.create_table()?),
                 Item::Array(count) => {
                     self.descend(held, count.into(), Place::Element(1))?;

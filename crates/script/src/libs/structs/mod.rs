@@ -7,6 +7,7 @@ mod unpack;
 use super::args::Args;
 use super::fault::Fault;
 use super::{Outcome, add, add_variadic};
+use crate::meter;
 use format::{Format, Kind};
 use mlua::{Lua, Table};
 
@@ -25,6 +26,7 @@ fn size(args: &Args<'_>) -> Outcome<f64> {
     let mut format = Format::new(&format);
     let mut size = 0_usize;
     while let Some(mut item) = format.next()? {
+        meter::spend(args.lua(), 1)?;
         size = size.wrapping_add(format.padding(size, &item));
         match item.kind {
             Kind::Text => return Err(Fault::argument(1, "option 's' has no fixed size")),

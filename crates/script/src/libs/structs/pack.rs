@@ -4,6 +4,7 @@ use super::format::{Format, INTEGER_BYTES_MAX, Item, Kind};
 use crate::libs::args::{Args, to_i64, to_u64};
 use crate::libs::fault::Fault;
 use crate::libs::{OUTPUT_BYTES_MAX, Outcome};
+use crate::meter;
 use mlua::String as LuaString;
 
 pub(super) fn pack(args: &Args<'_>) -> Outcome<LuaString> {
@@ -13,6 +14,8 @@ pub(super) fn pack(args: &Args<'_>) -> Outcome<LuaString> {
     let mut out = Vec::new();
     let mut arg = 1;
     while let Some(item) = format.next()? {
+        let before = out.len();
+        meter::spend(args.lua(), 1)?;
         let padding = format.padding(out.len(), &item);
         out.resize(out.len() + padding, 0);
         match item.kind {
@@ -37,6 +40,7 @@ pub(super) fn pack(args: &Args<'_>) -> Outcome<LuaString> {
             }
             Kind::Control(option) => format.control(option)?,
         }
+        meter::spend_bytes(args.lua(), out.len() - before)?;
         if out.len() > OUTPUT_BYTES_MAX {
             return Err(Fault::memory());
         }

@@ -4,6 +4,7 @@ use super::format::{Format, Item, Kind};
 use crate::libs::args::{Args, as_number, to_u64};
 use crate::libs::fault::Fault;
 use crate::libs::{Outcome, RESULTS_MAX};
+use crate::meter;
 use mlua::{MultiValue, Value};
 
 /// The values, and behind them the position of what follows.
@@ -20,6 +21,7 @@ pub(super) fn unpack(args: &Args<'_>) -> Outcome<MultiValue> {
     let mut format = Format::new(&format);
     let mut results = MultiValue::new();
     while let Some(item) = format.next()? {
+        meter::spend(args.lua(), 1)?;
         position = position.wrapping_add(format.padding(position, &item));
         let rest = data.get(position..).ok_or_else(too_short)?;
         let bytes = rest.get(..item.size).ok_or_else(too_short)?;
@@ -36,6 +38,7 @@ pub(super) fn unpack(args: &Args<'_>) -> Outcome<MultiValue> {
             Kind::Double => results.push_back(Value::Number(double(bytes, format.is_big))),
             Kind::Bytes | Kind::Text => {
                 let (string, taken) = string(args, rest, &item, &mut results)?;
+                meter::spend_bytes(args.lua(), taken)?;
                 results.push_back(Value::String(args.lua().create_string(string)?));
                 size = taken;
             }

@@ -359,7 +359,7 @@ fn run_in_group(
     let flags = entry.row.flags;
     let only_reads = flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE);
     let mut f = |txn: &mut store::Txn<'_>| {
-        if only_reads && caller.is_some() {
+        if only_reads && caller.is_some_and(|caller| caller.may_stream) {
             txn.allow_streams(node.config.streams.page_bytes);
         }
         handler(txn, args)

@@ -26,9 +26,18 @@ pub fn execute(
     waiting: &mut Vec<usize>,
     at: usize,
 ) -> bool {
-    connection.session.begin_command();
     let (session, args) = connection.split();
     let found = dispatch::find(session, &args);
+    if let Ok(entry) = found
+        && node.clients.pause.holds_command(session, entry)
+    {
+        // Not consumed: the same command again when the pause is over.
+        account::begins(&session.client, entry);
+        connection.state = State::Paused;
+        return false;
+    }
+    let replies = session.replies;
+    session.begin_command();
     if session.is_queueing() && !found.as_ref().is_ok_and(exec::runs_at_once) {
         queue(node, connection, found, used);
         return true;
@@ -48,6 +57,7 @@ pub fn execute(
     match step {
         Step::Stalled => {
             // Not consumed: the same command again when there is room.
+            connection.session.replies = replies;
             connection.state = State::Stalled;
             waiting.push(at);
             return false;
@@ -73,11 +83,19 @@ pub fn execute(
                         }
                         Ended::Later(exec) => {
                             connection.session.put_back(*exec);
+                            connection.session.replies = replies;
                             connection.state = State::Stalled;
                             waiting.push(at);
                             false
                         }
                     };
+                }
+                (Answer::Monitor, _) => {
+                    connection.reply(&Reply::Ok);
+                    let client = &connection.client;
+                    connection.session.monitoring = Some(node.clients.monitors.begin(client));
+                    connection.consume(used);
+                    return true;
                 }
                 (other, _) => {
                     connection.consume(used);
@@ -142,6 +160,7 @@ pub fn submit(
             client: connection.client.id,
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
+            may_stream: connection.session.monitoring.is_none(),
         },
         cancel: cancel.clone(),
         work,
@@ -180,6 +199,6 @@ fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, a
             connection.state = State::Closing;
             false
         }
-        Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Silent => true,
+        Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Monitor | Answer::Silent => true,
     }
 }

@@ -1,6 +1,7 @@
 //! A network thread: an event loop over its connections. It reads, runs the read and inline lanes,
 //! submits the batch that came of it, and sends what is committed.
 
+mod monitors;
 mod streams;
 mod waits;
 
@@ -15,7 +16,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use store::{Gate, Scratch};
 
-use crate::engine::clients::{Client, Details};
+use crate::engine::clients::Client;
 use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Streaming, Turn};
@@ -49,6 +50,9 @@ pub struct NetThread {
     holding: Vec<usize>,
     /// Connections that wait for the store or for a time.
     waiting: Vec<usize>,
+    /// Connections whose next command is paused, in order, and how many pauses had been ended by then.
+    paused: Vec<usize>,
+    paused_in: u64,
     touched: Vec<usize>,
     /// When connections that wait for a key have waited long enough.
     timers: BTreeSet<(Instant, usize)>,
@@ -71,6 +75,8 @@ impl NetThread {
             runnable: VecDeque::new(),
             holding: Vec::new(),
             waiting: Vec::new(),
+            paused: Vec::new(),
+            paused_in: 0,
             touched: Vec::new(),
             timers: BTreeSet::new(),
             scratch: Scratch::default(),
@@ -116,6 +122,7 @@ impl NetThread {
                 self.receive(mail);
             }
             self.wake_waiting();
+            self.wake_paused();
             self.end_waits();
             for _ in 0..self.runnable.len() {
                 if let Some(at) = self.runnable.pop_front() {
@@ -142,7 +149,8 @@ impl NetThread {
         };
         let stopping = self.stopping.map(|_| STALL_POLL);
         let timer = self.timers.first().map(|(until, _)| until.saturating_duration_since(now));
-        self.waiting.iter().filter_map(until).chain(stopping).chain(timer).min()
+        let pause = if self.paused.is_empty() { None } else { self.node.clients.pause.left() };
+        self.waiting.iter().filter_map(until).chain(stopping).chain(timer).chain(pause).min()
     }
 
     fn ready(&mut self, token: Token, readable: bool, writable: bool) {
@@ -165,7 +173,7 @@ impl NetThread {
     fn hung_up(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token.0).and_then(Option::as_mut) else { return };
         connection.hung_up = true;
-        if matches!(connection.state, State::Sleeping(..) | State::Blocked(_)) {
+        if matches!(connection.state, State::Sleeping(..) | State::Blocked(_) | State::Paused) {
             self.close(token.0);
         }
     }
@@ -225,25 +233,9 @@ impl NetThread {
             self.free.push(at);
             return;
         }
-        let client = Arc::new(Client {
-            id: self.node.clients.next_id(),
-            peer,
-            local: stream.local_addr().unwrap_or(peer),
-            connected_ms: self.node.wall_ms(),
-            last_ms: self.node.wall_ms().into(),
-            database: 0.into(),
-            commands: 0.into(),
-            queued: 0.into(),
-            resp3: false.into(),
-            input_bytes: 0.into(),
-            output_bytes: 0.into(),
-            last_command: usize::MAX.into(),
-            no_evict: false.into(),
-            no_touch: false.into(),
-            killed: false.into(),
-            details: parking_lot::Mutex::new(Details { user: "default".into(), ..Details::default() }),
-            mailbox: self.mailbox.clone(),
-        });
+        let addresses = (peer, stream.local_addr().unwrap_or(peer));
+        let (id, now_ms) = (self.node.clients.next_id(), self.node.wall_ms());
+        let client = Arc::new(Client::new(id, addresses, now_ms, self.mailbox.clone()));
         self.node.clients.add(client.clone());
         self.by_client.insert(client.id, at);
         let session = Session::new(client.clone(), self.node.needs_password());
@@ -268,6 +260,7 @@ impl NetThread {
                     group.store.stop_waiting(place.ticket);
                 }
             }
+            State::Paused => self.paused.retain(|paused| *paused != at),
             _ => {}
         }
         self.node.clients.remove(connection.client.id);
@@ -287,6 +280,8 @@ impl NetThread {
                 }
             }
             Mail::Outgrown { client, entry, work } => self.outgrown(client, entry, work),
+            Mail::Unblocked { client, is_error } => self.unblocked(client, is_error),
+            Mail::Seen => self.tell_monitors(),
             Mail::Killed { client } => {
                 if let Some(&at) = self.by_client.get(&client) {
                     self.close(at);
@@ -330,36 +325,6 @@ impl NetThread {
         self.queue(at);
     }
 
-    /// Connections that waited for the store, or for a time that has come, go on.
-    fn wake_waiting(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|&at| {
-            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else {
-                return false;
-            };
-            match &connection.state {
-                State::Sleeping(until, _) if *until > now => return true,
-                State::Sleeping(_, reply) => {
-                    let reply = reply.clone();
-                    connection.reply(&reply);
-                }
-                State::Stalled => {}
-                _ => return false,
-            }
-            connection.state = State::Ready;
-            self.touched.push(at);
-            if !std::mem::replace(&mut connection.queued, true) {
-                self.runnable.push_back(at);
-            }
-            false
-        });
-        self.waiting.append(&mut waiting);
-    }
-
     /// One connection's turn: reads, runs, and says what comes next.
     fn turn(&mut self, at: usize) {
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
@@ -379,6 +344,9 @@ impl NetThread {
         };
         let mut commands = 0;
         loop {
+            if connection.client.killed.load(Ordering::Relaxed) {
+                return Turn::Close;
+            }
             if !matches!(connection.state, State::Ready) {
                 return Turn::Idle;
             }
@@ -420,8 +388,10 @@ impl NetThread {
             };
             commands += 1;
             if !execute(&self.node, connection, used, &mut self.scratch, &mut self.waiting, at) {
-                if let State::Blocked(place) = connection.state {
-                    self.timers.extend(place.until.map(|until| (until, at)));
+                match connection.state {
+                    State::Blocked(place) => self.timers.extend(place.until.map(|until| (until, at))),
+                    State::Paused => self.paused.push(at),
+                    _ => {}
                 }
                 return Turn::Idle;
             }
@@ -459,9 +429,7 @@ impl NetThread {
             self.close(at);
             return;
         }
-        let client = &connection.client;
-        client.output_bytes.store(connection.output.len() as u64, Ordering::Relaxed);
-        client.input_bytes.store(connection.input_len() as u64, Ordering::Relaxed);
+        connection.announce(before);
         let has_room = was_full && connection.output.len() <= OUTPUT_BYTES_MAX;
         // The socket would take more: another turn.
         let has_more = connection.writable && connection.output.sendable() > 0;
@@ -483,8 +451,8 @@ impl NetThread {
         for at in 0..self.connections.len() {
             // One that waits for a time has nothing in flight.
             let is_idle = |c: &Connection| {
-                c.is_drained()
-                    || (c.output.is_empty() && matches!(c.state, State::Sleeping(..) | State::Blocked(_)))
+                let waits = matches!(c.state, State::Sleeping(..) | State::Blocked(_) | State::Paused);
+                c.is_drained() || (c.output.is_empty() && waits)
             };
             let idle = self.connections.get(at).and_then(Option::as_ref).is_some_and(is_idle);
             if idle || late {

@@ -12,4 +12,5 @@ mod differential;
 mod durability;
 mod queues;
 mod scan;
+mod sessions;
 mod transactions;

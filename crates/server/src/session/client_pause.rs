@@ -17,7 +17,7 @@ pub(super) fn pause(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result 
         4 if args.is(3, "write") => Paused::Writes,
         4 if args.is(3, "all") => Paused::All,
         4 => return Err(Error::line("ERR CLIENT PAUSE mode must be WRITE or ALL")),
-        _ => return Err(Error::SYNTAX),
+        _ => return Err(rows::wrong_subcommand("CLIENT", args)),
     };
     let ms = args.int(2).map_err(|_| Error::line("ERR timeout is not an integer or out of range"))?;
     let ms = u64::try_from(ms).map_err(|_| Error::line("ERR timeout is negative"))?;

@@ -14,7 +14,7 @@ pub(super) fn unblock(context: &mut Context<'_>, args: &Args<'_>) -> rows::Resul
         4 if args.is(3, "timeout") => false,
         4 if args.is(3, "error") => true,
         4 => return Err(Error::line("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-        _ => return Err(Error::arity("client|unblock")),
+        _ => return Err(rows::wrong_subcommand("CLIENT", args)),
     };
     let node = context.node;
     let client = u64::try_from(args.int(2)?).ok().and_then(|id| node.clients.get(id));

@@ -69,7 +69,8 @@ const LINES: &[&str] = &[
     "    Reset latency data of one or more <event> classes.",
     "    (default: reset all data for all event classes)",
     "HISTOGRAM [COMMAND ...]",
-    "    Return a cumulative distribution of commands latencies in histogram format.",
+    "    Return a cumulative distribution of latencies in the format of a histogram for the specified command names.",
+    "    If no commands are specified then all histograms are replied.",
 ];
 
 fn help(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {

@@ -174,7 +174,7 @@ mod tests {
         let long = vec![b'x'; limits::MONITOR_LINE_BYTES_MAX];
         let line = shown(From::Script, &[b"SET", &long, b"a", b"b"]);
         assert!(
-            line.ends_with("\"... (38 more bytes) ... (2 more arguments)\r\n"),
+            line.ends_with("\"... (33 more bytes) ... (2 more arguments)\r\n"),
             "{}",
             &line[line.len() - 80..]
         );

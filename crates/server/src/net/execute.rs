@@ -54,12 +54,29 @@ pub fn execute(
     };
     connection.client.commands.fetch_add(1, Ordering::Relaxed);
     connection.output.mute(connection.session.is_muted());
+    let goes_on = follow(node, connection, entry, step, used, scratch);
+    if matches!(connection.state, State::Stalled) {
+        // Not consumed: the same command again when there is room.
+        connection.session.replies = replies;
+    }
+    if matches!(connection.state, State::Stalled | State::Sleeping(..)) {
+        waiting.push(at);
+    }
+    goes_on
+}
+
+/// Does what follows from a command. Says whether the connection may go on.
+fn follow(
+    node: &Arc<Node>,
+    connection: &mut Connection,
+    entry: Option<&'static Entry>,
+    step: Step,
+    used: usize,
+    scratch: &mut Scratch,
+) -> bool {
     match step {
         Step::Stalled => {
-            // Not consumed: the same command again when there is room.
-            connection.session.replies = replies;
             connection.state = State::Stalled;
-            waiting.push(at);
             return false;
         }
         Step::Reply(reply, None) => connection.reply(&reply),
@@ -83,23 +100,14 @@ pub fn execute(
                         }
                         Ended::Later(exec) => {
                             connection.session.put_back(*exec);
-                            connection.session.replies = replies;
                             connection.state = State::Stalled;
-                            waiting.push(at);
                             false
                         }
                     };
                 }
-                (Answer::Monitor, _) => {
-                    connection.reply(&Reply::Ok);
-                    let client = &connection.client;
-                    connection.session.monitoring = Some(node.clients.monitors.begin(client));
-                    connection.consume(used);
-                    return true;
-                }
                 (other, _) => {
                     connection.consume(used);
-                    return give(connection, other, waiting, at);
+                    return give(node, connection, other);
                 }
             };
             let args = connection.take_args(used);
@@ -179,7 +187,7 @@ pub fn submit(
 }
 
 /// Does what a session command says. Says whether the connection may go on.
-fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, at: usize) -> bool {
+fn give(node: &Node, connection: &mut Connection, answer: Answer) -> bool {
     match answer {
         Answer::Reply(reply) => {
             connection.reply(&reply);
@@ -191,7 +199,6 @@ fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, a
         }
         Answer::After(delay, reply) => {
             connection.state = State::Sleeping(Instant::now() + delay, reply);
-            waiting.push(at);
             false
         }
         Answer::Close(reply) => {
@@ -199,6 +206,12 @@ fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, a
             connection.state = State::Closing;
             false
         }
-        Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Monitor | Answer::Silent => true,
+        Answer::Monitor => {
+            connection.reply(&Reply::Ok);
+            let monitoring = node.clients.monitors.begin(&connection.client);
+            connection.session.monitoring = Some(monitoring);
+            true
+        }
+        Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Silent => true,
     }
 }

@@ -149,7 +149,8 @@ impl NetThread {
         };
         let stopping = self.stopping.map(|_| STALL_POLL);
         let timer = self.timers.first().map(|(until, _)| until.saturating_duration_since(now));
-        let pause = if self.paused.is_empty() { None } else { self.node.clients.pause.left() };
+        // One that is over by now is seen at once.
+        let pause = self.paused.first().map(|_| self.node.clients.pause.left().unwrap_or_default());
         self.waiting.iter().filter_map(until).chain(stopping).chain(timer).chain(pause).min()
     }
 

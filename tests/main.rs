@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod differential;
 mod durability;
+mod monitor;
 mod queues;
 mod scan;
 mod sessions;

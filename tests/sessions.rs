@@ -1,17 +1,15 @@
 //! What operators do with clients and see of the server: pauses, MONITOR, latencies, and the forms of the
 //! commands that tell about them, compared with a real Redis and a real Valkey.
 
-mod monitor;
-
 use std::time::{Duration, Instant};
 
 use testkit::client::words;
 use testkit::wait::until;
 use testkit::{Client, Durability, Reply, Server, Spec};
 
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-fn start() -> (Server, Client) {
+pub(crate) fn start() -> (Server, Client) {
     started(Spec::bulkhead().unwrap())
 }
 
@@ -21,31 +19,31 @@ fn started(spec: Spec) -> (Server, Client) {
     (server, client)
 }
 
-fn peers() -> [(Server, Client); 2] {
+pub(crate) fn peers() -> [(Server, Client); 2] {
     [Spec::redis(), Spec::valkey()].map(|spec| started(spec.unwrap().durability(Durability::None)))
 }
 
-fn text(reply: &Reply) -> String {
+pub(crate) fn text(reply: &Reply) -> String {
     String::from_utf8_lossy(reply.bytes().unwrap_or_else(|| panic!("{reply:?}"))).into_owned()
 }
 
 /// A field of INFO.
-fn info(client: &mut Client, name: &str) -> String {
+pub(crate) fn info(client: &mut Client, name: &str) -> String {
     let text = text(&client.want("INFO everything").unwrap());
     let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     found.unwrap_or_else(|| panic!("there is no {name}")).trim().to_owned()
 }
 
-fn until_info(client: &mut Client, name: &str, value: &str) {
+pub(crate) fn until_info(client: &mut Client, name: &str, value: &str) {
     until(name, LIMIT, || (info(client, name) == value).then_some(())).unwrap();
 }
 
-fn send(client: &mut Client, lines: &[&str]) {
+pub(crate) fn send(client: &mut Client, lines: &[&str]) {
     lines.iter().for_each(|line| client.queue(&words(line)));
     client.flush().unwrap();
 }
 
-fn id(client: &mut Client) -> i64 {
+pub(crate) fn id(client: &mut Client) -> i64 {
     client.want("CLIENT ID").unwrap().integer().unwrap()
 }
 

@@ -241,7 +241,7 @@ fn tracking_info(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let fields = [
         ("flags", Reply::Set(vec![Reply::bulk("off")])),
         ("redirect", Reply::Integer(-1)),
-        ("prefixes", Reply::Set(Vec::new())),
+        ("prefixes", Reply::Array(Vec::new())),
     ];
     reply(Reply::Map(fields.map(|(name, value)| (Reply::bulk(name), value)).into()))
 }

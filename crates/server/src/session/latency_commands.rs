@@ -42,7 +42,7 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
             "Returns how many calls of commands took how long.",
         )
         .tips(TIPS)
-        .takes(&[arg::string("COMMAND").optional().multiple()]),
+        .takes(&[arg::string("command").optional().multiple()]),
     row("latency|history", 3, ADMIN, history)
         .docs("2.8.13", "O(1)", "Returns when an event took long.")
         .tips(TIPS)

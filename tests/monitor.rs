@@ -3,7 +3,7 @@
 use testkit::wait::until;
 use testkit::{Client, Reply, Server};
 
-use super::{LIMIT, id, info, peers, send, start, text, until_info};
+use crate::sessions::{LIMIT, id, info, peers, send, start, text, until_info};
 
 /// What a monitor is told up to a mark, without the times, and with one name for the client.
 fn seen(monitor: &mut Client, caller: &str) -> Vec<String> {

@@ -83,6 +83,16 @@ pub const WATCHED_KEYS_MAX: usize = 1 << 16;
 /// as long as the client says, and is in memory before it is sent.
 pub const DRAWN_MAX: i64 = 1 << 22;
 
+/// A line that MONITOR tells ends here: making it takes a network thread as long as reading the command did.
+pub const MONITOR_LINE_BYTES_MAX: usize = 1 << 20;
+/// Lines that a network thread has not handed to its monitoring clients yet: it does so at each turn.
+pub const MONITOR_FEED_BYTES_MAX: usize = 8 << 20;
+/// What a client that monitors may leave unread before it is cut off: a second or two of a busy server.
+pub const MONITOR_OUTPUT_BYTES_MAX: usize = 32 << 20;
+
+const _: () = assert!(MONITOR_LINE_BYTES_MAX * 5 < MONITOR_FEED_BYTES_MAX);
+const _: () = assert!(MONITOR_FEED_BYTES_MAX < MONITOR_OUTPUT_BYTES_MAX);
+
 /// Where a page of a long reply ends. A client that takes one has about two of them in memory.
 pub const STREAM_PAGE_BYTES: usize = 256 << 10;
 /// Replies told page by page at a time: each keeps a snapshot, and about three pages.

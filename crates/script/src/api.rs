@@ -277,10 +277,10 @@ fn set_repl(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::Result<()> 
     // What is written is always written everywhere: anything else would be lost with the leader.
     match number(lua, given.front()) {
         Some(flags) if (0.0..4.0).contains(&flags) => Ok(()),
-        _ => Err(shared.fail(
-            lua,
-            "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
-        )),
+        _ => {
+            Err(shared
+                .fail(lua, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."))
+        }
     }
 }
 

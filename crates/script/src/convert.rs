@@ -75,11 +75,7 @@ fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
     Ok(Value::Table(table))
 }
 
-fn list<'r>(
-    lua: &Lua,
-    items: impl Iterator<Item = &'r Reply>,
-    protocol: Protocol,
-) -> mlua::Result<Value> {
+fn list<'r>(lua: &Lua, items: impl Iterator<Item = &'r Reply>, protocol: Protocol) -> mlua::Result<Value> {
     let table = lua.create_table_with_capacity(items.size_hint().0, 0)?;
     for (at, item) in items.enumerate() {
         table.raw_set(at + 1, to_lua(lua, item, protocol)?)?;
@@ -166,5 +162,7 @@ fn of_table(table: &Table, protocol: Protocol, depth: usize) -> Reply {
         return Reply::Verbatim { format, text: Blob::copy(&text.as_bytes()) };
     }
     let items = (1..).map(|at: i64| table.raw_get::<Value>(at).unwrap_or(Value::Nil));
-    Reply::Array(items.take_while(|item| !item.is_nil()).map(|item| reply_at(&item, protocol, depth)).collect())
+    Reply::Array(
+        items.take_while(|item| !item.is_nil()).map(|item| reply_at(&item, protocol, depth)).collect(),
+    )
 }

@@ -9,8 +9,8 @@ use resp::{Line, Protocol, Reply};
 use crate::api::{self, Shared};
 use crate::convert;
 use crate::host::{self, Host, Stopped};
-use crate::libs::{self, Installed};
 use crate::library::{self, Flags, Registered};
+use crate::libs::{self, Installed};
 
 /// The host is told after so many steps.
 const STEPS: u32 = 1_000;
@@ -116,9 +116,9 @@ impl Interpreter {
         if let Some(found) = self.compiled.get(program.digest) {
             return Ok(found.clone());
         }
-        let compiled = self.compile(program.code, SCRIPT).map_err(|why| {
-            Line::from([b"ERR Error compiling script (new function): ", &*why].concat())
-        })?;
+        let compiled = self
+            .compile(program.code, SCRIPT)
+            .map_err(|why| Line::from([b"ERR Error compiling script (new function): ", &*why].concat()))?;
         if self.compiled.len() >= COMPILED_MAX {
             self.compiled.clear();
         }
@@ -225,12 +225,10 @@ impl Interpreter {
                 Err(Line::new("ERR No functions registered"))
             }
             Ok((Value::Boolean(true), _)) => loaded(&self.lua, registered),
-            Ok((_, error)) => Err(Line::from(
-                [b"ERR Error registering functions: ", &*error_message(&error)].concat(),
-            )),
-            Err(error) => {
-                Err(Line::from(format!("ERR Error registering functions: {}", message(&error))))
+            Ok((_, error)) => {
+                Err(Line::from([b"ERR Error registering functions: ", &*error_message(&error)].concat()))
             }
+            Err(error) => Err(Line::from(format!("ERR Error registering functions: {}", message(&error)))),
         })
     }
 

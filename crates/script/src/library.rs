@@ -161,9 +161,7 @@ fn read(given: &MultiValue) -> Result<Registered, &'static str> {
                         table (representing named arguments).");
         }
         (Some(name), Some(callback), None) => {
-            let name = string(name).ok_or(
-                "first argument to redis.register_function must be a string",
-            )?;
+            let name = string(name).ok_or("first argument to redis.register_function must be a string")?;
             let Value::Function(callback) = callback else {
                 return Err("second argument to redis.register_function must be a function");
             };
@@ -190,7 +188,8 @@ fn of_table(table: &Table) -> Result<Registered, &'static str> {
     let (mut name, mut callback, mut description, mut flags) = (None, None, None, Flags::default());
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair.unwrap_or((Value::Nil, Value::Nil));
-        let key = string(&key).ok_or("named argument key given to redis.register_function is not a string")?;
+        let key =
+            string(&key).ok_or("named argument key given to redis.register_function is not a string")?;
         match (&*key, value) {
             (b"function_name", value) => name = Some(string(&value).ok_or(NAME_STRING)?),
             (b"description", value) => {

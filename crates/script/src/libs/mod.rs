@@ -22,8 +22,8 @@ mod structs;
 #[cfg(test)]
 mod tests;
 
-pub use fault::error_text;
 pub(crate) use fault::OUT_OF_MEMORY;
+pub use fault::error_text;
 
 use args::Args;
 use fault::{Caller, Fault};
@@ -115,7 +115,8 @@ fn add_variadic<R: IntoLuaMulti + 'static>(
         without_limit(lua, || function(&Args::few(lua, given))).map_err(|fault| fault.raise(lua, caller))
     })?;
     let many = lua.create_function(move |lua, (values, count): (Table, usize)| {
-        without_limit(lua, || function(&Args::many(lua, values, count))).map_err(|fault| fault.raise(lua, caller))
+        without_limit(lua, || function(&Args::many(lua, values, count)))
+            .map_err(|fault| fault.raise(lua, caller))
     })?;
     let select: Function = lua.globals().get("select")?;
     let wrapped: Function = lua.load(WRAP).set_name("=[C]").call((args::FEW, few, many, select))?;

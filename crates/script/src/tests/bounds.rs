@@ -20,14 +20,20 @@ fn nothing_that_a_script_does_keeps_it_from_ending() {
     stopped("while true do xpcall(function() while true do end end, function() while true do end end) end");
     stopped("local function f() return f() end f()");
     stopped("local c = coroutine.wrap(function() while true do end end) c()");
-    stopped("while true do local c = coroutine.create(function() while true do end end) coroutine.resume(c) end");
+    stopped(
+        "while true do local c = coroutine.create(function() while true do end end) coroutine.resume(c) end",
+    );
     stopped("while true do pcall(redis.call, 'echo', 'x') end");
     stopped("table.sort({3, 2, 1, 4}, function() while true do end end)");
     stopped("string.gsub('xxxxxx', 'x', function() while true do end end)");
-    stopped("setmetatable({}, {__index = function() while true do end end}).x = nil; return setmetatable({}, {__index = function() while true do end end}).x");
+    stopped(
+        "setmetatable({}, {__index = function() while true do end end}).x = nil; return setmetatable({}, {__index = function() while true do end end}).x",
+    );
     stopped("loadstring('while true do end')()");
     stopped("load(function() while true do end end)");
-    stopped("pcall(error, setmetatable({}, {__tostring = function() while true do end end})) while true do end");
+    stopped(
+        "pcall(error, setmetatable({}, {__tostring = function() while true do end end})) while true do end",
+    );
 }
 
 #[test]
@@ -60,7 +66,10 @@ fn memory_does_not_pile_up() {
 
 #[test]
 fn any_number_of_arguments_is_taken_or_refused() {
-    check("local t = {} for i = 1, 7900 do t[i] = 'v' .. i end return redis.call('count', unpack(t))", ":7900");
+    check(
+        "local t = {} for i = 1, 7900 do t[i] = 'v' .. i end return redis.call('count', unpack(t))",
+        ":7900",
+    );
     // Also when the interpreter holds as much as it may.
     let mut interpreter = interpreter();
     for script in 0..600 {
@@ -80,8 +89,5 @@ fn any_number_of_arguments_is_taken_or_refused() {
 
 #[test]
 fn deep_recursion_is_an_error() {
-    check(
-        "local function f(n) return 1 + f(n + 1) end return pcall(f, 1) and 1 or 2",
-        ":2",
-    );
+    check("local function f(n) return 1 + f(n + 1) end return pcall(f, 1) and 1 or 2", ":2");
 }

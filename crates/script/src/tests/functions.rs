@@ -35,14 +35,35 @@ fn what_is_wrong_with_a_library_is_told() {
     for (code, why) in [
         ("return 1", "ERR No functions registered"),
         ("x x", "ERR Error compiling function: user_function:1: '=' expected near 'x'"),
-        ("redis.register_function('f')", "ERR Error registering functions: ERR calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments)."),
-        ("redis.register_function('a-b', function() end)", "ERR Error registering functions: ERR Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"),
-        ("redis.register_function('f', 1)", "ERR Error registering functions: ERR second argument to redis.register_function must be a function"),
-        ("redis.register_function('f', function() end) redis.register_function('f', function() end)", "ERR Error registering functions: ERR Function already exists in the library"),
-        ("redis.call('echo', 'x')", "ERR Error registering functions: ERR redis.call/pcall can only be called inside a script invocation"),
-        ("foo = 1", "ERR Error registering functions: ERR user_function:1: Attempt to modify a readonly table"),
+        (
+            "redis.register_function('f')",
+            "ERR Error registering functions: ERR calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).",
+        ),
+        (
+            "redis.register_function('a-b', function() end)",
+            "ERR Error registering functions: ERR Library names can only contain letters, numbers, or underscores(_) and must be at least one character long",
+        ),
+        (
+            "redis.register_function('f', 1)",
+            "ERR Error registering functions: ERR second argument to redis.register_function must be a function",
+        ),
+        (
+            "redis.register_function('f', function() end) redis.register_function('f', function() end)",
+            "ERR Error registering functions: ERR Function already exists in the library",
+        ),
+        (
+            "redis.call('echo', 'x')",
+            "ERR Error registering functions: ERR redis.call/pcall can only be called inside a script invocation",
+        ),
+        (
+            "foo = 1",
+            "ERR Error registering functions: ERR user_function:1: Attempt to modify a readonly table",
+        ),
     ] {
         assert_eq!(load(code).err().unwrap(), why, "{code}");
     }
-    check("redis.register_function('f', function() end)", "-ERR redis.register_function can only be called on FUNCTION LOAD command script: SHA, on @user_script:1.");
+    check(
+        "redis.register_function('f', function() end)",
+        "-ERR redis.register_function can only be called on FUNCTION LOAD command script: SHA, on @user_script:1.",
+    );
 }

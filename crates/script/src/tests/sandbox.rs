@@ -81,27 +81,57 @@ fn errors_say_where_they_happened() {
     check("return redis.call('no')", "-ERR no such command script: SHA, on @user_script:1.");
     check("local x = redis.call('no')\nreturn x", "-ERR no such command script: SHA, on @user_script:1.");
     check("return redis.pcall('no')", "-ERR no such command");
-    check("local ok, e = pcall(redis.call, 'no') return {tostring(ok), e}", "*2 $5 false $19 ERR no such command");
-    check("local ok, e = xpcall(function() redis.call('no') end, function(e) return e.err end) return e", "$19 ERR no such command");
+    check(
+        "local ok, e = pcall(redis.call, 'no') return {tostring(ok), e}",
+        "*2 $5 false $19 ERR no such command",
+    );
+    check(
+        "local ok, e = xpcall(function() redis.call('no') end, function(e) return e.err end) return e",
+        "$19 ERR no such command",
+    );
     check(
         "local c = coroutine.create(function() redis.call('no') end) local a, b = coroutine.resume(c) return b.err",
         "$19 ERR no such command",
     );
-    check("return redis.call()", "-ERR Please specify at least one argument for this redis lib call script: SHA, on @user_script:1.");
-    check("return redis.call({})", "-ERR Lua redis lib command arguments must be strings or integers script: SHA, on @user_script:1.");
-    check("local x = nil; x.y = 1", "-ERR user_script:1: attempt to index local 'x' (a nil value) script: SHA, on @user_script:1.");
-    check("return (", "-ERR Error compiling script (new function): user_script:1: unexpected symbol near '<eof>'");
-    check("local ok, e = pcall(cjson.decode, 'x') return e", "$53 Expected value but found invalid token at character 1");
+    check(
+        "return redis.call()",
+        "-ERR Please specify at least one argument for this redis lib call script: SHA, on @user_script:1.",
+    );
+    check(
+        "return redis.call({})",
+        "-ERR Lua redis lib command arguments must be strings or integers script: SHA, on @user_script:1.",
+    );
+    check(
+        "local x = nil; x.y = 1",
+        "-ERR user_script:1: attempt to index local 'x' (a nil value) script: SHA, on @user_script:1.",
+    );
+    check(
+        "return (",
+        "-ERR Error compiling script (new function): user_script:1: unexpected symbol near '<eof>'",
+    );
+    check(
+        "local ok, e = pcall(cjson.decode, 'x') return e",
+        "$53 Expected value but found invalid token at character 1",
+    );
 }
 
 #[test]
 fn what_is_shared_is_read_only() {
     let refused = "-ERR user_script:1: Attempt to modify a readonly table script: SHA, on @user_script:1.";
-    for code in ["foo = 1", "redis.x = 1", "_G.x = 1", "string.x = 1", "getmetatable('').__index = nil", "cjson.null = 1"] {
+    for code in [
+        "foo = 1",
+        "redis.x = 1",
+        "_G.x = 1",
+        "string.x = 1",
+        "getmetatable('').__index = nil",
+        "cjson.null = 1",
+    ] {
         check(code, refused);
     }
     let refused = "-ERR Attempt to modify a readonly table script: SHA, on @user_script:1.";
-    for code in ["rawset(_G, 'x', 1)", "setmetatable(_G, {})", "table.insert(redis, 1)", "rawset(string, 'len', 1)"] {
+    for code in
+        ["rawset(_G, 'x', 1)", "setmetatable(_G, {})", "table.insert(redis, 1)", "rawset(string, 'len', 1)"]
+    {
         check(code, refused);
     }
     check(
@@ -109,7 +139,10 @@ fn what_is_shared_is_read_only() {
         "-ERR user_script:1: Script attempted to access nonexistent global variable 'foo' script: SHA, on @user_script:1.",
     );
     check("return tostring(rawget(_G, 'foo'))", "$3 nil");
-    check("return {tostring(debug == nil)}", "-ERR user_script:1: Script attempted to access nonexistent global variable 'debug' script: SHA, on @user_script:1.");
+    check(
+        "return {tostring(debug == nil)}",
+        "-ERR user_script:1: Script attempted to access nonexistent global variable 'debug' script: SHA, on @user_script:1.",
+    );
     check("local f = loadstring('foo = 1') return pcall(f) and 1 or 0", ":0");
     check("return {loadstring('\\27Lua')}", "*0");
     check("return getmetatable('').__index == string and 1 or 0", ":1");
@@ -154,11 +187,20 @@ fn what_redis_offers_is_there() {
     check("return redis.status_reply('fine')", "+fine");
     check("redis.setresp(4)", "-ERR RESP version must be 2 or 3. script: SHA, on @user_script:1.");
     check("return redis.set_repl(redis.REPL_ALL)", "_");
-    check("redis.set_repl(9)", "-ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE. script: SHA, on @user_script:1.");
+    check(
+        "redis.set_repl(9)",
+        "-ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE. script: SHA, on @user_script:1.",
+    );
     check("return {redis.REDIS_VERSION, redis.REDIS_VERSION_NUM}", "*2 $5 7.2.4 :459268");
     check("return redis.acl_check_cmd('get', 'x')", ":1");
-    check("return redis.acl_check_cmd('nosuch')", "-ERR Invalid command passed to redis.acl_check_cmd() script: SHA, on @user_script:1.");
-    check("math.random(0)", "-ERR user_script:1: bad argument #1 to 'random' (interval is empty) script: SHA, on @user_script:1.");
+    check(
+        "return redis.acl_check_cmd('nosuch')",
+        "-ERR Invalid command passed to redis.acl_check_cmd() script: SHA, on @user_script:1.",
+    );
+    check(
+        "math.random(0)",
+        "-ERR user_script:1: bad argument #1 to 'random' (interval is empty) script: SHA, on @user_script:1.",
+    );
     check("local x = math.random(3, 5) return x >= 3 and x <= 5", ":1");
     let mut host = host();
     run_on(&mut interpreter(), "redis.log(redis.LOG_WARNING, 'a', 5, 'b')", &mut host).unwrap();

@@ -28,9 +28,9 @@ use crate::engine::maintenance;
 use crate::engine::streams::Streams;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
+use crate::scripting::{LongNames, Running, Scripts};
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
-use crate::scripting::{LongNames, Running, Scripts};
 use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
 

@@ -369,7 +369,8 @@ fn run_in_group(
     // What is written is validated as a whole: only readers are told page by page.
     let flags = entry.row.flags;
     let only_reads = flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE);
-    let may_stream = only_reads && matches!(handler, OnData::Plain(_)) && caller.is_some();
+    let may_stream = only_reads && matches!(handler, OnData::Plain(_));
+    let may_stream = may_stream && caller.is_some_and(|caller| caller.may_stream);
     let mut env = Env::new(node, caller.map_or(0, |caller| caller.client), group.id, Some(cancel));
     let mut f = |txn: &mut store::Txn<'_>| {
         if may_stream {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use base::slot;
-use command::{Error, Lane, flags};
+use command::{Error, Lane, OwnedArgs, flags};
 use resp::Reply;
 use store::{Cancel, Done, Gate, Leave, Scratch, Txn};
 
@@ -21,7 +21,7 @@ use crate::scripting::Env;
 use crate::session::account::{self, Spent};
 use crate::session::connection::selected;
 use crate::session::multi::{Exec, Queued, Unit};
-use crate::session::{Answer, Context};
+use crate::session::{Answer, Context, monitor};
 use crate::table::{Entry, Handler};
 
 /// What became of one command of a transaction.
@@ -35,6 +35,8 @@ pub enum Part {
 pub struct Ran {
     exec: Box<Exec>,
     parts: Vec<Part>,
+    /// EXEC as it was said, if those who monitor are yet to be told: behind the commands.
+    pub said: OwnedArgs,
 }
 
 /// How far a network thread has come with a transaction.
@@ -192,14 +194,15 @@ pub fn run(
         Err(refusal) => refusal,
         Ok(group) => match exec.run(node, connection.client.id, group, database, scratch) {
             Ok(Done { result: Ok(parts), gate, .. }) => {
-                finish(node, connection, Ran { exec, parts }, &[(group.id, gate)]);
-                account::ran_exec(node, entry, &Reply::Ok, began.elapsed());
+                finish(node, connection, Ran::new(exec, parts), &[(group.id, gate)]);
+                account::ran_exec(node, connection, entry, &Reply::Ok, began.elapsed());
                 return Ended::Answered;
             }
             Ok(Done { result: Err(error), .. }) => error.reply(),
             Err(Leave::Outgrown) => {
                 node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
-                let work = Work::Unit { entry, exec, database, group: group.id };
+                let args = connection.args().to_owned();
+                let work = Work::Unit { entry, args, exec, database, group: group.id };
                 submit(node, connection, Some(entry), work);
                 return Ended::Answered;
             }
@@ -207,7 +210,7 @@ pub fn run(
             Err(left) => dispatch::left_reply(&left),
         },
     };
-    account::ran_exec(node, entry, &refusal, began.elapsed());
+    account::ran_exec(node, connection, entry, &refusal, began.elapsed());
     connection.reply(&refusal);
     Ended::Answered
 }
@@ -243,7 +246,7 @@ pub fn run_heavy(
     };
     env.count();
     let gates = vec![(group.id, gate)];
-    let ran = Ran { exec, parts };
+    let ran = Ran::new(exec, parts);
     if ran.exec.has_session_parts() {
         return Outcome { told: Told::Ran(Box::new(ran)), gates };
     }
@@ -256,6 +259,10 @@ pub fn run_heavy(
 }
 
 impl Ran {
+    fn new(exec: Box<Exec>, parts: Vec<Part>) -> Self {
+        Self { exec, parts, said: OwnedArgs::default() }
+    }
+
     /// The replies, as `answer` gives them from the parts; and what is counted of each.
     fn replies<R>(
         self,
@@ -277,7 +284,8 @@ impl Ran {
 }
 
 /// Answers a transaction that is sequenced.
-pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[(u16, Gate)]) {
+pub fn finish(node: &Arc<Node>, connection: &mut Connection, mut ran: Ran, gates: &[(u16, Gate)]) {
+    let said = std::mem::take(&mut ran.said);
     let mut closes = false;
     let session = &mut connection.session;
     let client = session.client.id;
@@ -293,6 +301,7 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[
                         reply
                     }
                     Ok(Answer::Silent) => Reply::Ok,
+                    Ok(Answer::Monitor) => Reply::error(NO_MONITOR),
                     Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled) => Reply::error(NOT_IN_UNITS),
                     Err(error) => error.reply(),
                 }
@@ -300,12 +309,14 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[
         };
         (reply, session.protocol)
     });
+    monitor::saw_from(node, &connection.client, &said.as_args());
     connection.output.push_gated(Encoded::several(&replies), gates);
     if closes {
         connection.state = State::Closing;
     }
 }
 
+const NO_MONITOR: &str = "ERR MONITOR isn't allowed for DENY BLOCKING client";
 pub const NOT_IN_UNITS: &str = "ERR Command not allowed inside a transaction";
 
 /// Whether a command is not queued after MULTI.

@@ -25,8 +25,7 @@ const CALLED: &[arg::Arg] = &{
 };
 
 /// Changes what the libraries are: of each group, and never on a network thread.
-const CHANGES: &[RowFlags] =
-    &[flags::NOSCRIPT, flags::WRITE, flags::DENYOOM, flags::HEAVY, flags::FANOUT];
+const CHANGES: &[RowFlags] = &[flags::NOSCRIPT, flags::WRITE, flags::DENYOOM, flags::HEAVY, flags::FANOUT];
 const REMOVES: &[RowFlags] = &[flags::NOSCRIPT, flags::WRITE, flags::HEAVY, flags::FANOUT];
 const LOOKS: &[RowFlags] = &[flags::NOSCRIPT, flags::HEAVY];
 const ON_EACH: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
@@ -63,11 +62,16 @@ pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
         "Returns every library in one payload.",
     ),
     row("function|restore", -3, Keys::NONE, CHANGES, restore)
-        .docs("7.0.0", "O(N) where N is the number of functions on the payload", "Creates libraries from a payload.")
+        .docs(
+            "7.0.0",
+            "O(N) where N is the number of functions on the payload",
+            "Creates libraries from a payload.",
+        )
         .tips(ON_EACH)
         .takes(&[
             arg::string("serialized-value"),
-            arg::one_of("policy", &[arg::word("FLUSH"), arg::word("APPEND"), arg::word("REPLACE")]).optional(),
+            arg::one_of("policy", &[arg::word("FLUSH"), arg::word("APPEND"), arg::word("REPLACE")])
+                .optional(),
         ]),
 ];
 
@@ -191,7 +195,12 @@ impl Local {
 
     /// Loads all libraries of a group. Those were loaded before they were kept: one that cannot be now would
     /// need more than there is.
-    fn load_all(&mut self, group: u16, version: u64, records: Vec<(Vec<u8>, store::Value)>) -> command::Result<()> {
+    fn load_all(
+        &mut self,
+        group: u16,
+        version: u64,
+        records: Vec<(Vec<u8>, store::Value)>,
+    ) -> command::Result<()> {
         let (mut libraries, mut functions) = (Vec::new(), HashMap::new());
         for (_, code) in records {
             let library = self.load(&code)?;
@@ -246,7 +255,9 @@ fn refresh(node: &Node, id: u16) {
         let read = |txn: &mut Txn<'_>| -> Result<_, Stop> {
             Ok((txn.area_version(Area::Functions)?, txn.area_records(Area::Functions)?))
         };
-        if let Ok(Ok((version, records))) = group.store.run_read(0, &mut scratch, read).map(|done| done.result) {
+        if let Ok(Ok((version, records))) =
+            group.store.run_read(0, &mut scratch, read).map(|done| done.result)
+        {
             let _ = local.load_all(id, version, records);
         }
     };
@@ -390,7 +401,8 @@ fn list(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Resul
     }
     with_libraries(txn, env.group, |local, _| {
         let libraries = local.loaded.iter().flat_map(|loaded| &loaded.libraries);
-        let fits = |library: &&LoadedLibrary| pattern.is_none_or(|pattern| glob::matches(pattern, &library.name));
+        let fits =
+            |library: &&LoadedLibrary| pattern.is_none_or(|pattern| glob::matches(pattern, &library.name));
         Ok(Reply::Array(libraries.filter(fits).map(|library| describe(library, with_code)).collect()))
     })
 }
@@ -429,7 +441,9 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Re
         () if args.is(3, "replace") => (false, true),
         () if args.is(3, "flush") => (true, false),
         () => {
-            return Err(Error::line("ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."));
+            return Err(Error::line(
+                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
+            ));
         }
     };
     let codes = rdb::functions::decode(args.get(2), DUMPED).map_err(|why| match why {
@@ -450,7 +464,10 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Re
             }
             check_conflicts(loaded, &library)?;
             if loaded.libraries.len() >= limits::LIBRARIES_MAX {
-                return Err(Error::text(format!("ERR there are at most {} libraries", limits::LIBRARIES_MAX)));
+                return Err(Error::text(format!(
+                    "ERR there are at most {} libraries",
+                    limits::LIBRARIES_MAX
+                )));
             }
             keep(txn, &library)
         })?;

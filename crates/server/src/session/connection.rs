@@ -118,6 +118,7 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     session.replies = Replies::On;
     session.set_multi(None);
     session.watching = None;
+    session.monitoring = None;
     session.set_authenticated(!node.needs_password());
     session.client.reset();
     reply(Reply::simple("RESET"))

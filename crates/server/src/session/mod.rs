@@ -3,6 +3,9 @@
 pub mod account;
 mod client;
 mod client_kill;
+mod client_list;
+mod client_pause;
+mod client_unblock;
 mod cluster;
 mod cluster_keys;
 mod commands;
@@ -12,7 +15,11 @@ mod debug;
 pub mod faults;
 pub mod histogram;
 pub mod info;
+pub mod latency;
+mod latency_commands;
+mod latency_report;
 mod memory;
+pub mod monitor;
 pub mod multi;
 pub mod persistence;
 pub mod rows;
@@ -33,6 +40,7 @@ use crate::engine::clients::Client;
 use crate::engine::heavy::Task;
 use crate::engine::node::Node;
 use crate::table::Entry;
+use monitor::Monitoring;
 use multi::{Exec, Multi, Watching};
 
 /// A session command's function.
@@ -51,6 +59,8 @@ pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     slowlog_commands::COMMANDS,
     debug::COMMANDS,
     memory::COMMANDS,
+    latency_commands::COMMANDS,
+    monitor::COMMANDS,
     cluster::COMMANDS,
 ];
 
@@ -73,6 +83,8 @@ pub enum Answer {
     Exec(Box<Exec>),
     /// The store has to catch up first: the same command again later.
     Stalled,
+    /// The client is told from now on what others do.
+    Monitor,
     /// Nothing at all.
     Silent,
 }
@@ -98,6 +110,7 @@ pub struct Session {
     /// What it has queued, after MULTI.
     multi: Option<Multi>,
     watching: Option<Watching>,
+    pub monitoring: Option<Monitoring>,
     authenticated: bool,
 }
 
@@ -110,6 +123,7 @@ impl Session {
             replies: Replies::default(),
             multi: None,
             watching: None,
+            monitoring: None,
             authenticated: !needs_password,
         }
     }
@@ -125,6 +139,11 @@ impl Session {
     /// Whether commands are queued.
     pub fn is_queueing(&self) -> bool {
         self.multi.is_some()
+    }
+
+    /// What is queued.
+    pub fn queued(&self) -> impl Iterator<Item = &'static Entry> {
+        self.multi.iter().flat_map(|multi| &multi.unit.commands).map(|queued| queued.entry)
     }
 
     /// Keeps a command for EXEC.
@@ -150,7 +169,9 @@ impl Session {
 
     fn set_multi(&mut self, multi: Option<Multi>) {
         let queued = multi.as_ref().map_or(0, |multi| multi.unit.commands.len() as u64 + 1);
+        let bytes = multi.as_ref().map_or(0, |multi| multi.unit.bytes as u64);
         self.client.queued.store(queued, Ordering::Relaxed);
+        self.client.queued_bytes.store(bytes, Ordering::Relaxed);
         self.multi = multi;
     }
 

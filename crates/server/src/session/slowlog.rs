@@ -90,7 +90,7 @@ fn cut(arg: &[u8]) -> Vec<u8> {
 }
 
 /// Where passwords are among the arguments.
-fn secrets(name: &str, args: &Args<'_>) -> Vec<usize> {
+pub(super) fn secrets(name: &str, args: &Args<'_>) -> Vec<usize> {
     match name {
         "auth" => (1..args.len()).collect(),
         "hello" => {

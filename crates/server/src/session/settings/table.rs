@@ -44,6 +44,7 @@ pub(super) enum Change {
     Nothing,
     SlowerThan(i64),
     SlowlogLen(usize),
+    LatencyThreshold(u64),
     Connections(usize),
     Idle(u64),
     Password(Vec<u8>),
@@ -97,6 +98,7 @@ impl Change {
             Self::Nothing | Self::Tls(..) => {}
             Self::SlowerThan(us) => node.live.set_slower_than_us(us),
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
+            Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
             Self::Connections(count) => node.live.set_connections_max(count),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
@@ -163,6 +165,10 @@ const SLOWLOG_LEN_MAX: i64 = 1 << 16;
 
 fn slowlog_len(value: &[u8]) -> Result<Change, String> {
     Ok(Change::SlowlogLen(integer(value, 0, SLOWLOG_LEN_MAX)? as usize))
+}
+
+fn threshold(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::LatencyThreshold(integer(value, 0, i64::MAX)? as u64))
 }
 
 fn connections(value: &[u8]) -> Result<Change, String> {
@@ -341,7 +347,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     shape("hash-max-ziplist-value", |shapes| &shapes.hash_max_listpack_value),
     same("hz", |_| "10".into()),
     immutable("io-threads", |_| "1".into()),
-    same("latency-monitor-threshold", |_| "0".into()),
+    live("latency-monitor-threshold", |node| node.stats.latency.threshold_ms().to_string(), threshold),
     same("latency-tracking", |_| "yes".into()),
     same("latency-tracking-info-percentiles", |_| "50 99 99.9".into()),
     same("lazyfree-lazy-eviction", |_| "yes".into()),

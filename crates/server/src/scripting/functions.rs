@@ -289,6 +289,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
     let name = String::from_utf8_lossy(args.get(1)).into_owned();
     let guard = env.cancel.map(|cancel| node.running.begin(Kind::Function, &name, args, cancel));
     let database = txn.database();
+    env.saw(database, true, args);
     let (ran, stop) = with_libraries(txn, env.group, |local, txn| {
         let Local { interpreter, loaded, .. } = local;
         let loaded = loaded.as_ref().ok_or(NO_FUNCTION)?;

@@ -132,6 +132,7 @@ impl Host for InTxn<'_, '_, '_> {
             Ok(entry) => entry,
             Err(error) => return Ok(error.reply()),
         };
+        self.env.saw(self.txn.database(), false, &args);
         let began = Instant::now();
         let reply = self.run(entry, &args)?;
         let failed = reply.is_error().then(|| reply.clone());

@@ -16,7 +16,7 @@ mod scripts;
 use std::sync::Arc;
 use std::time::Duration;
 
-use command::{Args, Command, Keys, access};
+use command::{Args, Command, Keys, OwnedArgs, access};
 use resp::Reply;
 use store::{Cancel, Txn};
 
@@ -46,6 +46,15 @@ pub struct Env<'a> {
     pub cancel: Option<&'a Arc<Cancel>>,
     /// What its scripts have called, to be counted if that comes to something.
     called: Vec<Called>,
+    /// What clients that monitor are told then.
+    seen: Vec<Seen>,
+}
+
+/// A script, or a command that one has called.
+struct Seen {
+    database: u8,
+    is_script: bool,
+    args: OwnedArgs,
 }
 
 /// A command that a script has called.
@@ -57,7 +66,7 @@ struct Called {
 
 impl<'a> Env<'a> {
     pub fn new(node: &'a Arc<Node>, client: u64, group: u16, cancel: Option<&'a Arc<Cancel>>) -> Self {
-        Self { node, client, group, cancel, called: Vec::new() }
+        Self { node, client, group, cancel, called: Vec::new(), seen: Vec::new() }
     }
 }
 

@@ -197,6 +197,10 @@ impl HeavyPool {
         (self.running.load(Ordering::SeqCst), self.queue.lock().jobs.len())
     }
 
+    pub fn queue_max(&self) -> usize {
+        self.queue_max
+    }
+
     pub fn threads(&self) -> usize {
         self.threads
     }

@@ -25,6 +25,7 @@ use crate::session::SessionRun;
 use crate::table::{Entry, Handler};
 
 pub use cache::{LongNames, Scripts};
+pub use functions::count as count_functions;
 pub use running::Running;
 
 /// The function of a command that runs a script: on a transaction, and with those around it.

@@ -90,9 +90,10 @@ pub(super) fn memory(node: &Node, lines: &mut Lines) {
     lines.add("used_memory_dataset_perc", share(row_bytes, memory.resident_bytes));
     lines.add_bytes("total_system_memory", memory.total_bytes);
     lines.add_bytes("used_memory_lua", 0);
-    lines.add_bytes("used_memory_scripts", 0);
-    lines.add("number_of_cached_scripts", 0);
-    lines.add("number_of_functions", 0);
+    let (scripts, bytes) = node.scripts.size();
+    lines.add_bytes("used_memory_scripts", bytes as u64);
+    lines.add("number_of_cached_scripts", scripts);
+    lines.add("number_of_functions", crate::scripting::count_functions(node).1);
     lines.add("number_of_libraries", 0);
     lines.add_bytes("maxmemory", 0);
     lines.add("maxmemory_policy", "noeviction");

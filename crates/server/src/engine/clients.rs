@@ -69,7 +69,7 @@ pub struct Client {
     pub last_command: AtomicUsize,
     pub no_evict: AtomicBool,
     pub no_touch: AtomicBool,
-    /// Set by CLIENT KILL: its network thread closes it.
+    /// Its network thread closes it: CLIENT KILL, ACL DELUSER.
     pub killed: AtomicBool,
     pub details: Mutex<Details>,
     pub mailbox: Arc<Mailbox>,
@@ -81,7 +81,7 @@ pub struct Details {
     pub name: Vec<u8>,
     pub lib_name: Vec<u8>,
     pub lib_version: Vec<u8>,
-    pub user: String,
+    pub user: Vec<u8>,
 }
 
 impl Client {
@@ -90,6 +90,11 @@ impl Client {
         self.no_evict.store(false, Ordering::Relaxed);
         self.no_touch.store(false, Ordering::Relaxed);
         self.details.lock().name.clear();
+    }
+
+    /// Has the client closed once it has been answered what it waits for.
+    pub fn close_when_answered(&self) {
+        self.killed.store(true, Ordering::SeqCst);
     }
 
     /// Has its network thread close the client.

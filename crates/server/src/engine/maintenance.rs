@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use store::{Leave, Scratch};
 
 use crate::engine::node::Node;
+use crate::session::acl;
 
 /// Between two rounds of active expiry.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -62,6 +63,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     node.check_health();
     node.sampler.round(&node);
     disconnect_idle(&node);
+    acl::keep_current(&node);
     for group in &node.groups {
         group.store.trim();
     }

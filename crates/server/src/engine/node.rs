@@ -26,6 +26,7 @@ use crate::engine::maintenance;
 use crate::engine::streams::Streams;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::thread::NetThread;
+use crate::session::acl::{self, AclLog, Users};
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
@@ -47,6 +48,8 @@ pub enum StartError {
     Wal(#[from] wal::WalError),
     #[error("{0}")]
     Consensus(#[from] consensus::StartError),
+    #[error(transparent)]
+    Users(#[from] acl::LoadError),
     #[error("the group cannot be founded: {0}")]
     Bootstrap(#[from] consensus::ChangeError),
     #[error("a thread cannot start: {0}")]
@@ -63,6 +66,8 @@ pub struct Node {
     pub clients: Clients,
     pub stats: Stats,
     pub live: Live,
+    pub users: Users,
+    pub acl_log: AclLog,
     pub slowlog: SlowLog,
     pub checkpoints: Checkpoints,
     pub sampler: Sampler,
@@ -149,6 +154,8 @@ impl Node {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
             streams: Arc::default(),
             live: Live::new(&config),
+            users: Users::new(config.requirepass.as_deref()),
+            acl_log: AclLog::default(),
             config,
             groups,
             disk,
@@ -176,6 +183,7 @@ impl Node {
         });
         node.start_consensus(recovered)?;
         node.wait_until_open();
+        acl::load(&node)?;
         tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
         maintenance::flush_replayed(&node);
         node.threads.lock().extend(node.heavy.start(&node)?);
@@ -307,10 +315,6 @@ impl Node {
     pub fn first_slot(&self, group: u16) -> u16 {
         let groups = self.groups.len().max(1) as u32;
         (u32::from(group) * u32::from(slot::SLOTS)).div_ceil(groups) as u16
-    }
-
-    pub fn needs_password(&self) -> bool {
-        self.live.needs_password()
     }
 
     /// Why writes are refused now, if they are: all but those that free room, or those as well.

@@ -15,6 +15,7 @@ use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
 use crate::engine::streams::{Begun, Flow, Part};
 use crate::net::blocked::{Place, Waiter};
+use crate::session::acl::{self, Denied};
 use crate::session::stats::Lap;
 use crate::session::{Answer, Context, Session};
 use crate::table::{Entry, Handler, table};
@@ -54,7 +55,7 @@ fn error(error: Error) -> Step {
 }
 
 /// Looks a command up and checks what its row says about its arguments and its caller.
-pub fn find(session: &Session, args: &Args<'_>) -> Result<&'static Entry, Error> {
+pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'static Entry, Error> {
     let name = args.get(0);
     let Some(mut entry) = table().find(name) else { return Err(unknown(args)) };
     if !entry.subcommands.is_empty() {
@@ -67,10 +68,16 @@ pub fn find(session: &Session, args: &Args<'_>) -> Result<&'static Entry, Error>
     if !entry.row.arity.accepts(args.len()) {
         return Err(Error::arity(entry.row.name));
     }
+    session.login.refresh(&node.users);
     if !session.is_authenticated() && !entry.row.flags.has(flags::NO_AUTH) {
         return Err(Error::line("NOAUTH Authentication required."));
     }
-    Ok(entry)
+    match acl::may(session.login.user(), entry, args) {
+        Ok(()) => Ok(entry),
+        // It is found out when it runs, as other errors of its arguments are.
+        Err(Denied::AnyKey(_)) if session.is_queueing() => Ok(entry),
+        Err(denied) => Err(acl::denied(node, session, entry, args, denied)),
+    }
 }
 
 fn unknown(args: &Args<'_>) -> Error {

@@ -49,8 +49,12 @@ impl Unit {
     /// not keep the others from theirs.
     fn run(&self, node: &Node, txn: &mut Txn<'_>, is_heavy: bool) -> Result<Vec<Part>, Error> {
         let mut parts = Vec::with_capacity(self.commands.len());
-        for Queued { entry, args } in &self.commands {
+        for Queued { entry, args, denied } in &self.commands {
             let args = args.as_args();
+            if let Some(denied) = denied {
+                parts.push(Part::Data(denied.changed().reply(), Spent::default()));
+                continue;
+            }
             let Handler::Data(run) = entry.row.run else {
                 if entry.row.name == "select"
                     && let Ok(database) = selected(node, &args)
@@ -81,7 +85,7 @@ impl Unit {
     /// The group whose keys the commands name: all of one slot, where there are several groups.
     fn group(&self, node: &Node, watched: Option<u16>) -> Result<u16, Error> {
         let mut found = None;
-        for Queued { entry, args } in self.on_data().filter(|_| node.groups.len() > 1) {
+        for Queued { entry, args, .. } in self.on_data().filter(|_| node.groups.len() > 1) {
             let args = args.as_args();
             if entry.row.flags.has(flags::FANOUT) {
                 let name = entry.row.name.to_ascii_uppercase();

@@ -28,7 +28,7 @@ pub fn execute(
 ) -> bool {
     connection.session.begin_command();
     let (session, args) = connection.split();
-    let found = dispatch::find(session, &args);
+    let found = dispatch::find(node, session, &args);
     if session.is_queueing() && !found.as_ref().is_ok_and(exec::runs_at_once) {
         queue(node, connection, found, used);
         return true;

@@ -23,6 +23,7 @@ use crate::net::exec::{self, Ran};
 use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::Session;
+use crate::session::acl;
 use crate::session::stats;
 
 const WAKE: Token = Token(usize::MAX);
@@ -241,12 +242,12 @@ impl NetThread {
             no_evict: false.into(),
             no_touch: false.into(),
             killed: false.into(),
-            details: parking_lot::Mutex::new(Details { user: "default".into(), ..Details::default() }),
+            details: parking_lot::Mutex::new(Details { user: acl::DEFAULT.to_vec(), ..Details::default() }),
             mailbox: self.mailbox.clone(),
         });
         self.node.clients.add(client.clone());
         self.by_client.insert(client.id, at);
-        let session = Session::new(client.clone(), self.node.needs_password());
+        let session = Session::new(client.clone(), &self.node.users);
         if let Some(place) = self.connections.get_mut(at) {
             *place = Some(Connection::new(stream, client, session));
         }
@@ -309,6 +310,9 @@ impl NetThread {
         let before = std::mem::replace(&mut connection.state, State::Ready);
         connection.waits_until = None;
         connection.output.push_gated(outcome.reply, &outcome.gates);
+        if connection.client.killed.load(Ordering::SeqCst) {
+            connection.state = State::Closing;
+        }
         // Nobody wants to hear the rest where replies are thrown away.
         let rest = outcome.rest.filter(|_| !connection.output.is_muted());
         if let (Some(flow), State::Working(cancel) | State::Streaming(Streaming { cancel, .. })) =

@@ -352,7 +352,7 @@ pub(super) fn line(client: &Client, now_ms: u64) -> String {
         seconds(client.last_ms.load(Relaxed)),
         client.database.load(Relaxed),
         input + output + size_of::<Client>() as u64,
-        details.user,
+        printable(&details.user),
         if client.resp3.load(Relaxed) { 3 } else { 2 },
         printable(&details.lib_name),
         printable(&details.lib_version),

@@ -1,6 +1,7 @@
 //! Sessions: what a connection remembers, and the commands on connections and on the node.
 
 pub mod account;
+pub mod acl;
 mod client;
 mod client_kill;
 mod cluster;
@@ -33,6 +34,7 @@ use crate::engine::clients::Client;
 use crate::engine::heavy::Task;
 use crate::engine::node::Node;
 use crate::table::Entry;
+use acl::{Login, User, Users};
 use multi::{Exec, Multi, Watching};
 
 /// A session command's function.
@@ -41,6 +43,7 @@ pub type SessionRun = fn(&mut Context<'_>, &Args<'_>) -> command::Result<Answer>
 /// Every command on sessions and the node.
 pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     connection::COMMANDS,
+    acl::COMMANDS,
     multi::COMMANDS,
     client::COMMANDS,
     commands::COMMANDS,
@@ -98,11 +101,12 @@ pub struct Session {
     /// What it has queued, after MULTI.
     multi: Option<Multi>,
     watching: Option<Watching>,
-    authenticated: bool,
+    /// Who its client is.
+    pub login: Login,
 }
 
 impl Session {
-    pub fn new(client: Arc<Client>, needs_password: bool) -> Self {
+    pub fn new(client: Arc<Client>, users: &Users) -> Self {
         Self {
             client,
             protocol: Protocol::default(),
@@ -110,16 +114,18 @@ impl Session {
             replies: Replies::default(),
             multi: None,
             watching: None,
-            authenticated: !needs_password,
+            login: Login::new(users),
         }
     }
 
     pub fn is_authenticated(&self) -> bool {
-        self.authenticated
+        self.login.is_authenticated()
     }
 
-    pub fn set_authenticated(&mut self, authenticated: bool) {
-        self.authenticated = authenticated;
+    /// Its client has logged in.
+    fn become_user(&mut self, user: Arc<User>) {
+        self.client.details.lock().user.clone_from(&user.name);
+        self.login.become_user(user);
     }
 
     /// Whether commands are queued.

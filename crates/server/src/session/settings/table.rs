@@ -35,6 +35,7 @@ pub(super) enum Change {
     Connections(usize),
     Idle(u64),
     Password(Vec<u8>),
+    AclLogLen(usize),
     Shape(Shape, i64),
 }
 
@@ -74,8 +75,9 @@ impl Change {
             Self::SlowerThan(us) => node.live.set_slower_than_us(us),
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
             Self::Connections(count) => node.live.set_connections_max(count),
+            Self::AclLogLen(len) => node.live.set_acl_log_len_max(len),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
-            Self::Password(password) => node.live.set_password(&password),
+            Self::Password(password) => node.users.set_password(&password),
             Self::Shape(of, value) => node.groups.iter().for_each(|group| of(&group.store.shapes).set(value)),
         }
     }
@@ -116,6 +118,13 @@ const SLOWLOG_LEN_MAX: i64 = 1 << 16;
 
 fn slowlog_len(value: &[u8]) -> Result<Change, String> {
     Ok(Change::SlowlogLen(integer(value, 0, SLOWLOG_LEN_MAX)? as usize))
+}
+
+/// Refusals kept at most: each holds the client's line and what it asked for.
+const ACL_LOG_LEN_MAX: i64 = 1 << 16;
+
+fn acl_log_len(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::AclLogLen(integer(value, 0, ACL_LOG_LEN_MAX)? as usize))
 }
 
 fn connections(value: &[u8]) -> Result<Change, String> {
@@ -179,7 +188,7 @@ fn cluster(node: &Node) -> String {
 }
 
 fn show_password(node: &Node) -> String {
-    String::from_utf8_lossy(&node.live.password()).into_owned()
+    String::from_utf8_lossy(&node.users.password()).into_owned()
 }
 
 fn slower_than_us(node: &Node) -> String {
@@ -200,6 +209,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),
     // Redis'.
+    live("acllog-max-len", |node| node.live.acl_log_len_max().to_string(), acl_log_len),
     live("maxclients", |node| node.live.connections_max().to_string(), connections),
     live("requirepass", show_password, password),
     live("slowlog-log-slower-than", slower_than_us, slower_than),
@@ -214,6 +224,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("port", port),
     same("client-query-buffer-limit", |_| base::limits::COMMAND_BYTES_MAX.to_string()),
     same("proto-max-bulk-len", |_| base::limits::BULK_BYTES_MAX.to_string()),
+    same("acl-pubsub-default", |_| "resetchannels".into()),
+    immutable("aclfile", |_| String::new()),
     same("active-expire-effort", |_| "1".into()),
     same("activedefrag", |_| "no".into()),
     same("activerehashing", |_| "no".into()),

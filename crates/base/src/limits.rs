@@ -17,6 +17,9 @@ pub const LINE_BYTES_MAX: usize = 64 << 10;
 /// What a transaction may touch on a network thread before it moves to the heavy pool.
 pub const BUDGET_RECORDS: u32 = 256;
 pub const BUDGET_BYTES: u32 = 64 << 10;
+/// Steps of a script's interpreter: a step takes 5 to 30 ns, so that this is a few hundred microseconds at
+/// most, which others wait for the section.
+pub const BUDGET_STEPS: u32 = 10_000;
 
 /// Longer strings are kept in chunks: what one record of a key costs at most to read or rewrite.
 pub const STRING_PLAIN_BYTES_MAX: usize = 64 << 10;

@@ -11,6 +11,7 @@
 //! | `X` | kind(1) id | what became unreachable, for the reclaimer |
 //! | `B` | slot(2) cid(12) | a collection that is being built aside: no key names it yet |
 //! | `S` | name | the group's replicated catalog: spaces, hash seed |
+//! | `N` | area(1) name | a named record: what belongs to a server and not to a database |
 //! | `M` | name | this replica's own state; never in a log entry |
 
 mod members;
@@ -29,6 +30,7 @@ pub const EXPIRY: u8 = b'T';
 pub const UNREACHABLE: u8 = b'X';
 pub const BUILDING: u8 = b'B';
 pub const CATALOG: u8 = b'S';
+pub const NAMED: u8 = b'N';
 pub const META: u8 = b'M';
 
 /// Bytes of a `K` record's key before the user's key.
@@ -320,6 +322,11 @@ pub fn decode_building(bytes: &[u8]) -> Result<Home, DecodeError> {
     let found = Home::read(&mut reader)?;
     reader.finish()?;
     Ok(found)
+}
+
+/// A named record of an area; the area's index has no name.
+pub fn named(area: u8, name: &[u8]) -> Vec<u8> {
+    [&[NAMED, area], name].concat()
 }
 
 /// The catalog record that maps a database number to its space.

@@ -55,6 +55,7 @@ pub use record::{Encoding, Kind, Peek, Record, Value};
 pub use scratch::Scratch;
 pub use sequencer::{Batch, Counts, Fate};
 pub use string::Piece;
+pub use txn::named::{Area, Index};
 pub use txn::{Stop, Txn};
 pub use view::Cancel;
 pub use waiters::{Attempt, Ticket, Tried, Waiting};

@@ -47,6 +47,10 @@ struct Undo {
     came_and_went: bool,
 }
 
+/// Where an attempt began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark(usize);
+
 /// What a transaction depends on of a record that it read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
@@ -129,8 +133,10 @@ pub struct Scratch {
     pub(crate) lookups: (u32, u32),
     /// The collections that the transaction made.
     pub(crate) fresh: Vec<Fresh>,
-    /// What was changed since the attempt began that is going on, if one is.
-    undo: Option<Vec<Undo>>,
+    /// What was changed since the outermost attempt began that is going on, if one is.
+    undo: Vec<Undo>,
+    /// How many attempts are going on, one within the other.
+    attempts: usize,
     /// The next transaction is committed only if nothing has happened to what is watched here. Stays until
     /// it is taken away.
     pub only_if: Option<WatchId>,
@@ -237,28 +243,33 @@ impl Scratch {
     /// Remembers what a row is, before it is changed, if that may have to be undone.
     #[allow(clippy::indexing_slicing)] // as above
     fn note_undo(&mut self, id: RowId) {
-        if let Some(undo) = &mut self.undo {
+        if self.attempts > 0 {
             let row = &self.rows[id.0];
             let &Touched { is_marked, by_splice, is_quiet, came_and_went, .. } = row;
             let change = row.change.clone();
-            undo.push(Undo { row: id, change, is_marked, by_splice, is_quiet, came_and_went });
+            self.undo.push(Undo { row: id, change, is_marked, by_splice, is_quiet, came_and_went });
         }
     }
 
     /// From here on everything can be undone by [`Self::roll_back`], until [`Self::end_attempt`].
-    pub(crate) fn begin_attempt(&mut self) {
-        debug_assert!(self.undo.is_none(), "attempts do not nest");
-        self.undo = Some(Vec::new());
+    pub(crate) fn begin_attempt(&mut self) -> Mark {
+        self.attempts += 1;
+        Mark(self.undo.len())
     }
 
     pub(crate) fn end_attempt(&mut self) {
-        self.undo = None;
+        self.attempts = self.attempts.saturating_sub(1);
+        if self.attempts == 0 {
+            self.undo.clear();
+        }
     }
 
-    /// Undoes what was changed since the attempt began. What was read stays: the outcome depends on it.
+    /// Undoes what was changed since an attempt began. What was read stays: the outcome depends on it.
     #[allow(clippy::indexing_slicing)] // as above
-    pub(crate) fn roll_back(&mut self) {
-        for undo in self.undo.take().into_iter().flatten().rev() {
+    pub(crate) fn roll_back(&mut self, to: Mark) {
+        while self.undo.len() > to.0
+            && let Some(undo) = self.undo.pop()
+        {
             let row = &mut self.rows[undo.row.0];
             row.change = undo.change;
             (row.is_marked, row.by_splice) = (undo.is_marked, undo.by_splice);
@@ -388,6 +399,7 @@ impl Scratch {
         self.keys.clear();
         self.counts.clear();
         self.earliest_expiry_ms = None;
-        self.undo = None;
+        self.undo.clear();
+        self.attempts = 0;
     }
 }

@@ -6,6 +6,7 @@
 //! the expiry index, which keys became dirty) is derived when it finishes.
 
 mod databases;
+pub(crate) mod named;
 
 use std::ops::Range;
 
@@ -53,16 +54,17 @@ pub enum Stop {
 pub struct Meter {
     records: u32,
     bytes: usize,
+    steps: u32,
     limited: bool,
 }
 
 impl Meter {
     pub fn small() -> Self {
-        Self { records: 0, bytes: 0, limited: true }
+        Self { records: 0, bytes: 0, steps: 0, limited: true }
     }
 
     pub fn unlimited() -> Self {
-        Self { records: 0, bytes: 0, limited: false }
+        Self { records: 0, bytes: 0, steps: 0, limited: false }
     }
 
     pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
@@ -70,6 +72,12 @@ impl Meter {
         self.bytes = self.bytes.saturating_add(bytes);
         let outgrown = self.records > limits::BUDGET_RECORDS || self.bytes > limits::BUDGET_BYTES as usize;
         if self.limited && outgrown { Err(Stop::Outgrown) } else { Ok(()) }
+    }
+
+    /// Counts steps of a program.
+    fn step(&mut self, steps: u32) -> Result<(), Stop> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.limited && self.steps > limits::BUDGET_STEPS { Err(Stop::Outgrown) } else { Ok(()) }
     }
 
     pub fn records(&self) -> u32 {
@@ -144,6 +152,12 @@ impl<'g> Txn<'g> {
         self.view.check_cancelled()
     }
 
+    /// Counts steps of a program that runs in this transaction.
+    pub fn step(&mut self, steps: u32) -> Result<(), Stop> {
+        self.meter.step(steps)?;
+        self.view.check_cancelled()
+    }
+
     /// What a key holds, if it exists and has not expired.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Record>, Stop> {
         Ok(self.get_row(key)?.1)
@@ -210,16 +224,16 @@ impl<'g> Txn<'g> {
     }
 
     /// Runs a part of the transaction that has no effect if it fails. A stop is no failure: it ends all of it.
+    /// A part may have parts of its own.
     pub fn attempt<R, E: Failure>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
         let spaces = self.begin.spaces;
-        self.scratch.begin_attempt();
+        let mark = self.scratch.begin_attempt();
         let result = f(self);
         if result.as_ref().is_err_and(|error| error.stop().is_none()) {
-            self.scratch.roll_back();
+            self.scratch.roll_back(mark);
             self.begin.spaces = spaces;
-        } else {
-            self.scratch.end_attempt();
         }
+        self.scratch.end_attempt();
         result
     }
 
@@ -288,6 +302,28 @@ impl<'g> Txn<'g> {
         if self.find(record_key, at.hash).is_none() && self.group.table.newest(at).is_none() {
             self.note_cold(record_key);
         }
+    }
+
+    /// Has records that are going to be read loaded in one go where each would be waited for by itself: in the
+    /// section.
+    pub(crate) fn foresee(&mut self, record_keys: impl Iterator<Item = Vec<u8>>) -> Result<(), Stop> {
+        if !matches!(self.view, View::Section(_)) {
+            return Ok(());
+        }
+        for record_key in record_keys {
+            self.expect(&record_key);
+        }
+        self.stop_if_cold()
+    }
+
+    /// Says which keys are going to be looked up.
+    pub fn foresee_keys<'k>(&mut self, names: impl Iterator<Item = &'k [u8]>) -> Result<(), Stop> {
+        let (seed, space) = (self.begin.seed, self.space(self.database));
+        self.foresee(names.filter(|name| name.len() <= limits::KEY_BYTES_MAX).map(|name| {
+            let mut record_key = Vec::new();
+            keys::key_record(&mut record_key, seed, space, name);
+            record_key
+        }))
     }
 
     /// Stops if some of the records that are going to be read have to be loaded first.

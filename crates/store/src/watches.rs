@@ -238,16 +238,8 @@ impl Group {
 }
 
 impl Txn<'_> {
-    /// Says that a key of the selected database is going to be looked up.
-    fn expect_key(&mut self, name: &[u8]) {
-        let record = self.key_record(name);
-        self.expect(&record);
-        self.scratch.key = record;
-    }
-
     fn watch(&mut self, names: &[&[u8]], id: Option<WatchId>) -> Result<WatchId, Stop> {
-        names.iter().for_each(|name| self.expect_key(name));
-        self.stop_if_cold()?;
+        self.foresee_keys(names.iter().copied())?;
         let (database, space) = (self.database(), self.space(self.database()));
         let mut keys = Vec::with_capacity(names.len());
         for name in names {
@@ -261,11 +253,12 @@ impl Txn<'_> {
 
     fn settle_watch(&mut self, id: WatchId) -> Result<(), Stop> {
         let unsure = self.section()?.watches.unsure(id);
+        let mut records = Vec::with_capacity(unsure.len());
         for (database, name) in &unsure {
             self.select(*database);
-            self.expect_key(name);
+            records.push(self.key_record(name));
         }
-        self.stop_if_cold()?;
+        self.foresee(records.into_iter())?;
         for (database, name) in unsure {
             self.select(database);
             if self.get(&name)?.is_some() {

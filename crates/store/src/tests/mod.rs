@@ -7,6 +7,7 @@ mod expiry;
 mod formats;
 mod isolation;
 mod moving;
+mod named;
 mod persistence;
 mod splices;
 mod strings;

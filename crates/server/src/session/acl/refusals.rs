@@ -5,12 +5,13 @@ use command::{Args, Error};
 use super::check::Denied;
 use super::log::{Place, Reason, Refusal};
 use crate::engine::node::Node;
-use crate::session::{Session, client};
+use crate::session::{Session, account, client};
 use crate::table::Entry;
 
 /// Notes that a session's user may not run a command; gives the error that the client is told.
 #[cold]
 pub fn denied(node: &Node, session: &Session, entry: &Entry, args: &Args<'_>, denied: Denied) -> Error {
+    account::begins(&session.client, entry);
     note_denied(node, session, entry, args, denied, place(session));
     denied.error(session.login.user(), entry)
 }

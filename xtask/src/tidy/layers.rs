@@ -36,7 +36,8 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of ours that are synchronous.
-const WITHOUT_TOKIO: &[&str] = &["base", "resp", "rdb", "script", "store", "command", "wal", "testkit", "xtask"];
+const WITHOUT_TOKIO: &[&str] =
+    &["base", "resp", "rdb", "script", "store", "command", "wal", "testkit", "xtask"];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let manifests = sources.iter().filter(|source| source.path.ends_with("/Cargo.toml"));

@@ -3,7 +3,7 @@
 use command::{Args, Command, Error, Flags, arg, flags};
 use resp::{Protocol, Reply};
 
-use super::acl::{self, Login};
+use super::acl;
 use super::rows::{self, ok, reply};
 use super::{Answer, Context, Replies, SessionRun, client};
 use crate::engine::node::Node;
@@ -109,7 +109,7 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     session.replies = Replies::On;
     session.set_multi(None);
     session.watching = None;
-    session.login = Login::new(&node.users);
+    session.become_nobody(&node.users);
     session.client.reset();
     reply(Reply::simple("RESET"))
 }

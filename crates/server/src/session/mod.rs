@@ -122,6 +122,12 @@ impl Session {
         self.login.is_authenticated()
     }
 
+    /// As before its client has logged in.
+    fn become_nobody(&mut self, users: &Users) {
+        self.login = Login::new(users);
+        self.client.details.lock().user.clone_from(&self.login.user().name);
+    }
+
     /// Its client has logged in.
     fn become_user(&mut self, user: Arc<User>) {
         self.client.details.lock().user.clone_from(&user.name);

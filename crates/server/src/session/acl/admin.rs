@@ -22,10 +22,18 @@ pub const COMMANDS: &[Command<SessionRun>] = &[
         "Holds the commands about users.",
     ),
     row("acl|cat", -2, PLAIN, show::cat)
-        .docs("6.0.0", "O(1) since the categories and commands are a fixed set.", "Lists categories of commands, or what is in one.")
+        .docs(
+            "6.0.0",
+            "O(1) since the categories and commands are a fixed set.",
+            "Lists categories of commands, or what is in one.",
+        )
         .takes(&[arg::string("category").optional()]),
     row("acl|deluser", -3, ADMIN, delete_users)
-        .docs("6.0.0", "O(1) amortized time considering the typical user.", "Deletes users, and closes their connections.")
+        .docs(
+            "6.0.0",
+            "O(1) amortized time considering the typical user.",
+            "Deletes users, and closes their connections.",
+        )
         .tips(ALL_NODES)
         .takes(&[arg::string("username").multiple()]),
     row("acl|dryrun", -4, ADMIN, show::dry_run)
@@ -42,7 +50,11 @@ pub const COMMANDS: &[Command<SessionRun>] = &[
         )
         .takes(&[arg::string("username")]),
     row("acl|help", 2, HELP, help).docs("6.0.0", "O(1)", "Returns what the subcommands do."),
-    row("acl|list", 2, ADMIN, show::list).docs("6.0.0", USERS, "Returns the rules of all users, a line each."),
+    row("acl|list", 2, ADMIN, show::list).docs(
+        "6.0.0",
+        USERS,
+        "Returns the rules of all users, a line each.",
+    ),
     row("acl|load", 2, ADMIN, load).docs("6.0.0", USERS, "Reads all users from the catalog again."),
     row("acl|log", -2, ADMIN, show::log)
         .docs("6.0.0", "O(N) with N being the number of entries shown.", "Returns who was refused what.")

@@ -123,9 +123,7 @@ impl Denied {
         let reason = match self {
             Self::Command => "no permission to execute the command or subcommand",
             Self::Key(_) => "no permission to touch the specified keys",
-            Self::Channel(_) => {
-                "no permission to access one of the channels used as argument to the command"
-            }
+            Self::Channel(_) => "no permission to access one of the channels used as argument to the command",
             Self::AnyKey(option) => return option.error(),
         };
         Error::text(format!("{WHY}{reason}"))

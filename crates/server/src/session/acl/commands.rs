@@ -88,10 +88,7 @@ impl Commands {
             let allowed = self.first_args.get(&entry.id)?;
             Some(args.len() > 1 && allowed.iter().any(|arg| arg.eq_ignore_ascii_case(args.get(1))))
         };
-        self.all
-            || entry.row.flags.has(flags::NO_AUTH)
-            || self.has(entry.id)
-            || first_arg().unwrap_or(false)
+        self.all || entry.row.flags.has(flags::NO_AUTH) || self.has(entry.id) || first_arg().unwrap_or(false)
     }
 
     /// Whether a command is allowed whatever its arguments.

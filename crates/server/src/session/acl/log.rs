@@ -88,9 +88,8 @@ impl AclLog {
             entries.counts[at] += 1;
         }
         let log = &mut entries.newest_first;
-        let is_same = |entry: &Entry| {
-            entry.refusal == refusal && now_ms.abs_diff(entry.updated_ms) <= MERGED_MS_MAX
-        };
+        let is_same =
+            |entry: &Entry| entry.refusal == refusal && now_ms.abs_diff(entry.updated_ms) <= MERGED_MS_MAX;
         let same = log.iter().take(COMPARED).position(is_same);
         let entry = match same.and_then(|at| log.remove(at)) {
             Some(same) => Entry { count: same.count + 1, updated_ms: now_ms, client, ..same },
@@ -151,7 +150,20 @@ mod tests {
         let mut refusals: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 0)).collect();
         refusals.extend([("k0", 0), ("k2", 0), ("x", 0)]);
         // k0 is not among the ten newest any more, k2 is; the twelve newest stay.
-        let kept = [(12, 1), (2, 2), (11, 1), (10, 1), (9, 1), (8, 1), (7, 1), (6, 1), (5, 1), (4, 1), (3, 1), (1, 1)];
+        let kept = [
+            (12, 1),
+            (2, 2),
+            (11, 1),
+            (10, 1),
+            (9, 1),
+            (8, 1),
+            (7, 1),
+            (6, 1),
+            (5, 1),
+            (4, 1),
+            (3, 1),
+            (1, 1),
+        ];
         check(&refusals, &kept);
     }
 }

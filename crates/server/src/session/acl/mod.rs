@@ -23,12 +23,12 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+pub(super) use admin::COMMANDS;
 pub use catalog::{LoadError, keep_current, load};
 pub use check::{Denied, may};
 pub use log::{AclLog, Place, Reason, Refusal};
 pub use login::Login;
 pub use refusals::{denied, note_denied, refused_login};
-pub(super) use admin::COMMANDS;
 pub use user::{DEFAULT, User};
 pub use users::Users;
 

@@ -161,7 +161,8 @@ impl Selector {
             return Err(Denied::Command);
         }
         if !self.all_keys {
-            let denied = |&(at, access): &(usize, Access)| !self.has_key(args.get(at), Rights::needed(access));
+            let denied =
+                |&(at, access): &(usize, Access)| !self.has_key(args.get(at), Rights::needed(access));
             let mut keys = entry.row.keys.accessed(args).filter(|(_, access)| !access.has(access::NOT_KEY));
             if let Some((at, _)) = keys.find(denied) {
                 return Err(Denied::Key(at));
@@ -208,7 +209,11 @@ impl Selector {
     }
 
     pub fn described_keys(&self) -> Vec<Vec<u8>> {
-        if self.all_keys { vec![b"~*".to_vec()] } else { self.keys.iter().map(KeyPattern::describe).collect() }
+        if self.all_keys {
+            vec![b"~*".to_vec()]
+        } else {
+            self.keys.iter().map(KeyPattern::describe).collect()
+        }
     }
 
     pub fn described_channels(&self) -> Vec<Vec<u8>> {

@@ -41,10 +41,8 @@ pub fn list(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
 pub fn user(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let Some(user) = context.node.users.get(args.get(2)) else { return reply(Reply::Null) };
     let flags = user.flags().into_iter().map(Reply::bulk).collect();
-    let mut fields = vec![
-        (Reply::bulk("flags"), Reply::Set(flags)),
-        (Reply::bulk("passwords"), bulks(user.passwords())),
-    ];
+    let mut fields =
+        vec![(Reply::bulk("flags"), Reply::Set(flags)), (Reply::bulk("passwords"), bulks(user.passwords()))];
     fields.extend(selector(user.root()));
     let others = user.others().iter().map(|other| Reply::Map(selector(other).into()));
     fields.push((Reply::bulk("selectors"), Reply::Array(others.collect())));

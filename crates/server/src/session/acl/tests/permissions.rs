@@ -51,7 +51,10 @@ fn commands_are_allowed_one_by_one_by_category_and_by_argument() {
     check("~* +select|0 -@read", &[("select 0", "")]);
     check("~* +@all -config", &[("config get a", "run the 'config|get' command"), ("get a", "")]);
     check("~* -@all +config", &[("config get a", "")]);
-    check("~* +@all -config +config|get", &[("config get a", ""), ("config set a b", "run the 'config|set' command")]);
+    check(
+        "~* +@all -config +config|get",
+        &[("config get a", ""), ("config set a b", "run the 'config|set' command")],
+    );
 }
 
 #[test]
@@ -104,8 +107,7 @@ fn any_selector_is_enough() {
             ("get b", "access the 'b' key"),
             ("get c", ""),
             ("set c x", "access the 'c' key"),
-            ("del c a", "access the 'a' key"),
-            ("set c x", "access the 'c' key"),
+            ("del c a", "access the 'c' key"),
             ("ping", ""),
         ],
     );
@@ -140,9 +142,13 @@ fn sort_by_other_keys_needs_the_right_to_read_all() {
 #[test]
 fn channels_are_patterns_and_patterns_are_names() {
     let user = user("&ch* &x").unwrap();
-    for (channel, is_pattern, expected) in
-        [("ch1", false, true), ("x", false, true), ("y", false, false), ("ch*", true, true), ("ch1*", true, false)]
-    {
+    for (channel, is_pattern, expected) in [
+        ("ch1", false, true),
+        ("x", false, true),
+        ("y", false, false),
+        ("ch*", true, true),
+        ("ch1*", true, false),
+    ] {
         assert_eq!(user.may_hear(channel.as_bytes(), is_pattern), expected, "{channel}");
     }
 }

@@ -44,7 +44,8 @@ fn passwords_come_and_go() {
     check(">pw <pw", "off sanitize-payload resetchannels -@all");
     let missing = "The password you are trying to remove from the user does not exist";
     check_error("<pw", &format!("Error in ACL SETUSER modifier '<pw': {missing}"));
-    let hash = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters";
+    let hash =
+        "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters";
     check_error("#abc", &format!("Error in ACL SETUSER modifier '#abc': {hash}"));
     let upper = A.to_uppercase();
     check_error(&format!("!{upper}"), &format!("Error in ACL SETUSER modifier '!{upper}': {hash}"));
@@ -104,9 +105,18 @@ fn later_rules_replace_those_about_the_same() {
 
 #[test]
 fn rules_about_what_there_is_not_are_refused() {
-    for rule in
-        ["+nosuch", "-nosuch", "+@nosuch", "-@", "+", "-", "+config|nosuch", "+nosuch|x", "-get|x", "-select|0"]
-    {
+    for rule in [
+        "+nosuch",
+        "-nosuch",
+        "+@nosuch",
+        "-@",
+        "+",
+        "-",
+        "+config|nosuch",
+        "+nosuch|x",
+        "-get|x",
+        "-select|0",
+    ] {
         let expected =
             format!("Error in ACL SETUSER modifier '{rule}': Unknown command or category name in ACL");
         check_error(rule, &expected);
@@ -128,10 +138,16 @@ fn selectors_stand_behind() {
         "() ( +@all -@write &* ) ~a",
         "off sanitize-payload ~a resetchannels -@all (resetchannels -@all) (&* +@all -@write)",
     );
-    check("(+get) clearselectors (+set)", "off sanitize-payload resetchannels -@all (resetchannels -@all +set)");
+    check(
+        "(+get) clearselectors (+set)",
+        "off sanitize-payload resetchannels -@all (resetchannels -@all +set)",
+    );
     check("\"( '+get' )\"", "off sanitize-payload resetchannels -@all (resetchannels -@all +get)");
     check("\"('+get)\"", "off sanitize-payload resetchannels -@all (resetchannels -@all)");
-    check("(~a) ) +get)", "off sanitize-payload resetchannels -@all (~a) resetchannels -@all +get)".split(" (~a)").next().unwrap_or_default());
+    check_error(
+        "(~a) +get)",
+        "Error in ACL SETUSER modifier '+get)': Unknown command or category name in ACL",
+    );
     check_error("(+get", "Unmatched parenthesis in acl selector starting at '(+get'.");
     check_error("on (+get +set ( +x", "Unmatched parenthesis in acl selector starting at '(+get'.");
     check_error("( foo )", "Error in ACL SETUSER modifier '( foo )': Syntax error");
@@ -143,9 +159,10 @@ fn selectors_stand_behind() {
 fn rules_are_applied_to_what_was_there_or_not_at_all() {
     let before = user("on >a ~a +get (+set)").unwrap();
     let after = changed(&before, "~b -get (~c)").unwrap();
-    assert!(line(&after).ends_with(
-        " ~a ~b resetchannels -@all -get (resetchannels -@all +set) (~c resetchannels -@all)"
-    ));
+    assert!(
+        line(&after)
+            .ends_with(" ~a ~b resetchannels -@all -get (resetchannels -@all +set) (~c resetchannels -@all)")
+    );
     assert!(changed(&before, "off foo").is_err());
     assert!(line(&before).starts_with("user u on "));
 }
@@ -158,7 +175,7 @@ fn the_default_user_may_everything() {
 
 #[test]
 fn what_no_rule_can_be_is_a_damaged_record() {
-    let good = user("on >pw ~x) (~a) +get) +config|get").unwrap().record();
+    let good = user("on >pw ~x) (~a) (+get) +config|get").unwrap().record();
     assert!(User::from_record(b"u", &good).is_ok());
     for record in ["", "on  ~a", "on (", "on ( ~a", "on )", "on ( ( ) )", "on +nosuch", "#abc", "on\0"] {
         let read = User::from_record(b"u", record.as_bytes());

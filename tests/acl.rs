@@ -2,9 +2,12 @@
 //! Valkey's do.
 
 use std::thread;
+use std::time::Duration;
 
 use testkit::client::Command;
-use testkit::{Client, Durability, Flavour, Reply, Rng, Spec};
+use testkit::{Client, Durability, Flavour, Reply, Rng, Spec, wait};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn what_was_acknowledged_of_users_is_there_after_a_kill() {
@@ -19,12 +22,11 @@ fn what_was_acknowledged_of_users_is_there_after_a_kill() {
             .map(|worker| thread::spawn(move || acknowledged(Client::connect(addr).unwrap(), round, worker)))
             .collect();
         let mut watcher = server.client().unwrap();
-        let enough = || watcher.line("ACL USERS").unwrap().items().unwrap().len() > 20 * (round + 1);
-        testkit::wait::until("users", std::time::Duration::from_secs(60), {
-            let mut enough = enough;
-            move || enough().then_some(())
-        })
-        .unwrap();
+        let enough = || {
+            let users = watcher.line("ACL USERS").ok()?;
+            (users.items()?.len() > 20 * (round + 1)).then_some(())
+        };
+        wait::until("users", PATIENCE, enough).unwrap();
         server.kill().unwrap();
         for worker in workers {
             kept.extend(worker.join().unwrap());
@@ -218,7 +220,12 @@ fn random_command(rng: &mut Rng) -> Command {
         0..=4 => {
             let mut command = words(&format!("ACL SETUSER {user}"));
             for _ in 0..=rng.below(4) {
-                command.push(rng.pick(RULES).as_bytes().to_vec());
+                let rule = rng.pick(RULES).as_bytes();
+                // Redis 7.0 forgets the first of two selectors that are open.
+                let opens = |rule: &[u8]| rule.starts_with(b"(") && !rule.ends_with(b")");
+                if !opens(rule) || !command.iter().any(|before| opens(before)) {
+                    command.push(rule.to_vec());
+                }
             }
             command
         }
@@ -229,12 +236,15 @@ fn random_command(rng: &mut Rng) -> Command {
     }
 }
 
-/// What differs and may: Redis 7.0 does not know `sanitize-payload` as the state of a new user, and shows the
-/// rules about commands as worked out from what is allowed.
+/// What differs and may: Redis 7.0 does not know `sanitize-payload` as the state of a new user, shows the
+/// rules about commands as worked out from what is allowed, and does not name who has no permission.
 fn tolerant(reply: Reply) -> Reply {
     match reply {
         Reply::Bulk(text) => {
             let text = String::from_utf8_lossy(&text).into_owned();
+            if let Some((_, rest)) = text.split_once(" has no permissions ") {
+                return Reply::bulk(rest);
+            }
             let words = text.split(' ').filter(|word| *word != "sanitize-payload");
             let is_of_commands =
                 |word: &&str| !word.trim_start_matches('(').starts_with(['+', '-']) && !word.ends_with(')');

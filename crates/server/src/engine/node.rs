@@ -26,7 +26,7 @@ use crate::engine::maintenance;
 use crate::engine::streams::Streams;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::thread::NetThread;
-use crate::session::acl::{self, AclLog, Users};
+use crate::session::acl::{self, Users};
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
@@ -67,7 +67,6 @@ pub struct Node {
     pub stats: Stats,
     pub live: Live,
     pub users: Users,
-    pub acl_log: AclLog,
     pub slowlog: SlowLog,
     pub checkpoints: Checkpoints,
     pub sampler: Sampler,
@@ -155,7 +154,6 @@ impl Node {
             streams: Arc::default(),
             live: Live::new(&config),
             users: Users::new(config.requirepass.as_deref()),
-            acl_log: AclLog::default(),
             config,
             groups,
             disk,

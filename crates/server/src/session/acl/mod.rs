@@ -26,7 +26,7 @@ mod tests;
 pub(super) use admin::COMMANDS;
 pub use catalog::{LoadError, keep_current, load};
 pub use check::{Denied, may};
-pub use log::{AclLog, Place, Reason, Refusal};
+pub use log::{Place, Reason};
 pub use login::Login;
 pub use refusals::{denied, note_denied, refused_login};
 pub use user::{DEFAULT, User};

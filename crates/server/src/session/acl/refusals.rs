@@ -51,5 +51,5 @@ fn place(session: &Session) -> Place {
 fn note(node: &Node, session: &Session, refusal: Refusal) {
     let now_ms = node.wall_ms();
     let line = client::line(&session.client, now_ms).trim_end().to_owned();
-    node.acl_log.add(refusal, line, now_ms, node.live.acl_log_len_max());
+    node.users.log.add(refusal, line, now_ms, node.live.acl_log_len_max());
 }

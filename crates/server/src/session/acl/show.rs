@@ -97,14 +97,14 @@ pub fn log(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let count = match args.len() {
         2 => COUNT,
         3 if args.is(2, "reset") => {
-            node.acl_log.clear();
+            node.users.log.clear();
             return ok();
         }
         3 => usize::try_from(args.int(2)?).unwrap_or(0),
         _ => return Err(wrong_subcommand("ACL", args)),
     };
     let now_ms = node.wall_ms();
-    let entries = node.acl_log.newest(count);
+    let entries = node.users.log.newest(count);
     reply(Reply::Array(entries.into_iter().map(|entry| log_entry(entry, now_ms)).collect()))
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::log::AclLog;
 use super::user::{DEFAULT, User};
 
 struct Known {
@@ -35,6 +36,8 @@ impl Known {
 }
 
 pub struct Users {
+    /// Who was refused what.
+    pub log: AclLog,
     /// Higher with every change: what connections compare.
     generation: AtomicU64,
     known: RwLock<Known>,
@@ -56,7 +59,12 @@ impl Users {
         let by_setting = (!password.is_empty()).then(|| password.clone());
         let mut known = Known { users: BTreeMap::new(), by_setting, password, is_loaded: false };
         known.insert_default(None);
-        Self { generation: AtomicU64::new(1), known: RwLock::new(known), refreshing: Mutex::default() }
+        Self {
+            log: AclLog::default(),
+            generation: AtomicU64::new(1),
+            known: RwLock::new(known),
+            refreshing: Mutex::default(),
+        }
     }
 
     #[inline]

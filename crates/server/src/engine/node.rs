@@ -143,12 +143,8 @@ impl Node {
             faults: faults.clone(),
         };
         let wakers = Arc::new(Wakers::default());
-        let (mut threads, mut groups) = (Vec::new(), Vec::new());
-        for id in 0..config.groups {
-            let (group, thread) = start_group(id, &config, &disk, &room, &clock, &wakers)?;
-            groups.push(group);
-            threads.push(thread);
-        }
+        let each = (0..config.groups).map(|id| start_group(id, &config, &disk, &room, &clock, &wakers));
+        let (groups, threads) = each.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         let node = Arc::new(Self {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
             streams: Arc::default(),

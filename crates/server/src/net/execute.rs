@@ -66,18 +66,8 @@ pub fn execute(
             let task = match (answer, entry) {
                 (Answer::Heavy(task), _) => task,
                 (Answer::Exec(exec), Some(entry)) => {
-                    return match exec::run(node, connection, entry, exec, scratch) {
-                        Ended::Answered => {
-                            connection.consume(used);
-                            matches!(connection.state, State::Ready)
-                        }
-                        Ended::Later(exec) => {
-                            connection.session.put_back(*exec);
-                            connection.state = State::Stalled;
-                            waiting.push(at);
-                            false
-                        }
-                    };
+                    let ended = exec::run(node, connection, entry, exec, scratch);
+                    return has_ended(connection, ended, used, waiting, at);
                 }
                 (other, _) => {
                     connection.consume(used);
@@ -90,6 +80,28 @@ pub fn execute(
     }
     connection.consume(used);
     true
+}
+
+/// What follows from how far a transaction has come. Says whether the connection may go on.
+fn has_ended(
+    connection: &mut Connection,
+    ended: Ended,
+    used: usize,
+    waiting: &mut Vec<usize>,
+    at: usize,
+) -> bool {
+    match ended {
+        Ended::Answered => {
+            connection.consume(used);
+            matches!(connection.state, State::Ready)
+        }
+        Ended::Later(exec) => {
+            connection.session.put_back(*exec);
+            connection.state = State::Stalled;
+            waiting.push(at);
+            false
+        }
+    }
 }
 
 /// Keeps a command for EXEC. If it is refused, the transaction will be.

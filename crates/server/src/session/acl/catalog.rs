@@ -43,7 +43,7 @@ fn stored(txn: &mut Txn<'_>, name: &[u8]) -> command::Result<Option<User>> {
 pub fn load(node: &Node) -> Result<Option<Gate>, LoadError> {
     let Some(group) = node.groups.get(usize::from(GROUP)) else { return Ok(None) };
     let mut refreshed = node.users.refreshing.lock();
-    let read = |txn: &mut Txn<'_>| Ok::<_, Stop>(txn.area_records(Area::Users)?);
+    let read = |txn: &mut Txn<'_>| txn.area_records(Area::Users);
     let done = group.store.run_heavy(DATABASE, &mut Scratch::default(), &Cancel::default(), read);
     let Done { result, gate, .. } = done.map_err(LoadError::Left)?;
     let records = result?;
@@ -64,7 +64,11 @@ pub fn keep_current(node: &Node) {
     }
     match load(node) {
         Ok(_) | Err(LoadError::Left(_)) => {}
-        Err(error) => tracing::error!(%error, "users stay as they were"),
+        Err(error) => {
+            // The next epoch may do better; until then it is said once.
+            tracing::error!(%error, "users stay as they were");
+            node.users.refreshing.lock().epoch = Some(epoch);
+        }
     }
 }
 

@@ -150,7 +150,9 @@ fn pool_full(server: &Server) -> Result {
 
 /// Fifty connections push to one list by a script: what comes of it, and that nothing is lost.
 fn pushes(plan: &Plan) -> Result {
-    println!("\n| a script that pushes to one list, {PUSHERS} connections | scripts/s | length |\n|---|---:|---:|");
+    println!(
+        "\n| a script that pushes to one list, {PUSHERS} connections | scripts/s | length |\n|---|---:|---:|"
+    );
     let ours = Spec::of_program(&plan.program);
     let valkey = Spec::valkey()?;
     let rows = [

@@ -247,6 +247,9 @@ impl NetThread {
         let before = std::mem::replace(&mut connection.state, State::Ready);
         connection.waits_until = None;
         connection.output.push_gated(outcome.reply, &outcome.gates);
+        if connection.client.killed.load(Ordering::SeqCst) {
+            connection.state = State::Closing;
+        }
         // Nobody wants to hear the rest where replies are thrown away.
         let rest = outcome.rest.filter(|_| !connection.output.is_muted());
         if let (Some(flow), State::Working(cancel) | State::Streaming(Streaming { cancel, .. })) =

@@ -22,6 +22,7 @@ use store::{Cancel, Txn};
 
 use crate::engine::node::Node;
 use crate::session::SessionRun;
+use crate::session::acl::User;
 use crate::table::{Entry, Handler};
 
 pub use cache::{LongNames, Scripts};
@@ -42,6 +43,8 @@ pub const SESSION_FAMILIES: &[&[Command<SessionRun>]] =
 pub struct Env<'a> {
     pub node: &'a Arc<Node>,
     pub client: u64,
+    /// Whose rights its scripts have; those of nobody in particular, where the server itself asks.
+    pub user: Option<&'a Arc<User>>,
     pub group: u16,
     /// How it is stopped, in the heavy pool.
     pub cancel: Option<&'a Arc<Cancel>>,
@@ -66,8 +69,14 @@ struct Called {
 }
 
 impl<'a> Env<'a> {
-    pub fn new(node: &'a Arc<Node>, client: u64, group: u16, cancel: Option<&'a Arc<Cancel>>) -> Self {
-        Self { node, client, group, cancel, called: Vec::new(), seen: Vec::new() }
+    pub fn new(
+        node: &'a Arc<Node>,
+        client: u64,
+        user: Option<&'a Arc<User>>,
+        group: u16,
+        cancel: Option<&'a Arc<Cancel>>,
+    ) -> Self {
+        Self { node, client, user, group, cancel, called: Vec::new(), seen: Vec::new() }
     }
 }
 

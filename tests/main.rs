@@ -15,6 +15,7 @@ mod histories;
 mod monitor;
 mod queues;
 mod scan;
+mod scripting;
 mod sessions;
 mod tls;
 mod transactions;

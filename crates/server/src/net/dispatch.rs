@@ -240,7 +240,8 @@ pub fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
     if matches!(entry.row.run, Handler::Script(_)) && scripting::prepare(node, entry, args) {
         return Lane::Heavy;
     }
-    let may_write = entry.row.flags.has(flags::MAY_WRITE);
+    // What a script writes is refused command by command: some of them free room.
+    let may_write = entry.row.flags.has(flags::MAY_WRITE) && matches!(entry.row.run, Handler::Data(_));
     if may_write && node.write_refusal(true).is_some() { Lane::Read } else { entry.row.lane() }
 }
 

@@ -302,11 +302,11 @@ impl NetThread {
         };
         let mut commands = 0;
         loop {
-            if connection.client.killed.load(Ordering::Relaxed) {
-                return Turn::Close;
-            }
             if !matches!(connection.state, State::Ready) {
                 return Turn::Idle;
+            }
+            if connection.client.killed.load(Ordering::Relaxed) {
+                return Turn::Close;
             }
             if connection.output.len() > OUTPUT_BYTES_MAX {
                 // The client has to take what it was answered first.

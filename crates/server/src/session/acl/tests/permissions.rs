@@ -84,7 +84,8 @@ fn keys_are_allowed_by_what_is_done_with_them() {
             ("sort a1 by nosort", ""),
             ("zunionstore w1 2 r1 r2", ""),
             ("zunionstore r1 2 r1 r2", "access the 'r1' key"),
-            ("zunionstore w1 9 w", "access the 'w' key"),
+            // There are not as many keys as it says: it fails by itself.
+            ("zunionstore w1 9 w", ""),
             ("bitfield r1 get u8 0", ""),
             ("bitfield w1 get u8 0", "access the 'w1' key"),
             ("bitfield w1 set u8 0 1", "access the 'w1' key"),

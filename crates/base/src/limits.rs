@@ -79,9 +79,26 @@ const _: () = assert!(SCRIPT_CODE_BYTES_MAX < BATCH_BYTES_MAX && SCRIPT_CODE_BYT
 /// Keys that one client may watch at a time: each is noted beside those of others.
 pub const WATCHED_KEYS_MAX: usize = 1 << 16;
 
+/// Users: the names of all are one record, and their rules are in memory.
+pub const USERS_MAX: usize = 10_000;
+/// What the rules of one user are at most: a record.
+pub const USER_BYTES_MAX: usize = 64 << 10;
+/// Longest name of a user.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+
 /// Elements drawn by one command that may draw the same one again (HRANDFIELD and the like): its reply is
 /// as long as the client says, and is in memory before it is sent.
 pub const DRAWN_MAX: i64 = 1 << 22;
+
+/// A line that MONITOR tells ends here: making it takes a network thread as long as reading the command did.
+pub const MONITOR_LINE_BYTES_MAX: usize = 1 << 20;
+/// Lines that a network thread has not handed to its monitoring clients yet: it does so at each turn.
+pub const MONITOR_FEED_BYTES_MAX: usize = 8 << 20;
+/// What a client that monitors may leave unread before it is cut off: a second or two of a busy server.
+pub const MONITOR_OUTPUT_BYTES_MAX: usize = 32 << 20;
+
+const _: () = assert!(MONITOR_LINE_BYTES_MAX * 5 < MONITOR_FEED_BYTES_MAX);
+const _: () = assert!(MONITOR_FEED_BYTES_MAX < MONITOR_OUTPUT_BYTES_MAX);
 
 /// Where a page of a long reply ends. A client that takes one has about two of them in memory.
 pub const STREAM_PAGE_BYTES: usize = 256 << 10;

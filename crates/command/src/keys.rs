@@ -210,27 +210,37 @@ impl Keys {
     }
 
     /// Where the keys are among these arguments.
-    pub fn positions<'a>(&self, args: &Args<'a>) -> impl Iterator<Item = usize> + use<'a> {
+    pub fn positions(&self, args: &Args<'_>) -> impl Iterator<Item = usize> + use<> {
         self.placed(args).chain(self.searched(args))
     }
 
-    /// Where the keys are that stand behind words.
-    pub fn searched<'a>(&self, args: &Args<'a>) -> impl Iterator<Item = usize> + use<'a> {
-        let (args, behind) = (*args, self.behind);
-        let mut at = behind.map_or(args.len(), |behind| behind.words.from);
-        std::iter::from_fn(move || {
-            let behind = behind?;
-            while at + 1 < args.len() {
-                let here = at;
-                if behind.words.any_of.iter().any(|word| args.is(here, word)) {
-                    at += 2;
-                    return Some(here + 1);
-                }
-                let skipped = behind.skipped.iter().find(|(word, _)| args.is(here, word));
-                at += 1 + skipped.map_or(0, |(_, count)| *count);
+    /// Where the keys are among these arguments, and what is done with each.
+    pub fn accessed(&self, args: &Args<'_>) -> impl Iterator<Item = (usize, Access)> + use<> {
+        let first = self.access_in(args);
+        let others = match (self.spec, self.second) {
+            (KeySpec::Counted { extra: Some(_), .. } | KeySpec::Range { .. }, Some(second)) => second,
+            _ => first,
+        };
+        let placed = self.placed(args).enumerate();
+        let placed = placed.map(move |(nth, at)| (at, if nth == 0 { first } else { others }));
+        let behind = self.behind.map_or(Access::default(), |behind| behind.access);
+        placed.chain(self.searched(args).into_iter().map(move |at| (at, behind)))
+    }
+
+    /// Where the key is that stands behind a word: the last one counts, as it does to the commands.
+    pub fn searched(&self, args: &Args<'_>) -> Option<usize> {
+        let behind = self.behind?;
+        let (mut at, mut found) = (behind.words.from, None);
+        while at + 1 < args.len() {
+            if behind.words.any_of.iter().any(|word| args.is(at, word)) {
+                found = Some(at + 1);
+                at += 2;
+                continue;
             }
-            None
-        })
+            let skipped = behind.skipped.iter().find(|(word, _)| args.is(at, word));
+            at += 1 + skipped.map_or(0, |(_, count)| *count);
+        }
+        found
     }
 
     /// Where the keys are that stand at places of their own.
@@ -245,7 +255,11 @@ impl Keys {
             KeySpec::Counted { at, extra } => {
                 let count = args.int(at as usize).unwrap_or(0).max(0) as usize;
                 let first = at as usize + 1;
-                let end = first.saturating_add(count).min(args.len());
+                let end = first.saturating_add(count);
+                if end > args.len() {
+                    // The command will refuse itself.
+                    return Positions { next: 0, last: 0, step: 1, extra: None };
+                }
                 let extra = extra.map(|extra| extra as usize);
                 Positions { next: first, last: end, step: 1, extra }
             }
@@ -298,13 +312,14 @@ mod tests {
         check(Keys::range(1, 2, 1), "rename a b", &[1, 2]);
         check(Keys::counted(1, None), "zunion 2 a b withscores", &[2, 3]);
         check(Keys::counted(2, Some(1)), "zunionstore d 2 a b", &[1, 3, 4]);
-        check(Keys::counted(1, None), "zunion 9 a b", &[2, 3]);
+        check(Keys::counted(1, None), "zunion 9 a b", &[]);
+        check(Keys::counted(2, Some(1)), "zunionstore d 3 a b", &[]);
         check(Keys::counted(1, None), "zunion x a b", &[]);
         let stored = Keys::one(1).behind(2, &["store"], &[], &[("get", 1), ("limit", 2)]);
         check(stored, "sort a", &[1]);
         check(stored, "sort a store", &[1]);
         check(stored, "sort a alpha Store b desc", &[1, 4]);
-        check(stored, "sort a get store b store c store store", &[1, 6, 8]);
+        check(stored, "sort a get store b store c store store", &[1, 8]);
         check(stored, "sort a limit store store store d", &[1, 6]);
     }
 }

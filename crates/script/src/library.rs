@@ -107,8 +107,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A first line about code, and the code.
+type Split<'c> = (&'c [u8], &'c [u8]);
+
 /// The first line behind its `#!`, and the rest from its end on.
-fn split(code: &[u8]) -> Result<Option<(&[u8], &[u8])>, String> {
+fn split(code: &[u8]) -> Result<Option<Split<'_>>, String> {
     let Some(line) = code.strip_prefix(b"#!") else { return Ok(None) };
     let end = line.iter().position(|byte| *byte == b'\n').ok_or("Invalid script shebang")?;
     let (line, rest) = line.split_at(end);

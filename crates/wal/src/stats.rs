@@ -36,6 +36,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_written: AtomicU64,
     pub(crate) fsyncs: AtomicU64,
     fsync_us_sum: AtomicU64,
+    /// The longest one since somebody asked.
+    fsync_us_max: AtomicU64,
     fsync_us_buckets: [AtomicU64; HISTOGRAM_BUCKETS],
     pub(crate) segments_created: AtomicU64,
     pub(crate) segments_recycled: AtomicU64,
@@ -52,9 +54,14 @@ impl Counters {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         Self::add(&self.fsyncs, 1);
         Self::add(&self.fsync_us_sum, us);
+        self.fsync_us_max.fetch_max(us, Relaxed);
         if let Some(bucket) = self.fsync_us_buckets.get(bucket(us)) {
             Self::add(bucket, 1);
         }
+    }
+
+    pub(crate) fn take_slowest_sync(&self) -> Duration {
+        Duration::from_micros(self.fsync_us_max.swap(0, Relaxed))
     }
 
     pub(crate) fn read(&self) -> Stats {

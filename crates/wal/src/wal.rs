@@ -337,6 +337,11 @@ impl Wal {
         }
     }
 
+    /// The longest sync since this was last asked.
+    pub fn take_slowest_sync(&self) -> std::time::Duration {
+        self.inner.shared.counters.take_slowest_sync()
+    }
+
     /// Writes what is queued, syncs, and stops the threads. Later calls fail with `WalError::Closed`.
     pub fn close(&self) {
         self.inner.close();

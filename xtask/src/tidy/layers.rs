@@ -14,7 +14,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("command", &["base", "resp", "rdb", "store"]),
     ("consensus", &["base", "wal"]),
     ("cluster", &["base", "resp", "consensus", "store", "observe"]),
-    ("server", &["base", "resp", "rdb", "wal", "store", "observe", "command", "script", "consensus", "cluster"]),
+    (
+        "server",
+        &["base", "resp", "rdb", "wal", "store", "observe", "command", "script", "consensus", "cluster"],
+    ),
     ("ateapi", &["base", "observe"]),
     ("testkit", &["base", "resp", "wal"]),
     ("bulkhead", &["base", "resp", "server", "observe", "ateapi", "cluster"]),

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::engine::pause::Pause;
+use crate::net::blocked::Place;
 use crate::net::mailbox::{Mail, Mailbox};
+use crate::session::monitor::Monitors;
 
 /// The network threads' mailboxes.
 #[derive(Default)]
@@ -64,14 +67,25 @@ pub struct Client {
     pub commands: AtomicU64,
     /// Commands queued after MULTI, and one more: zero outside of it.
     pub queued: AtomicU64,
+    pub queued_bytes: AtomicU64,
     pub resp3: AtomicBool,
     pub input_bytes: AtomicU64,
+    /// Room in the input buffer that is not used.
+    pub input_free_bytes: AtomicU64,
     pub output_bytes: AtomicU64,
+    /// Pieces that the output lies in, and the room of the first one.
+    pub output_pieces: AtomicU64,
+    pub output_buffer_bytes: AtomicU64,
+    /// The most that was to be sent at a time.
+    pub output_peak_bytes: AtomicU64,
     /// Its place in the command table; `usize::MAX` before the first command.
     pub last_command: AtomicUsize,
     pub no_evict: AtomicBool,
     pub no_touch: AtomicBool,
-    /// Set by CLIENT KILL: its network thread closes it.
+    pub monitors: AtomicBool,
+    /// What it waits for, as its network thread has noted at the end of its last turn.
+    pub waits: Mutex<Waits>,
+    /// Its network thread closes it: CLIENT KILL, ACL DELUSER.
     pub killed: AtomicBool,
     pub details: Mutex<Details>,
     pub mailbox: Arc<Mailbox>,
@@ -83,15 +97,72 @@ pub struct Details {
     pub name: Vec<u8>,
     pub lib_name: Vec<u8>,
     pub lib_version: Vec<u8>,
-    pub user: String,
+    pub user: Vec<u8>,
+}
+
+/// What a client waits for, as far as others may know and end it.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Waits {
+    #[default]
+    Not,
+    Key(Place),
+    /// A time.
+    Time,
+    /// The end of CLIENT PAUSE.
+    Paused,
 }
 
 impl Client {
+    pub fn new(
+        id: u64,
+        (peer, local, is_tls): (SocketAddr, SocketAddr, bool),
+        now_ms: u64,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        Self {
+            id,
+            peer,
+            local,
+            is_tls,
+            connected_ms: now_ms,
+            last_ms: now_ms.into(),
+            database: 0.into(),
+            commands: 0.into(),
+            queued: 0.into(),
+            queued_bytes: 0.into(),
+            resp3: false.into(),
+            input_bytes: 0.into(),
+            input_free_bytes: 0.into(),
+            output_bytes: 0.into(),
+            output_pieces: 0.into(),
+            output_buffer_bytes: 0.into(),
+            output_peak_bytes: 0.into(),
+            last_command: usize::MAX.into(),
+            no_evict: false.into(),
+            no_touch: false.into(),
+            monitors: false.into(),
+            waits: Mutex::default(),
+            killed: false.into(),
+            details: Mutex::new(Details { user: "default".into(), ..Details::default() }),
+            mailbox,
+        }
+    }
+
+    /// Whether it waits for something else than a key.
+    pub fn waits_otherwise(&self) -> bool {
+        matches!(*self.waits.lock(), Waits::Time | Waits::Paused)
+    }
+
     /// What RESET takes back.
     pub fn reset(&self) {
         self.no_evict.store(false, Ordering::Relaxed);
         self.no_touch.store(false, Ordering::Relaxed);
         self.details.lock().name.clear();
+    }
+
+    /// Has the client closed once it has been answered what it waits for.
+    pub fn close_when_answered(&self) {
+        self.killed.store(true, Ordering::SeqCst);
     }
 
     /// Has its network thread close the client.
@@ -108,6 +179,8 @@ pub struct Clients {
     next_id: AtomicU64,
     pub accepted: AtomicU64,
     pub rejected: AtomicU64,
+    pub pause: Pause,
+    pub monitors: Arc<Monitors>,
 }
 
 impl Clients {

@@ -20,6 +20,7 @@ use crate::net::exec::{self, Ran};
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
 use crate::session::account;
+use crate::session::acl::User;
 use crate::session::multi::Exec;
 use crate::table::Entry;
 
@@ -41,6 +42,7 @@ pub enum Work {
     /// Queued commands.
     Unit {
         entry: &'static Entry,
+        args: OwnedArgs,
         exec: Box<Exec>,
         database: u8,
         group: u16,
@@ -101,11 +103,15 @@ pub struct Caller {
     pub client: u64,
     pub protocol: Protocol,
     pub mailbox: Arc<Mailbox>,
+    /// Who may do what its scripts do.
+    pub user: Arc<User>,
+    /// Whether it may be told page by page. Not while it monitors: lines would come between the pages.
+    pub may_stream: bool,
 }
 
 impl Caller {
     pub fn waiter(&self, entry: &'static Entry, database: u8, group: u16) -> Waiter {
-        let Self { client, protocol, mailbox } = self.clone();
+        let Self { client, protocol, mailbox, .. } = self.clone();
         Waiter { client, mailbox, protocol, entry, database, group }
     }
 }
@@ -194,6 +200,10 @@ impl HeavyPool {
         (self.running.load(Ordering::SeqCst), self.queue.lock().jobs.len())
     }
 
+    pub fn queue_max(&self) -> usize {
+        self.queue_max
+    }
+
     pub fn threads(&self) -> usize {
         self.threads
     }
@@ -244,7 +254,7 @@ fn run(node: &Weak<Node>) {
             perform(&node, &job.caller, job.work, &job.cancel, &mut scratch)
         };
         node.pump();
-        let Caller { client, protocol, mailbox } = job.caller;
+        let Caller { client, protocol, mailbox, .. } = job.caller;
         let Outcome { told, gates } = outcome;
         let mail = match told {
             Told::Reply(reply) => {
@@ -266,7 +276,13 @@ fn run(node: &Weak<Node>) {
     }
 }
 
-fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Arc<Cancel>, scratch: &mut Scratch) -> Outcome {
+fn perform(
+    node: &Arc<Node>,
+    caller: &Caller,
+    work: Work,
+    cancel: &Arc<Cancel>,
+    scratch: &mut Scratch,
+) -> Outcome {
     let started = Instant::now();
     let (entry, args, outcome) = match work {
         Work::Task { entry, args, task } => (entry, args, task(node, cancel)),
@@ -275,9 +291,12 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Arc<Cancel>, 
             let outcome = dispatch::run_heavy(node, &call, cancel, scratch);
             (Some(entry), args, outcome)
         }
-        Work::Unit { entry, exec, database, group } => {
-            let outcome = exec::run_heavy(node, exec, (caller.client, database, group), cancel, scratch);
-            (Some(entry), OwnedArgs::default(), outcome)
+        Work::Unit { entry, mut args, exec, database, group } => {
+            let mut outcome = exec::run_heavy(node, exec, (caller, database, group), cancel, scratch);
+            if let Told::Ran(ran) = &mut outcome.told {
+                ran.said = std::mem::take(&mut args);
+            }
+            (Some(entry), args, outcome)
         }
         Work::Page(flow) => {
             return Outcome { told: next_page(node, caller, flow, cancel, scratch), gates: Vec::new() };
@@ -287,7 +306,11 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Arc<Cancel>, 
         let reply = match &outcome.told {
             Told::Reply(reply) => reply,
             Told::Page(..) | Told::Ran(_) => &Reply::Ok,
-            Told::Later | Told::Broken => return outcome,
+            Told::Later => {
+                account::waits_heavy(node, caller.client, &args.as_args());
+                return outcome;
+            }
+            Told::Broken => return outcome,
         };
         let (args, lookups) = (args.as_args(), scratch.lookups());
         account::ran_heavy(node, caller.client, entry, &args, reply, lookups, started.elapsed());
@@ -295,7 +318,13 @@ fn perform(node: &Arc<Node>, caller: &Caller, work: Work, cancel: &Arc<Cancel>, 
     outcome
 }
 
-fn next_page(node: &Node, caller: &Caller, flow: Box<Flow>, cancel: &Arc<Cancel>, scratch: &mut Scratch) -> Told {
+fn next_page(
+    node: &Node,
+    caller: &Caller,
+    flow: Box<Flow>,
+    cancel: &Arc<Cancel>,
+    scratch: &mut Scratch,
+) -> Told {
     match flow.next(node, cancel, scratch) {
         Ok((page, rest)) => Told::Page(page, rest),
         Err(why) => {

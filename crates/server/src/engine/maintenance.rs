@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use store::{Leave, Scratch};
 
 use crate::engine::node::Node;
+use crate::session::acl;
+use crate::session::latency;
 
 /// Between two rounds of active expiry.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -61,10 +63,13 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     node.turn_clock();
     node.check_health();
     node.sampler.round(&node);
+    let slowest = node.wal.take_slowest_sync();
+    node.stats.latency.happened(latency::FDATASYNC, slowest, || node.wall_ms());
     disconnect_idle(&node);
     if let Some(tls) = &node.tls {
         tls.look();
     }
+    acl::keep_current(&node);
     for group in &node.groups {
         group.store.trim();
     }
@@ -77,9 +82,10 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
 
 /// Expiry is a write like any other. An expired key is missing to readers all the same.
 fn expire(node: &Node, scratch: &mut Scratch) {
-    if !node.stats.expires_actively() {
+    if !node.stats.expires_actively() || node.clients.pause.holds(true) {
         return;
     }
+    let began = Instant::now();
     for group in &node.groups {
         match group.store.expire(scratch, SLICES_MAX) {
             Ok(expired) => {
@@ -91,6 +97,7 @@ fn expire(node: &Node, scratch: &mut Scratch) {
             Err(_) => {}
         }
     }
+    node.stats.latency.happened(latency::EXPIRE_CYCLE, began.elapsed(), || node.wall_ms());
 }
 
 fn move_members(node: &Node, scratch: &mut Scratch) {

@@ -8,4 +8,5 @@ pub mod image;
 pub mod machine;
 pub mod maintenance;
 pub mod node;
+pub mod pause;
 pub mod streams;

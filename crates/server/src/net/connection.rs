@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use command::{Args, OwnedArgs};
 use resp::{Limits, Parsed, Parser, Reply, Span};
 use store::{Cancel, Fate};
 
-use crate::engine::clients::Client;
+use crate::engine::clients::{Client, Waits};
 use crate::engine::node::Node;
 use crate::engine::streams::Flow;
 use crate::net::blocked::Place;
@@ -42,6 +43,8 @@ pub enum State {
     Stalled,
     /// Waits for a key to hold something.
     Blocked(Place),
+    /// Its next command is paused: its thread has it in a list.
+    Paused,
     /// Answered at this time.
     Sleeping(Instant, Reply),
     /// Closed once its output is sent.
@@ -76,6 +79,8 @@ pub struct Connection {
     pub queued: bool,
     /// Whether it is in its thread's list of connections with held replies.
     pub listed: bool,
+    /// Whether others have been told that it waits.
+    has_announced: bool,
     /// The client has closed its side, and everything that it sent has been read.
     pub ended: bool,
     /// The client has closed its side.
@@ -109,6 +114,7 @@ impl Connection {
             waits_until: None,
             queued: false,
             listed: false,
+            has_announced: false,
             ended: false,
             hung_up: false,
         }
@@ -229,6 +235,29 @@ impl Connection {
         }
         self.writable = self.output.send(&mut self.stream)? && self.stream.send_pending()?;
         Ok(())
+    }
+
+    /// Tells others how it is at the end of a turn, at which it had so much to send.
+    pub fn announce(&mut self, before: usize) {
+        let client = &self.client;
+        let (pieces, room) = self.output.buffers();
+        let input = self.input_len();
+        client.output_bytes.store(self.output.len() as u64, Relaxed);
+        client.output_pieces.store(pieces as u64, Relaxed);
+        client.output_buffer_bytes.store(room as u64, Relaxed);
+        client.output_peak_bytes.fetch_max(before as u64, Relaxed);
+        client.input_bytes.store(input as u64, Relaxed);
+        client.input_free_bytes.store((self.input.capacity() - input) as u64, Relaxed);
+        let waits = match &self.state {
+            State::Blocked(place) => Waits::Key(*place),
+            State::Sleeping(..) => Waits::Time,
+            State::Paused => Waits::Paused,
+            _ => Waits::Not,
+        };
+        let is_waiting = !matches!(waits, Waits::Not);
+        if std::mem::replace(&mut self.has_announced, is_waiting) || is_waiting {
+            *client.waits.lock() = waits;
+        }
     }
 
     /// Whether everything has been answered and taken.

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use base::slot;
-use command::{Error, Lane, flags};
+use command::{Error, Lane, OwnedArgs, flags};
 use resp::Reply;
 use store::{Cancel, Done, Gate, Leave, Scratch, Txn};
 
 use crate::engine::group::Group;
-use crate::engine::heavy::{Outcome, Told, Work};
+use crate::engine::heavy::{Caller, Outcome, Told, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch;
@@ -21,7 +21,7 @@ use crate::scripting::Env;
 use crate::session::account::{self, Spent};
 use crate::session::connection::selected;
 use crate::session::multi::{Exec, Queued, Unit};
-use crate::session::{Answer, Context};
+use crate::session::{Answer, Context, Session, monitor};
 use crate::table::{Entry, Handler};
 
 /// What became of one command of a transaction.
@@ -35,6 +35,8 @@ pub enum Part {
 pub struct Ran {
     exec: Box<Exec>,
     parts: Vec<Part>,
+    /// EXEC as it was said, if those who monitor are yet to be told: behind the commands.
+    pub said: OwnedArgs,
 }
 
 /// How far a network thread has come with a transaction.
@@ -52,8 +54,12 @@ impl Unit {
         let (node, is_heavy) = (env.node, env.cancel.is_some());
         env.begin();
         let mut parts = Vec::with_capacity(self.commands.len());
-        for Queued { entry, args } in &self.commands {
+        for Queued { entry, args, denied } in &self.commands {
             let args = args.as_args();
+            if let Some(denied) = denied {
+                parts.push(Part::Data(denied.changed().reply(), Spent::default()));
+                continue;
+            }
             let Some(run) = entry.row.run.on_data() else {
                 if entry.row.name == "select"
                     && let Ok(database) = selected(node, &args)
@@ -84,7 +90,7 @@ impl Unit {
     /// The group whose keys the commands name: all of one slot, where there are several groups.
     fn group(&self, node: &Node, watched: Option<u16>) -> Result<u16, Error> {
         let mut found = None;
-        for Queued { entry, args } in self.on_data().filter(|_| node.groups.len() > 1) {
+        for Queued { entry, args, .. } in self.on_data().filter(|_| node.groups.len() > 1) {
             let args = args.as_args();
             if entry.row.flags.has(flags::FANOUT) {
                 let name = entry.row.name.to_ascii_uppercase();
@@ -142,7 +148,7 @@ impl Exec {
     fn run(
         &self,
         node: &Arc<Node>,
-        client: u64,
+        session: &Session,
         group: &Group,
         database: u8,
         scratch: &mut Scratch,
@@ -151,7 +157,7 @@ impl Exec {
         if let Some(watching) = self.watching.as_ref().filter(|_| lane != Lane::Heavy) {
             group.store.settle_watch(watching.id, scratch)?;
         }
-        let mut env = Env::new(node, client, group.id, None);
+        let mut env = Env::new(node, session.client.id, Some(session.login.user()), group.id, None);
         let f = |txn: &mut Txn<'_>| self.unit.run(txn, &mut env);
         let ran = self.only_if(scratch, |scratch| match lane {
             Lane::Read => group.store.run_read(database, scratch, f),
@@ -190,16 +196,17 @@ pub fn run(
     let database = connection.session.database;
     let refusal = match exec.group(node) {
         Err(refusal) => refusal,
-        Ok(group) => match exec.run(node, connection.client.id, group, database, scratch) {
+        Ok(group) => match exec.run(node, &connection.session, group, database, scratch) {
             Ok(Done { result: Ok(parts), gate, .. }) => {
-                finish(node, connection, Ran { exec, parts }, &[(group.id, gate)]);
-                account::ran_exec(node, entry, &Reply::Ok, began.elapsed());
+                finish(node, connection, Ran::new(exec, parts), &[(group.id, gate)]);
+                account::ran_exec(node, connection, entry, &Reply::Ok, began.elapsed());
                 return Ended::Answered;
             }
             Ok(Done { result: Err(error), .. }) => error.reply(),
             Err(Leave::Outgrown) => {
                 node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
-                let work = Work::Unit { entry, exec, database, group: group.id };
+                let args = connection.args().to_owned();
+                let work = Work::Unit { entry, args, exec, database, group: group.id };
                 submit(node, connection, Some(entry), work);
                 return Ended::Answered;
             }
@@ -207,7 +214,7 @@ pub fn run(
             Err(left) => dispatch::left_reply(&left),
         },
     };
-    account::ran_exec(node, entry, &refusal, began.elapsed());
+    account::ran_exec(node, connection, entry, &refusal, began.elapsed());
     connection.reply(&refusal);
     Ended::Answered
 }
@@ -216,14 +223,14 @@ pub fn run(
 pub fn run_heavy(
     node: &Arc<Node>,
     exec: Box<Exec>,
-    (client, database, group): (u64, u8, u16),
+    (caller, database, group): (&Caller, u8, u16),
     cancel: &Arc<Cancel>,
     scratch: &mut Scratch,
 ) -> Outcome {
     let Some(group) = node.groups.get(usize::from(group)) else {
         return Outcome::ungated(dispatch::left_reply(&Leave::Closed));
     };
-    let mut env = Env::new(node, client, group.id, Some(cancel));
+    let mut env = Env::new(node, caller.client, Some(&caller.user), group.id, Some(cancel));
     let ran = dispatch::run_when_open(group, cancel, || {
         if let Some(reply) = exec.refused(node) {
             return Err(Outcome::ungated(reply));
@@ -243,11 +250,11 @@ pub fn run_heavy(
     };
     env.count();
     let gates = vec![(group.id, gate)];
-    let ran = Ran { exec, parts };
+    let ran = Ran::new(exec, parts);
     if ran.exec.has_session_parts() {
         return Outcome { told: Told::Ran(Box::new(ran)), gates };
     }
-    let replies = ran.replies(node, client, |_, part| match part {
+    let replies = ran.replies(node, caller.client, |_, part| match part {
         Part::Data(reply, _) => (reply, ()),
         Part::Session => (Reply::Null, ()),
     });
@@ -256,6 +263,10 @@ pub fn run_heavy(
 }
 
 impl Ran {
+    fn new(exec: Box<Exec>, parts: Vec<Part>) -> Self {
+        Self { exec, parts, said: OwnedArgs::default() }
+    }
+
     /// The replies, as `answer` gives them from the parts; and what is counted of each.
     fn replies<R>(
         self,
@@ -277,7 +288,8 @@ impl Ran {
 }
 
 /// Answers a transaction that is sequenced.
-pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[(u16, Gate)]) {
+pub fn finish(node: &Arc<Node>, connection: &mut Connection, mut ran: Ran, gates: &[(u16, Gate)]) {
+    let said = std::mem::take(&mut ran.said);
     let mut closes = false;
     let session = &mut connection.session;
     let client = session.client.id;
@@ -293,6 +305,7 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[
                         reply
                     }
                     Ok(Answer::Silent) => Reply::Ok,
+                    Ok(Answer::Monitor) => Reply::error(NO_MONITOR),
                     Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled) => Reply::error(NOT_IN_UNITS),
                     Err(error) => error.reply(),
                 }
@@ -300,12 +313,14 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, ran: Ran, gates: &[
         };
         (reply, session.protocol)
     });
+    monitor::saw_from(node, &connection.client, &said.as_args());
     connection.output.push_gated(Encoded::several(&replies), gates);
     if closes {
         connection.state = State::Closing;
     }
 }
 
+const NO_MONITOR: &str = "ERR MONITOR isn't allowed for DENY BLOCKING client";
 pub const NOT_IN_UNITS: &str = "ERR Command not allowed inside a transaction";
 
 /// Whether a command is not queued after MULTI.

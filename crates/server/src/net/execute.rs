@@ -26,9 +26,18 @@ pub fn execute(
     waiting: &mut Vec<usize>,
     at: usize,
 ) -> bool {
-    connection.session.begin_command();
     let (session, args) = connection.split();
-    let found = dispatch::find(session, &args);
+    let found = dispatch::find(node, session, &args);
+    if let Ok(entry) = found
+        && node.clients.pause.holds_command(session, entry)
+    {
+        // Not consumed: the same command again when the pause is over.
+        account::begins(&session.client, entry);
+        connection.state = State::Paused;
+        return false;
+    }
+    let replies = session.replies;
+    session.begin_command();
     if session.is_queueing() && !found.as_ref().is_ok_and(exec::runs_at_once) {
         queue(node, connection, found, used);
         return true;
@@ -45,11 +54,29 @@ pub fn execute(
     };
     connection.client.commands.fetch_add(1, Ordering::Relaxed);
     connection.output.mute(connection.session.is_muted());
+    let goes_on = follow(node, connection, entry, step, used, scratch);
+    if matches!(connection.state, State::Stalled) {
+        // Not consumed: the same command again when there is room.
+        connection.session.replies = replies;
+    }
+    if matches!(connection.state, State::Stalled | State::Sleeping(..)) {
+        waiting.push(at);
+    }
+    goes_on
+}
+
+/// Does what follows from a command. Says whether the connection may go on.
+fn follow(
+    node: &Arc<Node>,
+    connection: &mut Connection,
+    entry: Option<&'static Entry>,
+    step: Step,
+    used: usize,
+    scratch: &mut Scratch,
+) -> bool {
     match step {
         Step::Stalled => {
-            // Not consumed: the same command again when there is room.
             connection.state = State::Stalled;
-            waiting.push(at);
             return false;
         }
         Step::Reply(reply, None) => connection.reply(&reply),
@@ -66,22 +93,12 @@ pub fn execute(
             let task = match (answer, entry) {
                 (Answer::Heavy(task), _) => task,
                 (Answer::Exec(exec), Some(entry)) => {
-                    return match exec::run(node, connection, entry, exec, scratch) {
-                        Ended::Answered => {
-                            connection.consume(used);
-                            matches!(connection.state, State::Ready)
-                        }
-                        Ended::Later(exec) => {
-                            connection.session.put_back(*exec);
-                            connection.state = State::Stalled;
-                            waiting.push(at);
-                            false
-                        }
-                    };
+                    let ended = exec::run(node, connection, entry, exec, scratch);
+                    return has_ended(connection, ended, used);
                 }
                 (other, _) => {
                     connection.consume(used);
-                    return give(connection, other, waiting, at);
+                    return give(node, connection, other);
                 }
             };
             let args = connection.take_args(used);
@@ -90,6 +107,21 @@ pub fn execute(
     }
     connection.consume(used);
     true
+}
+
+/// What follows from how far a transaction has come. Says whether the connection may go on.
+fn has_ended(connection: &mut Connection, ended: Ended, used: usize) -> bool {
+    match ended {
+        Ended::Answered => {
+            connection.consume(used);
+            matches!(connection.state, State::Ready)
+        }
+        Ended::Later(exec) => {
+            connection.session.put_back(*exec);
+            connection.state = State::Stalled;
+            false
+        }
+    }
 }
 
 /// Keeps a command for EXEC. If it is refused, the transaction will be.
@@ -142,6 +174,8 @@ pub fn submit(
             client: connection.client.id,
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
+            user: connection.session.login.user().clone(),
+            may_stream: connection.session.monitoring.is_none(),
         },
         cancel: cancel.clone(),
         work,
@@ -160,7 +194,7 @@ pub fn submit(
 }
 
 /// Does what a session command says. Says whether the connection may go on.
-fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, at: usize) -> bool {
+fn give(node: &Node, connection: &mut Connection, answer: Answer) -> bool {
     match answer {
         Answer::Reply(reply) => {
             connection.reply(&reply);
@@ -172,13 +206,18 @@ fn give(connection: &mut Connection, answer: Answer, waiting: &mut Vec<usize>, a
         }
         Answer::After(delay, reply) => {
             connection.state = State::Sleeping(Instant::now() + delay, reply);
-            waiting.push(at);
             false
         }
         Answer::Close(reply) => {
             connection.reply(&reply);
             connection.state = State::Closing;
             false
+        }
+        Answer::Monitor => {
+            connection.reply(&Reply::Ok);
+            let monitoring = node.clients.monitors.begin(&connection.client);
+            connection.session.monitoring = Some(monitoring);
+            true
         }
         Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Silent => true,
     }

@@ -11,6 +11,7 @@ use store::Gate;
 use crate::engine::heavy::{Finished, Work};
 use crate::net::blocked::Place;
 use crate::net::exec::Ran;
+use crate::net::feed::Feed;
 use crate::net::tls::Handshake;
 use crate::table::Entry;
 
@@ -27,6 +28,10 @@ pub enum Mail {
     Blocked { client: u64, place: Place },
     /// A client that waits has to be served by the heavy pool.
     Outgrown { client: u64, entry: &'static Entry, work: Work },
+    /// A client waits no longer, because somebody has said so.
+    Unblocked { client: u64, is_error: bool },
+    /// There is something in the feed.
+    Seen,
     /// A client is to be closed.
     Killed { client: u64 },
     /// Answer what is in flight and end.
@@ -38,11 +43,13 @@ pub struct Mailbox {
     mail: Mutex<Vec<Mail>>,
     /// Some client of this thread waits for a commit.
     waiting: AtomicBool,
+    /// What its monitoring clients are to be told.
+    pub feed: Feed,
 }
 
 impl Mailbox {
     pub fn new(waker: Waker) -> Self {
-        Self { waker, mail: Mutex::default(), waiting: AtomicBool::new(false) }
+        Self { waker, mail: Mutex::default(), waiting: AtomicBool::new(false), feed: Feed::default() }
     }
 
     pub fn send(&self, mail: Mail) {
@@ -52,6 +59,13 @@ impl Mailbox {
         drop(queue);
         if first {
             self.wake();
+        }
+    }
+
+    /// A line for those of the thread's clients that monitor.
+    pub fn tell(&self, line: &[u8]) {
+        if self.feed.push(line) {
+            self.send(Mail::Seen);
         }
     }
 

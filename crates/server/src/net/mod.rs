@@ -5,6 +5,7 @@ pub mod connection;
 pub mod dispatch;
 pub mod exec;
 mod execute;
+pub mod feed;
 pub mod mailbox;
 pub mod output;
 pub mod stream;

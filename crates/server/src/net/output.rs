@@ -210,6 +210,29 @@ impl Output {
         self.push_bytes(b"\r\n");
     }
 
+    /// Appends whole lines that several clients are told, without the first so many bytes of them.
+    pub fn push_lines(&mut self, lines: &Blob, skipped: usize) {
+        let rest = lines.as_slice().get(skipped..).unwrap_or_default();
+        if self.muted || rest.is_empty() {
+            return;
+        }
+        if skipped > 0 || rest.len() < SHARED_BYTES_MIN {
+            return self.push_bytes(rest);
+        }
+        self.end += lines.len() as u64;
+        self.segments.push_back(Segment::Blob(lines.clone()));
+    }
+
+    /// How many pieces wait, and how much room the first one has.
+    pub fn buffers(&self) -> (usize, usize) {
+        let room = match self.segments.front() {
+            Some(Segment::Bytes(bytes)) => bytes.capacity(),
+            Some(Segment::Blob(blob)) => blob.len(),
+            None => 0,
+        };
+        (if self.is_empty() { 0 } else { self.segments.len() }, room)
+    }
+
     fn push_bytes(&mut self, bytes: &[u8]) {
         self.tail().extend_from_slice(bytes);
         self.end += bytes.len() as u64;

@@ -2,6 +2,7 @@
 //! submits the batch that came of it, and sends what is committed.
 
 mod accept;
+mod monitors;
 mod streams;
 mod waits;
 
@@ -52,6 +53,9 @@ pub struct NetThread {
     holding: Vec<usize>,
     /// Connections that wait for the store or for a time.
     waiting: Vec<usize>,
+    /// Connections whose next command is paused, in order, and how many pauses had been ended by then.
+    paused: Vec<usize>,
+    paused_in: u64,
     touched: Vec<usize>,
     /// When connections that wait for a key have waited long enough.
     timers: BTreeSet<(Instant, usize)>,
@@ -76,6 +80,8 @@ impl NetThread {
             runnable: VecDeque::new(),
             holding: Vec::new(),
             waiting: Vec::new(),
+            paused: Vec::new(),
+            paused_in: 0,
             touched: Vec::new(),
             timers: BTreeSet::new(),
             scratch: Scratch::default(),
@@ -114,6 +120,7 @@ impl NetThread {
             }
             self.accept_deferred();
             self.wake_waiting();
+            self.wake_paused();
             self.end_waits();
             self.handshake_turns = 0;
             for _ in 0..self.runnable.len() {
@@ -141,7 +148,9 @@ impl NetThread {
         };
         let stopping = self.stopping.map(|_| STALL_POLL);
         let timer = self.timers.first().map(|(until, _)| until.saturating_duration_since(now));
-        self.waiting.iter().filter_map(until).chain(stopping).chain(timer).min()
+        // One that is over by now is seen at once.
+        let pause = self.paused.first().map(|_| self.node.clients.pause.left().unwrap_or_default());
+        self.waiting.iter().filter_map(until).chain(stopping).chain(timer).chain(pause).min()
     }
 
     fn ready(&mut self, token: Token, readable: bool, writable: bool) {
@@ -164,7 +173,7 @@ impl NetThread {
     fn hung_up(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token.0).and_then(Option::as_mut) else { return };
         connection.hung_up = true;
-        if matches!(connection.state, State::Sleeping(..) | State::Blocked(_)) {
+        if matches!(connection.state, State::Sleeping(..) | State::Blocked(_) | State::Paused) {
             self.close(token.0);
         }
     }
@@ -194,6 +203,7 @@ impl NetThread {
                     group.store.stop_waiting(place.ticket);
                 }
             }
+            State::Paused => self.paused.retain(|paused| *paused != at),
             _ => {}
         }
         self.node.clients.remove(connection.client.id);
@@ -213,6 +223,8 @@ impl NetThread {
                 }
             }
             Mail::Outgrown { client, entry, work } => self.outgrown(client, entry, work),
+            Mail::Unblocked { client, is_error } => self.unblocked(client, is_error),
+            Mail::Seen => self.tell_monitors(),
             Mail::Killed { client } => {
                 if let Some(&at) = self.by_client.get(&client) {
                     self.close(at);
@@ -235,6 +247,9 @@ impl NetThread {
         let before = std::mem::replace(&mut connection.state, State::Ready);
         connection.waits_until = None;
         connection.output.push_gated(outcome.reply, &outcome.gates);
+        if connection.client.killed.load(Ordering::SeqCst) {
+            connection.state = State::Closing;
+        }
         // Nobody wants to hear the rest where replies are thrown away.
         let rest = outcome.rest.filter(|_| !connection.output.is_muted());
         if let (Some(flow), State::Working(cancel) | State::Streaming(Streaming { cancel, .. })) =
@@ -254,36 +269,6 @@ impl NetThread {
         exec::finish(&self.node, connection, ran, gates);
         self.touched.push(at);
         self.queue(at);
-    }
-
-    /// Connections that waited for the store, or for a time that has come, go on.
-    fn wake_waiting(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|&at| {
-            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else {
-                return false;
-            };
-            match &connection.state {
-                State::Sleeping(until, _) if *until > now => return true,
-                State::Sleeping(_, reply) => {
-                    let reply = reply.clone();
-                    connection.reply(&reply);
-                }
-                State::Stalled => {}
-                _ => return false,
-            }
-            connection.state = State::Ready;
-            self.touched.push(at);
-            if !std::mem::replace(&mut connection.queued, true) {
-                self.runnable.push_back(at);
-            }
-            false
-        });
-        self.waiting.append(&mut waiting);
     }
 
     /// One connection's turn: reads, runs, and says what comes next.
@@ -319,6 +304,9 @@ impl NetThread {
         loop {
             if !matches!(connection.state, State::Ready) {
                 return Turn::Idle;
+            }
+            if connection.client.killed.load(Ordering::Relaxed) {
+                return Turn::Close;
             }
             if connection.output.len() > OUTPUT_BYTES_MAX {
                 // The client has to take what it was answered first.
@@ -360,7 +348,10 @@ impl NetThread {
             };
             commands += 1;
             if !execute(&self.node, connection, used, &mut self.scratch, &mut self.waiting, at) {
-                self.begin_wait(at);
+                match connection.state {
+                    State::Paused => self.paused.push(at),
+                    _ => self.begin_wait(at),
+                }
                 return Turn::Idle;
             }
         }
@@ -397,9 +388,7 @@ impl NetThread {
             self.close(at);
             return;
         }
-        let client = &connection.client;
-        client.output_bytes.store(connection.output.len() as u64, Ordering::Relaxed);
-        client.input_bytes.store(connection.input_len() as u64, Ordering::Relaxed);
+        connection.announce(before);
         let has_room = was_full && connection.output.len() <= OUTPUT_BYTES_MAX;
         // The socket would take more: another turn.
         let has_more = connection.writable && connection.output.sendable() > 0;
@@ -421,9 +410,8 @@ impl NetThread {
         for at in 0..self.connections.len() {
             // One that waits for a time has nothing in flight.
             let is_idle = |c: &Connection| {
-                c.is_drained()
-                    || c.stream.handshake_until().is_some()
-                    || (c.output.is_empty() && matches!(c.state, State::Sleeping(..) | State::Blocked(_)))
+                let waits = matches!(c.state, State::Sleeping(..) | State::Blocked(_) | State::Paused);
+                c.is_drained() || c.stream.handshake_until().is_some() || (c.output.is_empty() && waits)
             };
             let idle = self.connections.get(at).and_then(Option::as_ref).is_some_and(is_idle);
             if idle || late {

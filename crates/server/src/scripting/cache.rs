@@ -30,7 +30,14 @@ impl Script {
         let name = script::sha1_hex(code);
         let begin = code.len() - header.code.len();
         let digest = digest_of(name.as_bytes()).unwrap_or_default();
-        Ok(Self { digest, name, flags: header.flags, code: code.into(), begin, long_until_ms: AtomicU64::new(0) })
+        Ok(Self {
+            digest,
+            name,
+            flags: header.flags,
+            code: code.into(),
+            begin,
+            long_until_ms: AtomicU64::new(0),
+        })
     }
 
     pub fn code(&self) -> &[u8] {

@@ -37,11 +37,8 @@ pub(super) const RUNS: &[RowFlags] = &[
 pub(super) const READS: &[RowFlags] =
     &[flags::NOSCRIPT, flags::STALE, flags::SKIP_MONITOR, flags::READONLY, flags::MOVABLE_KEYS];
 pub(super) const DEPENDS: &str = "Depends on the script that is executed.";
-pub(super) const KEYS_AND_ARGS: [arg::Arg; 3] = [
-    arg::integer("numkeys"),
-    arg::KEY.optional().multiple(),
-    arg::string("arg").optional().multiple(),
-];
+pub(super) const KEYS_AND_ARGS: [arg::Arg; 3] =
+    [arg::integer("numkeys"), arg::KEY.optional().multiple(), arg::string("arg").optional().multiple()];
 
 const fn takes(name: &'static str) -> [arg::Arg; 4] {
     let [numkeys, keys, args] = KEYS_AND_ARGS;
@@ -52,9 +49,7 @@ const EVAL_ARGS: &[arg::Arg] = &takes("script");
 const EVALSHA_ARGS: &[arg::Arg] = &takes("sha1");
 
 pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
-    row("eval", -3, SCRIPT_KEYS, RUNS, eval)
-        .docs("2.6.0", DEPENDS, "Runs a script in Lua.")
-        .takes(EVAL_ARGS),
+    row("eval", -3, SCRIPT_KEYS, RUNS, eval).docs("2.6.0", DEPENDS, "Runs a script in Lua.").takes(EVAL_ARGS),
     row("eval_ro", -3, READ_KEYS, READS, eval_ro)
         .docs("7.0.0", DEPENDS, "Runs a script in Lua that only reads.")
         .takes(EVAL_ARGS),
@@ -62,7 +57,11 @@ pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
         .docs("2.6.0", DEPENDS, "Runs a script in Lua that the server knows by its SHA-1.")
         .takes(EVALSHA_ARGS),
     row("evalsha_ro", -3, READ_KEYS, READS, evalsha_ro)
-        .docs("7.0.0", DEPENDS, "Runs a script in Lua that the server knows by its SHA-1, and that only reads.")
+        .docs(
+            "7.0.0",
+            DEPENDS,
+            "Runs a script in Lua that the server knows by its SHA-1, and that only reads.",
+        )
         .takes(EVALSHA_ARGS),
 ];
 
@@ -96,7 +95,8 @@ impl<'a> Given<'a> {
         if count > (args.len() - 3) as i64 {
             return Err(Error::line("ERR Number of keys can't be greater than number of args"));
         }
-        let count = usize::try_from(count).map_err(|_| Error::line("ERR Number of keys can't be negative"))?;
+        let count =
+            usize::try_from(count).map_err(|_| Error::line("ERR Number of keys can't be negative"))?;
         let mut rest = args.from(3);
         let keys = rest.by_ref().take(count).collect();
         Ok(Self { keys, arguments: rest.collect() })
@@ -167,19 +167,17 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     let node = env.node;
     let guard = env.cancel.map(|cancel| node.running.begin(Kind::Script, &script.name, args, cancel));
     let database = txn.database();
-    let inputs = Inputs {
-        keys: &given.keys,
-        arguments: &given.arguments,
-        memory_bytes_max: memory_bytes_max(txn),
-    };
-    let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None };
+    env.saw(database, true, args);
+    let inputs =
+        Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(txn) };
+    let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None, is_long: false };
     let ran = local::with(|local| local.interpreter.eval(&program(&script), &inputs, &mut host));
-    let stop = host.stop.take();
+    let (stop, is_long) = (host.stop.take(), host.is_long);
     txn.select(database);
     match ran.map_err(no_interpreter)? {
         Ok(reply) => Ok(reply),
         Err(Stopped) => {
-            if matches!(stop, Some(Stop::Outgrown)) {
+            if is_long {
                 script.outgrew(node.wall_ms());
             }
             Err(ended(stop, guard.is_some_and(|guard| guard.is_killed()), Kind::Script, &script.name))

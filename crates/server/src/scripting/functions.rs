@@ -25,8 +25,7 @@ const CALLED: &[arg::Arg] = &{
 };
 
 /// Changes what the libraries are: of each group, and never on a network thread.
-const CHANGES: &[RowFlags] =
-    &[flags::NOSCRIPT, flags::WRITE, flags::DENYOOM, flags::HEAVY, flags::FANOUT];
+const CHANGES: &[RowFlags] = &[flags::NOSCRIPT, flags::WRITE, flags::DENYOOM, flags::HEAVY, flags::FANOUT];
 const REMOVES: &[RowFlags] = &[flags::NOSCRIPT, flags::WRITE, flags::HEAVY, flags::FANOUT];
 const LOOKS: &[RowFlags] = &[flags::NOSCRIPT, flags::HEAVY];
 const ON_EACH: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
@@ -63,11 +62,16 @@ pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
         "Returns every library in one payload.",
     ),
     row("function|restore", -3, Keys::NONE, CHANGES, restore)
-        .docs("7.0.0", "O(N) where N is the number of functions on the payload", "Creates libraries from a payload.")
+        .docs(
+            "7.0.0",
+            "O(N) where N is the number of functions on the payload",
+            "Creates libraries from a payload.",
+        )
         .tips(ON_EACH)
         .takes(&[
             arg::string("serialized-value"),
-            arg::one_of("policy", &[arg::word("FLUSH"), arg::word("APPEND"), arg::word("REPLACE")]).optional(),
+            arg::one_of("policy", &[arg::word("FLUSH"), arg::word("APPEND"), arg::word("REPLACE")])
+                .optional(),
         ]),
 ];
 
@@ -191,7 +195,12 @@ impl Local {
 
     /// Loads all libraries of a group. Those were loaded before they were kept: one that cannot be now would
     /// need more than there is.
-    fn load_all(&mut self, group: u16, version: u64, records: Vec<(Vec<u8>, store::Value)>) -> command::Result<()> {
+    fn load_all(
+        &mut self,
+        group: u16,
+        version: u64,
+        records: Vec<(Vec<u8>, store::Value)>,
+    ) -> command::Result<()> {
         let (mut libraries, mut functions) = (Vec::new(), HashMap::new());
         for (_, code) in records {
             let library = self.load(&code)?;
@@ -246,7 +255,9 @@ fn refresh(node: &Node, id: u16) {
         let read = |txn: &mut Txn<'_>| -> Result<_, Stop> {
             Ok((txn.area_version(Area::Functions)?, txn.area_records(Area::Functions)?))
         };
-        if let Ok(Ok((version, records))) = group.store.run_read(0, &mut scratch, read).map(|done| done.result) {
+        if let Ok(Ok((version, records))) =
+            group.store.run_read(0, &mut scratch, read).map(|done| done.result)
+        {
             let _ = local.load_all(id, version, records);
         }
     };
@@ -278,7 +289,8 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
     let name = String::from_utf8_lossy(args.get(1)).into_owned();
     let guard = env.cancel.map(|cancel| node.running.begin(Kind::Function, &name, args, cancel));
     let database = txn.database();
-    let (ran, stop) = with_libraries(txn, env.group, |local, txn| {
+    env.saw(database, true, args);
+    let (ran, stop, is_long) = with_libraries(txn, env.group, |local, txn| {
         let Local { interpreter, loaded, .. } = local;
         let loaded = loaded.as_ref().ok_or(NO_FUNCTION)?;
         let &(library, function) = loaded.functions.get(args.get(1)).ok_or(NO_FUNCTION)?;
@@ -293,15 +305,15 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
             arguments: &given.arguments,
             memory_bytes_max: memory_bytes_max(txn),
         };
-        let mut host = InTxn { txn, env, only_reads: has_no_writes, stop: None };
+        let mut host = InTxn { txn, env, only_reads: has_no_writes, stop: None, is_long: false };
         let ran = interpreter.invoke(&library.library, &name, &inputs, &mut host);
-        Ok((ran, host.stop.take()))
+        Ok((ran, host.stop.take(), host.is_long))
     })?;
     txn.select(database);
     match ran {
         Ok(reply) => Ok(reply),
         Err(Stopped) => {
-            if matches!(stop, Some(Stop::Outgrown)) {
+            if is_long {
                 node.functions.outgrew(args.get(1), node.wall_ms());
             }
             Err(ended(stop, guard.is_some_and(|guard| guard.is_killed()), Kind::Function, &name))
@@ -390,7 +402,8 @@ fn list(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Resul
     }
     with_libraries(txn, env.group, |local, _| {
         let libraries = local.loaded.iter().flat_map(|loaded| &loaded.libraries);
-        let fits = |library: &&LoadedLibrary| pattern.is_none_or(|pattern| glob::matches(pattern, &library.name));
+        let fits =
+            |library: &&LoadedLibrary| pattern.is_none_or(|pattern| glob::matches(pattern, &library.name));
         Ok(Reply::Array(libraries.filter(fits).map(|library| describe(library, with_code)).collect()))
     })
 }
@@ -429,7 +442,9 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Re
         () if args.is(3, "replace") => (false, true),
         () if args.is(3, "flush") => (true, false),
         () => {
-            return Err(Error::line("ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."));
+            return Err(Error::line(
+                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
+            ));
         }
     };
     let codes = rdb::functions::decode(args.get(2), DUMPED).map_err(|why| match why {
@@ -450,7 +465,10 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Re
             }
             check_conflicts(loaded, &library)?;
             if loaded.libraries.len() >= limits::LIBRARIES_MAX {
-                return Err(Error::text(format!("ERR there are at most {} libraries", limits::LIBRARIES_MAX)));
+                return Err(Error::text(format!(
+                    "ERR there are at most {} libraries",
+                    limits::LIBRARIES_MAX
+                )));
             }
             keep(txn, &library)
         })?;
@@ -466,6 +484,16 @@ fn kill(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     rows::ok()
 }
 
+/// How many libraries there are, and how many functions.
+pub fn count(node: &Node) -> (usize, usize) {
+    refresh(node, 0);
+    let count = |local: &mut Local| {
+        let loaded = local.loaded.as_ref();
+        loaded.map_or((0, 0), |loaded| (loaded.libraries.len(), loaded.functions.len()))
+    };
+    local::with(count).unwrap_or((0, 0))
+}
+
 fn stats(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let node = context.node;
     let running = node.running.oldest(Kind::Function).map_or(Reply::Null, |told| {
@@ -476,15 +504,10 @@ fn stats(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
             (Reply::bulk("duration_ms"), Reply::Integer(told.took.as_millis() as i64)),
         ])
     });
-    refresh(node, 0);
-    let count = |local: &mut Local| {
-        let loaded = local.loaded.as_ref();
-        loaded.map_or((0, 0), |loaded| (loaded.libraries.len() as i64, loaded.functions.len() as i64))
-    };
-    let (libraries, functions) = local::with(count).map_err(no_interpreter)?;
+    let (libraries, functions) = count(node);
     let lua = Reply::Map(vec![
-        (Reply::bulk("libraries_count"), Reply::Integer(libraries)),
-        (Reply::bulk("functions_count"), Reply::Integer(functions)),
+        (Reply::bulk("libraries_count"), Reply::Integer(libraries as i64)),
+        (Reply::bulk("functions_count"), Reply::Integer(functions as i64)),
     ]);
     rows::reply(Reply::Map(vec![
         (Reply::bulk("running_script"), running),

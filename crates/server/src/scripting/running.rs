@@ -104,7 +104,11 @@ impl Running {
     pub fn oldest(&self, kind: Kind) -> Option<Told> {
         let runs = self.runs.lock();
         let oldest = runs.iter().filter(|run| run.kind == kind).min_by_key(|run| run.since)?;
-        Some(Told { name: oldest.name.clone(), command: oldest.command.clone(), took: oldest.since.elapsed() })
+        Some(Told {
+            name: oldest.name.clone(),
+            command: oldest.command.clone(),
+            took: oldest.since.elapsed(),
+        })
     }
 
     pub fn len(&self) -> usize {

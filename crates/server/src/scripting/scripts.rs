@@ -82,8 +82,9 @@ fn load(_: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<
 }
 
 fn exists(_: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
-    let is_known =
-        |hex: &[u8]| cache::digest_of(hex).is_some_and(|digest| env.node.scripts.by_digest(&digest).is_some());
+    let is_known = |hex: &[u8]| {
+        cache::digest_of(hex).is_some_and(|digest| env.node.scripts.by_digest(&digest).is_some())
+    };
     Ok(Reply::Array(args.from(2).map(|hex| Reply::Integer(i64::from(is_known(hex)))).collect()))
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use command::{Args, Error, flags};
 use resp::Reply;
 
+use super::monitor;
 use super::slowlog::{self, Caller};
 use crate::engine::clients::Client;
 use crate::engine::node::Node;
+use crate::net::connection::Connection;
 use crate::net::dispatch::Step;
 use crate::session::Answer;
 use crate::table::{Entry, Handler, table};
@@ -46,10 +48,28 @@ pub fn ran(
         Step::Answer(Answer::Reply(reply) | Answer::After(_, reply) | Answer::Close(reply)) => {
             count_failure(node, entry, reply);
         }
-        Step::Answer(Answer::Silent | Answer::Stalled) | Step::Blocked(_) => {}
+        Step::Answer(Answer::Silent | Answer::Stalled | Answer::Monitor) | Step::Blocked(_) => {}
     }
     node.stats.ran(entry, took);
+    node.stats.latency.ran(entry, took, || node.wall_ms());
+    if !matches!(step, Step::Reply(reply, _) if is_refusal(reply)) {
+        monitor::saw_from(node, client, args);
+    }
     log_if_slow(node, entry, args, took, || Some(client.clone_caller(node.wall_ms())));
+}
+
+/// The heavy pool has tried a command whose client waits now: as in Redis, it has been said then.
+pub fn waits_heavy(node: &Node, client: u64, args: &Args<'_>) {
+    tell_monitors(node, client, args, &Reply::Ok);
+}
+
+fn tell_monitors(node: &Node, client: u64, args: &Args<'_>, reply: &Reply) {
+    if node.clients.monitors.count() > 0
+        && !is_refusal(reply)
+        && let Some(client) = node.clients.get(client)
+    {
+        monitor::saw_from(node, &client, args);
+    }
 }
 
 /// The heavy pool has run a command to its end.
@@ -66,6 +86,8 @@ pub fn ran_heavy(
     count_lookups(node, entry, lookups);
     node.stats.ran(entry, took);
     node.stats.ran_heavy(entry);
+    node.stats.latency.ran(entry, took, || node.wall_ms());
+    tell_monitors(node, client, args, reply);
     log_if_slow(node, entry, args, took, || {
         node.clients.get(client).map(|client| client.clone_caller(node.wall_ms()))
     });
@@ -94,6 +116,8 @@ pub fn ran_in_unit(
     if spent.is_heavy {
         node.stats.ran_heavy(entry);
     }
+    node.stats.latency.ran(entry, spent.took, || node.wall_ms());
+    tell_monitors(node, client, args, reply);
     log_if_slow(node, entry, args, spent.took, || {
         node.clients.get(client).map(|client| client.clone_caller(node.wall_ms()))
     });
@@ -117,9 +141,11 @@ pub fn ran_in_script(
 }
 
 /// A network thread has run a transaction to its end.
-pub fn ran_exec(node: &Node, entry: &'static Entry, reply: &Reply, took: Duration) {
+pub fn ran_exec(node: &Node, connection: &Connection, entry: &'static Entry, reply: &Reply, took: Duration) {
     count_failure(node, entry, reply);
     node.stats.ran(entry, took);
+    node.stats.latency.ran(entry, took, || node.wall_ms());
+    monitor::saw_from(node, &connection.client, &connection.args());
 }
 
 /// A command was refused before it ran.
@@ -148,12 +174,16 @@ pub fn busy(node: &Node, entry: Option<&Entry>) {
 fn count_failure(node: &Node, entry: &Entry, reply: &Reply) {
     let Reply::Error(line) = reply else { return };
     node.stats.error(line.code());
-    let is_refusal = REFUSALS.iter().any(|code| line.code() == code.as_bytes());
-    if is_refusal {
+    if is_refusal(reply) {
         node.stats.rejected(entry);
     } else {
         node.stats.failed(entry);
     }
+}
+
+fn is_refusal(reply: &Reply) -> bool {
+    let Reply::Error(line) = reply else { return false };
+    REFUSALS.iter().any(|code| line.code() == code.as_bytes())
 }
 
 fn count_lookups(node: &Node, entry: &Entry, lookups: (u32, u32)) {

@@ -5,10 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use command::{Arg, Args, Command, Error, arg};
 use resp::Reply;
 
-use super::rows::{self, ADMIN, CONTAINER, HELP, PLAIN, ok, reply, text};
-use super::{Answer, Context, Replies, SessionRun, client_kill};
+use super::rows::{self, ADMIN, CONTAINER, HELP, PLAIN, ok, reply};
+use super::{Answer, Context, Replies, SessionRun, client_kill, client_list, client_pause, client_unblock};
 use crate::engine::clients::Client;
-use crate::table::table;
 
 const fn row(
     name: &'static str,
@@ -74,22 +73,31 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     ),
     row("client|help", 2, HELP, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
     row("client|id", 2, PLAIN, id).docs("5.0.0", "O(1)", "Returns the connection's unique number."),
-    row("client|info", 2, PLAIN, info)
+    row("client|info", 2, PLAIN, client_list::info)
         .docs("6.2.0", "O(1)", "Returns what is known of this connection.")
         .tips(TIPS),
     row("client|kill", -3, ADMIN, client_kill::kill)
         .docs("2.4.0", EACH, "Closes connections.")
         .takes(&[FILTER]),
-    row("client|list", -2, ADMIN, list).docs("2.4.0", EACH, "Lists open connections.").tips(TIPS).takes(&[
-        TYPE.optional(),
-        arg::integer("client-id").after("ID").since("6.2.0").optional().multiple(),
-    ]),
+    row("client|list", -2, ADMIN, client_list::list)
+        .docs("2.4.0", EACH, "Lists open connections.")
+        .tips(TIPS)
+        .takes(&[
+            TYPE.optional(),
+            arg::integer("client-id").after("ID").since("6.2.0").optional().multiple(),
+        ]),
     row("client|no-evict", 3, ADMIN, no_evict)
         .docs("7.0.0", "O(1)", "Says whether this connection may be evicted.")
         .takes(&[arg::one_of("enabled", &[arg::word("ON"), arg::word("OFF")])]),
     row("client|no-touch", 3, PLAIN, no_touch)
         .docs("7.2.0", "O(1)", "Says whether this connection's commands count as use of their keys.")
         .takes(&[arg::one_of("enabled", &[arg::word("ON"), arg::word("OFF")])]),
+    row("client|pause", -3, ADMIN, client_pause::pause)
+        .docs("3.0.0", "O(1)", "Has commands wait, all or those that write.")
+        .takes(&[
+            arg::integer("timeout"),
+            arg::one_of("mode", &[arg::word("WRITE"), arg::word("ALL")]).since("6.2.0").optional(),
+        ]),
     row("client|reply", 3, PLAIN, replies)
         .docs("3.2.0", "O(1)", "Says whether commands are answered.")
         .takes(&[arg::one_of("action", &[arg::word("ON"), arg::word("OFF"), arg::word("SKIP")])]),
@@ -103,7 +111,12 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("client|setname", 3, PLAIN, set_name)
         .docs("2.6.9", "O(1)", "Names the connection.")
         .takes(&[arg::string("connection-name")]),
-    row("client|unblock", -3, ADMIN, unblock)
+    row("client|trackinginfo", 2, PLAIN, tracking_info).docs(
+        "6.2.0",
+        "O(1)",
+        "Returns how keys are tracked for this connection.",
+    ),
+    row("client|unblock", -3, ADMIN, client_unblock::unblock)
         .docs(
             "5.0.0",
             "O(log N) where N is the number of client connections",
@@ -113,6 +126,11 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
             arg::integer("client-id"),
             arg::one_of("unblock-type", &[arg::word("TIMEOUT"), arg::word("ERROR")]).optional(),
         ]),
+    row("client|unpause", 2, ADMIN, client_pause::unpause).docs(
+        "6.2.0",
+        "O(N) Where N is the number of paused clients",
+        "Lets paused commands run.",
+    ),
 ];
 
 const LINES: &[&str] = &[
@@ -146,6 +164,10 @@ const LINES: &[&str] = &[
     "      Return clients of specified type.",
     "    * ID <client-id> [...]",
     "      Return clients of specified IDs only.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Control the replies sent to the current connection.",
     "SETNAME <name>",
@@ -156,6 +178,8 @@ const LINES: &[&str] = &[
     "    * LIB-VER: the client lib version.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
     "NO-EVICT (ON|OFF)",
     "    Protect current client connection from eviction.",
     "NO-TOUCH (ON|OFF)",
@@ -211,6 +235,15 @@ fn get_name(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
 /// Tracking is never on here.
 fn get_redir(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     reply(-1)
+}
+
+fn tracking_info(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    let fields = [
+        ("flags", Reply::Set(vec![Reply::bulk("off")])),
+        ("redirect", Reply::Integer(-1)),
+        ("prefixes", Reply::Array(Vec::new())),
+    ];
+    reply(Reply::Map(fields.map(|(name, value)| (Reply::bulk(name), value)).into()))
 }
 
 fn is_printable(text: &[u8]) -> bool {
@@ -285,76 +318,4 @@ fn replies(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
         return Err(Error::SYNTAX);
     }
     Ok(Answer::Silent)
-}
-
-/// No command that is here blocks on keys, so nobody can be waked.
-fn unblock(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    match args.len() {
-        3 => {}
-        4 if args.is(3, "timeout") || args.is(3, "error") => {}
-        4 => return Err(Error::line("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-        _ => return Err(Error::arity("client|unblock")),
-    }
-    args.int(2)?;
-    reply(0)
-}
-
-fn info(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    text(line(&context.session.client, context.node.wall_ms()))
-}
-
-fn list(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    let node = context.node;
-    let clients = if args.len() == 2 {
-        node.clients.list()
-    } else if args.len() == 4 && args.is(2, "type") {
-        let kind = Kind::parse(args.get(3))?;
-        node.clients.list().into_iter().filter(|client| Kind::of(client) == kind).collect()
-    } else if args.len() > 3 && args.is(2, "id") {
-        let mut clients = Vec::new();
-        for at in 3..args.len() {
-            let id = args.int(at).map_err(|_| Error::line("ERR Invalid client ID"))?;
-            clients.extend(u64::try_from(id).ok().and_then(|id| node.clients.get(id)));
-        }
-        clients
-    } else {
-        return Err(Error::SYNTAX);
-    };
-    let now = node.wall_ms();
-    text(clients.iter().map(|client| line(client, now)).collect::<String>())
-}
-
-/// A client's line in CLIENT LIST.
-pub(super) fn line(client: &Client, now_ms: u64) -> String {
-    let details = client.details.lock().clone();
-    let printable = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-    let seconds = |since_ms: u64| now_ms.saturating_sub(since_ms) / 1000;
-    let last = client.last_command.load(Relaxed);
-    let last = table().entries().get(last).map_or("NULL", |entry| entry.row.name);
-    let flag = |set: &std::sync::atomic::AtomicBool, letter| if set.load(Relaxed) { letter } else { "" };
-    let queued = client.queued.load(Relaxed);
-    let multi = if queued > 0 { "x" } else { "" };
-    let flags = format!("{multi}{}{}", flag(&client.no_evict, "e"), flag(&client.no_touch, "T"));
-    let queued = i64::try_from(queued).unwrap_or(i64::MAX) - 1;
-    let flags = if flags.is_empty() { "N" } else { &flags };
-    let output = client.output_bytes.load(Relaxed);
-    let input = client.input_bytes.load(Relaxed);
-    format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-         multi={queued} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 \
-         omem={output} tot-mem={} events=r cmd={last} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
-        client.id,
-        client.peer,
-        client.local,
-        client.id,
-        printable(&details.name),
-        seconds(client.connected_ms),
-        seconds(client.last_ms.load(Relaxed)),
-        client.database.load(Relaxed),
-        input + output + size_of::<Client>() as u64,
-        details.user,
-        if client.resp3.load(Relaxed) { 3 } else { 2 },
-        printable(&details.lib_name),
-        printable(&details.lib_version),
-    )
 }

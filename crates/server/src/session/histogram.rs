@@ -1,6 +1,7 @@
 //! Latencies of one command: counted in buckets that are exact for a few microseconds and a quarter
 //! of an octave wide above.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Below this every microsecond has a bucket of its own.
@@ -26,6 +27,15 @@ fn upper_us(bucket: usize) -> u64 {
     let octave = EXACT_BITS + (above / QUARTERS) as u32;
     let quarter = (above % QUARTERS) as u64;
     (1 << octave) + (quarter + 1) * (1 << (octave - 2)) - 1
+}
+
+/// The bound that Redis shows for what took up to so many microseconds: powers of two of 1.024 µs, each a
+/// 128th more, because that is how its histogram counts.
+fn bound_us(us: u64) -> u64 {
+    let nanos = us * 1000 + 999;
+    let bounds = (0..=OCTAVE_MAX + 1).map(|octave| ((1024_u64 << octave) / 128 * 129) - 1);
+    let bound = bounds.into_iter().find(|bound| nanos <= *bound);
+    bound.unwrap_or(nanos) / 1000
 }
 
 pub struct Histogram {
@@ -75,6 +85,18 @@ impl Latencies {
         self.buckets.iter().sum()
     }
 
+    /// How many calls took at most so many microseconds: at the bounds that Redis has, as far as calls lie
+    /// between them. A call that may have taken longer counts at the next one.
+    pub fn within(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut found: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut seen = 0;
+        for (at, count) in self.buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
+            seen += count;
+            found.insert(bound_us(upper_us(at)), seen);
+        }
+        found.into_iter()
+    }
+
     /// What the given share of calls did not exceed, up to the width of a bucket.
     pub fn quantile_us(&self, share: f64) -> u64 {
         let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
@@ -101,6 +123,24 @@ mod tests {
             assert_eq!(bucket(upper_us(at) + 1), next, "above {}", upper_us(at));
         }
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn calls_are_counted_up_to_the_bounds_of_redis() {
+        let histogram = Histogram::default();
+        for us in [0, 0, 1, 3, 9, 30, 200, 200, 1_000, 70_000_000_000] {
+            histogram.record(us);
+        }
+        let mut sum = Latencies::default();
+        histogram.add_to(&mut sum);
+        let within: Vec<_> = sum.within().collect();
+        let last = within.last().copied();
+        assert_eq!(
+            within[..7],
+            [(1, 2), (2, 3), (4, 4), (16, 5), (33, 6), (264, 8), (1056, 9)],
+            "{within:?}"
+        );
+        assert_eq!(last, Some((138_512_695, 10)));
     }
 
     #[test]

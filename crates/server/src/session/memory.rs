@@ -25,6 +25,13 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     ),
     row("memory|doctor", 2, &[], doctor).docs("4.0.0", "O(1)", "Says what is wrong with memory.").tips(TIPS),
     row("memory|help", 2, HELP, help).docs("4.0.0", "O(1)", "Returns what the subcommands do."),
+    row("memory|malloc-stats", 2, &[], malloc_stats)
+        .docs(
+            "4.0.0",
+            "Depends on how much memory is allocated, could be slow",
+            "Says what the allocator does.",
+        )
+        .tips(TIPS),
     row("memory|purge", 2, &[], purge)
         .docs("4.0.0", "O(1)", "Does nothing: the allocator gives memory back by itself.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
@@ -34,6 +41,8 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
 const LINES: &[&str] = &[
     "DOCTOR",
     "    Return memory problems reports.",
+    "MALLOC-STATS",
+    "    Return internal statistics report from the memory allocator.",
     "PURGE",
     "    Attempt to purge dirty pages for reclamation by the allocator.",
     "STATS",
@@ -45,6 +54,11 @@ const LINES: &[&str] = &[
 
 fn help(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     rows::help("MEMORY", LINES)
+}
+
+/// As Redis answers with any allocator but its own.
+fn malloc_stats(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    text("Stats not supported for the current allocator")
 }
 
 fn purge(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
@@ -68,6 +82,10 @@ fn stats(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let (rows, row_bytes) = super::info::cache_size(node);
     let keys: i64 = super::info::keyspace(node).iter().map(|counts| counts.keys).sum();
     let number = |bytes: u64| Reply::Integer(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let resident = memory.resident_bytes;
+    let overhead = resident.saturating_sub(row_bytes);
+    let share = |part: u64, whole: u64| Reply::Double(part as f64 * 100.0 / whole.max(1) as f64);
+    let per_key = u64::try_from(keys).ok().and_then(|keys| resident.checked_div(keys)).unwrap_or(0);
     let fields = [
         ("peak.allocated", number(memory.resident_peak_bytes)),
         ("total.allocated", number(memory.resident_bytes)),
@@ -79,9 +97,13 @@ fn stats(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
         ("aof.buffer", number(node.wal.stats().queue_bytes)),
         ("lua.caches", Reply::ZERO),
         ("functions.caches", Reply::ZERO),
-        ("overhead.total", number(memory.resident_bytes.saturating_sub(row_bytes))),
+        ("overhead.total", number(overhead)),
         ("keys.count", Reply::Integer(keys)),
+        ("keys.bytes-per-key", number(per_key)),
         ("dataset.bytes", number(row_bytes)),
+        ("dataset.percentage", share(row_bytes, resident)),
+        ("peak.percentage", share(resident, memory.resident_peak_bytes)),
+        ("allocator.resident", number(resident)),
         ("rows.cached", number(rows)),
         ("pending.bytes", number(super::info::pending_bytes(node))),
     ];

@@ -1,8 +1,12 @@
 //! Sessions: what a connection remembers, and the commands on connections and on the node.
 
 pub mod account;
+pub mod acl;
 mod client;
 mod client_kill;
+mod client_list;
+mod client_pause;
+mod client_unblock;
 mod cluster;
 mod cluster_keys;
 mod commands;
@@ -12,7 +16,11 @@ mod debug;
 pub mod faults;
 pub mod histogram;
 pub mod info;
+pub mod latency;
+mod latency_commands;
+mod latency_report;
 mod memory;
+pub mod monitor;
 pub mod multi;
 pub mod persistence;
 pub mod rows;
@@ -33,6 +41,8 @@ use crate::engine::clients::Client;
 use crate::engine::heavy::Task;
 use crate::engine::node::Node;
 use crate::table::Entry;
+use acl::{Login, User, Users};
+use monitor::Monitoring;
 use multi::{Exec, Multi, Watching};
 
 /// A session command's function.
@@ -41,6 +51,7 @@ pub type SessionRun = fn(&mut Context<'_>, &Args<'_>) -> command::Result<Answer>
 /// Every command on sessions and the node.
 pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     connection::COMMANDS,
+    acl::COMMANDS,
     multi::COMMANDS,
     client::COMMANDS,
     commands::COMMANDS,
@@ -51,6 +62,8 @@ pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     slowlog_commands::COMMANDS,
     debug::COMMANDS,
     memory::COMMANDS,
+    latency_commands::COMMANDS,
+    monitor::COMMANDS,
     cluster::COMMANDS,
 ];
 
@@ -73,6 +86,8 @@ pub enum Answer {
     Exec(Box<Exec>),
     /// The store has to catch up first: the same command again later.
     Stalled,
+    /// The client is told from now on what others do.
+    Monitor,
     /// Nothing at all.
     Silent,
 }
@@ -98,11 +113,13 @@ pub struct Session {
     /// What it has queued, after MULTI.
     multi: Option<Multi>,
     watching: Option<Watching>,
-    authenticated: bool,
+    pub monitoring: Option<Monitoring>,
+    /// Who its client is.
+    pub login: Login,
 }
 
 impl Session {
-    pub fn new(client: Arc<Client>, needs_password: bool) -> Self {
+    pub fn new(client: Arc<Client>, users: &Users) -> Self {
         Self {
             client,
             protocol: Protocol::default(),
@@ -110,21 +127,35 @@ impl Session {
             replies: Replies::default(),
             multi: None,
             watching: None,
-            authenticated: !needs_password,
+            monitoring: None,
+            login: Login::new(users),
         }
     }
 
     pub fn is_authenticated(&self) -> bool {
-        self.authenticated
+        self.login.is_authenticated()
     }
 
-    pub fn set_authenticated(&mut self, authenticated: bool) {
-        self.authenticated = authenticated;
+    /// As before its client has logged in.
+    fn become_nobody(&mut self, users: &Users) {
+        self.login = Login::new(users);
+        self.client.details.lock().user.clone_from(&self.login.user().name);
+    }
+
+    /// Its client has logged in.
+    fn become_user(&mut self, user: Arc<User>) {
+        self.client.details.lock().user.clone_from(&user.name);
+        self.login.become_user(user);
     }
 
     /// Whether commands are queued.
     pub fn is_queueing(&self) -> bool {
         self.multi.is_some()
+    }
+
+    /// What is queued.
+    pub fn queued(&self) -> impl Iterator<Item = &'static Entry> {
+        self.multi.iter().flat_map(|multi| &multi.unit.commands).map(|queued| queued.entry)
     }
 
     /// Keeps a command for EXEC.
@@ -150,7 +181,9 @@ impl Session {
 
     fn set_multi(&mut self, multi: Option<Multi>) {
         let queued = multi.as_ref().map_or(0, |multi| multi.unit.commands.len() as u64 + 1);
+        let bytes = multi.as_ref().map_or(0, |multi| multi.unit.bytes as u64);
         self.client.queued.store(queued, Ordering::Relaxed);
+        self.client.queued_bytes.store(bytes, Ordering::Relaxed);
         self.multi = multi;
     }
 

@@ -51,7 +51,11 @@ const PICTURE: &str = "
 
 ";
 
-fn lolwut(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+/// There is one picture. Redis' version 5 takes up to three numbers, 6 takes two.
+fn lolwut(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    if args.len() > 2 && args.is(1, "version") {
+        args.int(2)?;
+    }
     text(format!("{PICTURE}Redis ver. {REDIS_VERSION} (Bulkhead {})\n", super::info::VERSION))
 }
 

@@ -14,6 +14,7 @@ use command::Lane;
 use parking_lot::{Condvar, Mutex};
 
 use super::histogram::{Histogram, Latencies};
+use super::latency::LatencyMonitor;
 use crate::table::{Entry, Handler, table};
 
 /// Threads are spread over so many sets of counters.
@@ -150,6 +151,8 @@ pub struct Stats {
     pub stalled: AtomicU64,
     /// Whether keys are expired before somebody asks for them: DEBUG SET-ACTIVE-EXPIRE.
     active_expiry: AtomicBool,
+    /// What took long.
+    pub latency: LatencyMonitor,
     stopped: Arc<Stopped>,
 }
 
@@ -167,6 +170,7 @@ impl Stats {
             busy: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             active_expiry: AtomicBool::new(true),
+            latency: LatencyMonitor::default(),
             stopped: Arc::default(),
         }
     }

@@ -175,6 +175,8 @@ pub(super) const ROWS: &[Row] = &[
     row("ECHO <value>", 2, Exact),
     row("CLIENT {GETNAME|SETNAME name|SETNAME {|has\nnewline}|NOSUCH|REPLY NOSUCH}", 2, Exact),
     row("CLIENT ID", 1, Kind),
+    row("CLIENT {PAUSE 0|PAUSE 0 WRITE|PAUSE x|PAUSE -1|PAUSE 1 NOSUCH|UNPAUSE|TRACKINGINFO}", 1, Exact),
+    row("CLIENT UNBLOCK {99999|x|99999 ERROR|99999 NOSUCH}", 1, Exact),
     row("HELLO {|2|3|4|x|3 SETNAME n|3 SETNAME|3 AUTH default}", 2, Kind),
     row("RESET", 1, Exact),
     row("AUTH {secret|default secret|nobody secret}", 1, Exact),
@@ -187,6 +189,7 @@ pub(super) const ROWS: &[Row] = &[
     // Redis 7.0 wants at least one argument of the command that is asked about.
     valkey("COMMAND GETKEYS {SET <key> <value>|MSET <pair>+|COPY <key> <key>|PING|NOSUCH|GET}", 3, Exact),
     row("CONFIG {GET nosuch|GET maxmemory-policy|NOSUCH|GET}", 1, Exact),
+    row("LATENCY {LATEST|RESET|RESET nosuch|HISTORY nosuch|GRAPH nosuch|NOSUCH}", 1, Exact),
     row("WAIT {0 1|0 0|x 0|0 x|0 -1}", 1, Exact),
     row("{NOSUCH|nosuch|get|SET} <value> <value> <junk>", 2, Exact),
     row("SLOWLOG {NOSUCH|GET x}", 1, Exact),

@@ -10,7 +10,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Token};
 
 use super::{LISTENERS, NetThread};
-use crate::engine::clients::{Client, Details};
+use crate::engine::clients::Client;
 use crate::net::connection::Connection;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::stream::Stream;
@@ -110,37 +110,16 @@ impl NetThread {
             return;
         }
         self.timers.extend(until.map(|until| (until, at)));
-        let client = Arc::new(self.client(peer, local, until.is_some()));
+        let (id, now_ms) = (self.node.clients.next_id(), self.node.wall_ms());
+        let addresses = (peer, local, until.is_some());
+        let client = Arc::new(Client::new(id, addresses, now_ms, self.mailbox.clone()));
         self.node.clients.add(client.clone());
         self.by_client.insert(client.id, at);
-        let session = Session::new(client.clone(), self.node.needs_password());
+        let session = Session::new(client.clone(), &self.node.users);
         if let Some(place) = self.connections.get_mut(at) {
             *place = Some(Connection::new(stream, client, session));
         }
         self.queue(at);
-    }
-
-    fn client(&self, peer: SocketAddr, local: SocketAddr, is_tls: bool) -> Client {
-        Client {
-            id: self.node.clients.next_id(),
-            peer,
-            local,
-            is_tls,
-            connected_ms: self.node.wall_ms(),
-            last_ms: self.node.wall_ms().into(),
-            database: 0.into(),
-            commands: 0.into(),
-            queued: 0.into(),
-            resp3: false.into(),
-            input_bytes: 0.into(),
-            output_bytes: 0.into(),
-            last_command: usize::MAX.into(),
-            no_evict: false.into(),
-            no_touch: false.into(),
-            killed: false.into(),
-            details: parking_lot::Mutex::new(Details { user: "default".into(), ..Details::default() }),
-            mailbox: self.mailbox.clone(),
-        }
     }
 
     /// A connection that had to shake hands until then has had a turn.

@@ -1,8 +1,9 @@
-//! The connections of a network thread that wait for a key.
+//! The connections of a network thread that wait: for a key, a time, the store, or the end of a pause.
 
 use std::time::Instant;
 
 use command::Wait;
+use resp::Reply;
 
 use super::NetThread;
 use crate::engine::heavy::Work;
@@ -11,7 +12,77 @@ use crate::net::connection::{State, Streaming};
 use crate::net::execute::submit;
 use crate::table::Entry;
 
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
 impl NetThread {
+    /// Connections that waited for the store, or for a time that has come, go on.
+    pub(super) fn wake_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|&at| {
+            let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else {
+                return false;
+            };
+            match &connection.state {
+                State::Sleeping(until, _) if *until > now => return true,
+                State::Sleeping(_, reply) => {
+                    let reply = reply.clone();
+                    connection.reply(&reply);
+                }
+                State::Stalled => {}
+                _ => return false,
+            }
+            connection.state = State::Ready;
+            self.touched.push(at);
+            if !std::mem::replace(&mut connection.queued, true) {
+                self.runnable.push_back(at);
+            }
+            false
+        });
+        self.waiting.append(&mut waiting);
+    }
+
+    /// Connections whose next command was paused try again, in the order in which they came, once a pause
+    /// is over or was ended.
+    pub(super) fn wake_paused(&mut self) {
+        if self.paused.is_empty() {
+            return;
+        }
+        let pause = &self.node.clients.pause;
+        let ended = pause.ended();
+        if ended == self.paused_in && pause.left().is_some() {
+            return;
+        }
+        self.paused_in = ended;
+        for at in std::mem::take(&mut self.paused) {
+            if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut)
+                && matches!(connection.state, State::Paused)
+            {
+                connection.state = State::Ready;
+                self.queue(at);
+            }
+        }
+    }
+
+    /// CLIENT UNBLOCK has taken a client off the list of those who wait.
+    pub(super) fn unblocked(&mut self, client: u64, is_error: bool) {
+        let Some(&at) = self.by_client.get(&client) else { return };
+        self.forget_timer(at);
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
+        let in_time = match &connection.state {
+            State::Blocked(_) => Wait::TIMED_OUT,
+            State::Sleeping(_, reply) => reply.clone(),
+            _ => return,
+        };
+        connection.state = State::Ready;
+        connection.reply(&if is_error { Reply::error(UNBLOCKED) } else { in_time });
+        self.touched.push(at);
+        self.queue(at);
+    }
+
     /// A client waits from now on.
     pub(super) fn block(&mut self, at: usize, mut place: Place) {
         if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
@@ -19,6 +90,7 @@ impl NetThread {
             place.until = connection.waits_until.take().or(place.until);
             connection.state = State::Blocked(place);
             self.begin_wait(at);
+            self.touched.push(at);
         }
     }
 

@@ -135,6 +135,18 @@ fn about_clients(node: &Node, page: &mut Exposition) {
         "Connections turned away because there were too many.",
         clients.rejected.load(Relaxed) as f64,
     );
+    let monitors = &clients.monitors;
+    page.single("bulkhead_monitors", Gauge, "Clients that said MONITOR.", monitors.count() as f64);
+    page.single(
+        "bulkhead_monitors_cut_off_total",
+        Counter,
+        "Clients that monitored and did not read what they were told.",
+        monitors.cut_off.load(Relaxed) as f64,
+    );
+    let mut metric = page.metric("bulkhead_acl_denied_total", Counter, "What users were refused, by reason.");
+    for (reason, count) in node.users.log.counts() {
+        metric.sample(&[("reason", reason.name())], count as f64);
+    }
     page.metric("bulkhead_net_bytes_total", Counter, "Bytes from and to clients.")
         .sample(&[("direction", "in")], stats.input_bytes.load(Relaxed) as f64)
         .sample(&[("direction", "out")], stats.output_bytes.load(Relaxed) as f64);

@@ -1,9 +1,12 @@
 //! The sections that Redis has.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use super::{Lines, REDIS_VERSION, VERSION};
 use crate::engine::node::Node;
+use crate::engine::pause::Paused;
+use crate::session::acl::Reason;
 
 /// What a single-threaded server would say of its event loop.
 const HZ: u64 = 10;
@@ -56,10 +59,23 @@ pub(super) fn clients(node: &Node, lines: &mut Lines) {
     lines.add("maxclients", node.live.connections_max());
     lines.add("client_recent_max_input_buffer", most(|client| client.input_bytes.load(Relaxed)));
     lines.add("client_recent_max_output_buffer", most(|client| client.output_bytes.load(Relaxed)));
-    lines.add("blocked_clients", node.groups.iter().map(|group| group.store.waiting()).sum::<usize>());
+    let for_keys: usize = node.groups.iter().map(|group| group.store.waiting()).sum();
+    let otherwise = clients.iter().filter(|client| client.waits_otherwise()).count();
+    lines.add("blocked_clients", for_keys + otherwise);
     lines.add("watching_clients", node.groups.iter().map(|group| group.store.watching()).sum::<usize>());
     lines.add("tracking_clients", 0);
     lines.add("clients_in_timeout_table", 0);
+    lines.add("monitoring_clients", node.clients.monitors.count());
+    lines.add("monitoring_clients_cut_off", node.clients.monitors.cut_off.load(Relaxed));
+    let (paused, until) = node.clients.pause.current();
+    let paused = match paused {
+        Paused::Nothing => "none",
+        Paused::Writes => "write",
+        Paused::All => "all",
+    };
+    let left = until.map_or(0, |until| until.saturating_duration_since(Instant::now()).as_millis());
+    lines.add("paused_actions", paused);
+    lines.add("paused_timeout_milliseconds", left);
 }
 
 pub(super) fn memory(node: &Node, lines: &mut Lines) {
@@ -75,9 +91,10 @@ pub(super) fn memory(node: &Node, lines: &mut Lines) {
     lines.add("used_memory_dataset_perc", share(row_bytes, memory.resident_bytes));
     lines.add_bytes("total_system_memory", memory.total_bytes);
     lines.add_bytes("used_memory_lua", 0);
-    lines.add_bytes("used_memory_scripts", 0);
-    lines.add("number_of_cached_scripts", 0);
-    lines.add("number_of_functions", 0);
+    let (scripts, bytes) = node.scripts.size();
+    lines.add_bytes("used_memory_scripts", bytes as u64);
+    lines.add("number_of_cached_scripts", scripts);
+    lines.add("number_of_functions", crate::scripting::count_functions(node).1);
     lines.add("number_of_libraries", 0);
     lines.add_bytes("maxmemory", 0);
     lines.add("maxmemory_policy", "noeviction");
@@ -144,6 +161,10 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("instantaneous_input_repl_kbps", "0.00");
     lines.add("instantaneous_output_repl_kbps", "0.00");
     lines.add("rejected_connections", node.clients.rejected.load(Relaxed));
+    for (reason, count) in node.users.log.counts() {
+        let reason = if reason == Reason::Command { "cmd" } else { reason.name() };
+        lines.add(&format!("acl_access_denied_{reason}"), count);
+    }
     lines.add("sync_full", 0);
     lines.add("sync_partial_ok", 0);
     lines.add("sync_partial_err", 0);

@@ -44,10 +44,12 @@ pub(super) enum Change {
     Nothing,
     SlowerThan(i64),
     SlowlogLen(usize),
+    LatencyThreshold(u64),
     Connections(usize),
     Idle(u64),
     Password(Vec<u8>),
     BusyAfter(u64),
+    AclLogLen(usize),
     Shape(Shape, i64),
     Tls(TlsSetting, String),
 }
@@ -97,10 +99,12 @@ impl Change {
             Self::Nothing | Self::Tls(..) => {}
             Self::SlowerThan(us) => node.live.set_slower_than_us(us),
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
+            Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
             Self::Connections(count) => node.live.set_connections_max(count),
+            Self::AclLogLen(len) => node.live.set_acl_log_len_max(len),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
-            Self::Password(password) => node.live.set_password(&password),
+            Self::Password(password) => node.users.set_password(&password),
             Self::Shape(of, value) => node.groups.iter().for_each(|group| of(&group.store.shapes).set(value)),
         }
     }
@@ -163,6 +167,17 @@ const SLOWLOG_LEN_MAX: i64 = 1 << 16;
 
 fn slowlog_len(value: &[u8]) -> Result<Change, String> {
     Ok(Change::SlowlogLen(integer(value, 0, SLOWLOG_LEN_MAX)? as usize))
+}
+
+fn threshold(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::LatencyThreshold(integer(value, 0, i64::MAX)? as u64))
+}
+
+/// Refusals kept at most: each holds the client's line and what it asked for.
+const ACL_LOG_LEN_MAX: i64 = 1 << 16;
+
+fn acl_log_len(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::AclLogLen(integer(value, 0, ACL_LOG_LEN_MAX)? as usize))
 }
 
 fn connections(value: &[u8]) -> Result<Change, String> {
@@ -286,7 +301,7 @@ fn cluster(node: &Node) -> String {
 }
 
 fn show_password(node: &Node) -> String {
-    String::from_utf8_lossy(&node.live.password()).into_owned()
+    String::from_utf8_lossy(&node.users.password()).into_owned()
 }
 
 fn slower_than_us(node: &Node) -> String {
@@ -314,6 +329,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     // Redis'.
     live("busy-reply-threshold", busy_after, set_busy_after),
     live("lua-time-limit", busy_after, set_busy_after),
+    live("acllog-max-len", |node| node.live.acl_log_len_max().to_string(), acl_log_len),
     live("maxclients", |node| node.live.connections_max().to_string(), connections),
     live("requirepass", show_password, password),
     live("slowlog-log-slower-than", slower_than_us, slower_than),
@@ -328,6 +344,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("port", port),
     same("client-query-buffer-limit", |_| base::limits::COMMAND_BYTES_MAX.to_string()),
     same("proto-max-bulk-len", |_| base::limits::BULK_BYTES_MAX.to_string()),
+    same("acl-pubsub-default", |_| "resetchannels".into()),
+    immutable("aclfile", |_| String::new()),
     same("active-expire-effort", |_| "1".into()),
     same("activedefrag", |_| "no".into()),
     same("activerehashing", |_| "no".into()),
@@ -341,7 +359,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     shape("hash-max-ziplist-value", |shapes| &shapes.hash_max_listpack_value),
     same("hz", |_| "10".into()),
     immutable("io-threads", |_| "1".into()),
-    same("latency-monitor-threshold", |_| "0".into()),
+    live("latency-monitor-threshold", |node| node.stats.latency.threshold_ms().to_string(), threshold),
     same("latency-tracking", |_| "yes".into()),
     same("latency-tracking-info-percentiles", |_| "50 99 99.9".into()),
     same("lazyfree-lazy-eviction", |_| "yes".into()),

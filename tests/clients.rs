@@ -76,6 +76,16 @@ fn redis_py_works_with_resp3() {
 }
 
 #[test]
+fn users_work_from_redis_py_with_resp2() {
+    check_python("redis_py_acl.py", 2);
+}
+
+#[test]
+fn users_work_from_redis_py_with_resp3() {
+    check_python("redis_py_acl.py", 3);
+}
+
+#[test]
 fn ioredis_works() {
     check_node("ioredis.mjs", 2);
 }

@@ -4,6 +4,7 @@
 //! `BULKHEAD_BIN=/usr/bin/redis-server` they run against Redis, to see that the tests are right.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // all of it is test code
 
+mod acl;
 mod blocking;
 mod clients;
 mod commands;
@@ -14,6 +15,7 @@ mod histories;
 mod monitor;
 mod queues;
 mod scan;
+mod scripting;
 mod sessions;
 mod tls;
 mod transactions;

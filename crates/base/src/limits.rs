@@ -79,6 +79,13 @@ const _: () = assert!(SCRIPT_CODE_BYTES_MAX < BATCH_BYTES_MAX && SCRIPT_CODE_BYT
 /// Keys that one client may watch at a time: each is noted beside those of others.
 pub const WATCHED_KEYS_MAX: usize = 1 << 16;
 
+/// Users: the names of all are one record, and their rules are in memory.
+pub const USERS_MAX: usize = 10_000;
+/// What the rules of one user are at most: a record.
+pub const USER_BYTES_MAX: usize = 64 << 10;
+/// Longest name of a user.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+
 /// Elements drawn by one command that may draw the same one again (HRANDFIELD and the like): its reply is
 /// as long as the client says, and is in memory before it is sent.
 pub const DRAWN_MAX: i64 = 1 << 22;

@@ -101,16 +101,9 @@ pub fn keys<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
 
 /// COMMAND GETKEYSANDFLAGS: each key of a call with what is done with it.
 pub fn keys_and_flags<R>(command: &Command<R>, args: &Args<'_>) -> Vec<Reply> {
-    let placed: Vec<usize> = command.keys.placed(args).collect();
-    let access_at = |nth: usize| match (command.keys.spec, command.keys.second) {
-        (KeySpec::Counted { extra: Some(_), .. } | KeySpec::Range { .. }, Some(second)) if nth > 0 => second,
-        _ => command.keys.access_in(args),
-    };
     let entry =
-        |at, access| Reply::Array(vec![Reply::copied(args.get(at)), Reply::Set(access_flags(access))]);
-    let placed = placed.into_iter().enumerate().map(|(nth, at)| entry(at, access_at(nth)));
-    let behind = command.keys.behind.map_or(Access::default(), |behind| behind.access);
-    placed.chain(command.keys.searched(args).map(|at| entry(at, behind))).collect()
+        |(at, access)| Reply::Array(vec![Reply::copied(args.get(at)), Reply::Set(access_flags(access))]);
+    command.keys.accessed(args).map(entry).collect()
 }
 
 fn shown_flags<R>(command: &Command<R>) -> Vec<Reply> {

@@ -214,6 +214,19 @@ impl Keys {
         self.placed(args).chain(self.searched(args))
     }
 
+    /// Where the keys are among these arguments, and what is done with each.
+    pub fn accessed(&self, args: &Args<'_>) -> impl Iterator<Item = (usize, Access)> + use<> {
+        let first = self.access_in(args);
+        let others = match (self.spec, self.second) {
+            (KeySpec::Counted { extra: Some(_), .. } | KeySpec::Range { .. }, Some(second)) => second,
+            _ => first,
+        };
+        let placed = self.placed(args).enumerate();
+        let placed = placed.map(move |(nth, at)| (at, if nth == 0 { first } else { others }));
+        let behind = self.behind.map_or(Access::default(), |behind| behind.access);
+        placed.chain(self.searched(args).into_iter().map(move |at| (at, behind)))
+    }
+
     /// Where the key is that stands behind a word: the last one counts, as it does to the commands.
     pub fn searched(&self, args: &Args<'_>) -> Option<usize> {
         let behind = self.behind?;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use base::limits;
-use parking_lot::RwLock;
 pub use wal::Fsync;
 
 pub use crate::engine::streams::StreamOptions;
@@ -105,6 +104,7 @@ pub fn usable_cpus() -> usize {
 const BUSY_AFTER_MS: u64 = 5_000;
 const SLOWER_THAN_US: i64 = 10_000;
 const SLOWLOG_LEN_MAX: usize = 128;
+const ACL_LOG_LEN_MAX: usize = 128;
 
 /// Settings that may change while the node runs.
 pub struct Live {
@@ -113,21 +113,19 @@ pub struct Live {
     slowlog_len_max: AtomicUsize,
     connections_max: AtomicUsize,
     idle_s_max: AtomicU64,
-    password: RwLock<Option<Box<[u8]>>>,
+    acl_log_len_max: AtomicUsize,
 }
 
 impl Live {
     pub fn new(config: &Config) -> Self {
-        let live = Self {
+        Self {
             slower_than_us: AtomicI64::new(SLOWER_THAN_US),
             busy_after_ms: AtomicU64::new(BUSY_AFTER_MS),
             slowlog_len_max: AtomicUsize::new(SLOWLOG_LEN_MAX),
             connections_max: AtomicUsize::new(config.max_connections),
             idle_s_max: AtomicU64::new(0),
-            password: RwLock::new(None),
-        };
-        live.set_password(config.requirepass.as_deref().unwrap_or_default().as_bytes());
-        live
+            acl_log_len_max: AtomicUsize::new(ACL_LOG_LEN_MAX),
+        }
     }
 
     /// Commands from this duration on go into the slow log; `None` for none.
@@ -156,6 +154,14 @@ impl Live {
         self.slowlog_len_max.store(len, Relaxed);
     }
 
+    pub fn acl_log_len_max(&self) -> usize {
+        self.acl_log_len_max.load(Relaxed)
+    }
+
+    pub fn set_acl_log_len_max(&self, len: usize) {
+        self.acl_log_len_max.store(len, Relaxed);
+    }
+
     pub fn connections_max(&self) -> usize {
         self.connections_max.load(Relaxed)
     }
@@ -172,50 +178,11 @@ impl Live {
     pub fn set_idle_s_max(&self, seconds: u64) {
         self.idle_s_max.store(seconds, Relaxed);
     }
-
-    pub fn needs_password(&self) -> bool {
-        self.password.read().is_some()
-    }
-
-    /// The password, or nothing if none is needed.
-    pub fn password(&self) -> Vec<u8> {
-        self.password.read().as_deref().unwrap_or_default().to_vec()
-    }
-
-    /// An empty one means that none is needed.
-    pub fn set_password(&self, password: &[u8]) {
-        *self.password.write() = (!password.is_empty()).then(|| password.into());
-    }
-
-    /// Whether this is the password. Takes as long whether the first byte is wrong or the last. Without
-    /// a password, any is accepted.
-    pub fn accepts(&self, given: &[u8]) -> bool {
-        let password = self.password.read();
-        let Some(password) = password.as_deref() else { return true };
-        let expected = password.iter().chain(std::iter::repeat(&0)).take(given.len());
-        let differences = given.iter().zip(expected).fold(0, |found, (a, b)| found | (a ^ b));
-        differences == 0 && given.len() == password.len()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_password_is_accepted() {
-        let mut config = Config::new(PathBuf::new());
-        assert!(Live::new(&config).accepts(b"anything"));
-        config.requirepass = Some("secret".into());
-        let live = Live::new(&config);
-        for (given, accepted) in
-            [("secret", true), ("secre", false), ("secretx", false), ("Secret", false), ("", false)]
-        {
-            assert_eq!(live.accepts(given.as_bytes()), accepted, "{given}");
-        }
-        live.set_password(b"");
-        assert!(!live.needs_password());
-    }
 
     #[test]
     fn the_cache_is_divided_without_a_remainder() {

@@ -6,6 +6,7 @@ mod measure;
 mod page;
 mod peers;
 mod report;
+mod scripts;
 mod space;
 
 use crate::args::Args;
@@ -17,6 +18,7 @@ pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench lanes [OPTIONS]
        cargo xtask bench hot [OPTIONS]
+       cargo xtask bench scripts [OPTIONS]
        cargo xtask bench space [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
@@ -47,6 +49,14 @@ hot     measures 50 producers on one list beside 50 lists and beside Valkey, and
   --rounds N         how often everything is measured (default 3)
   --bulkhead PATH    this server instead of the one built from here
 
+scripts measures GET and SET of 50 connections with and without scripts that never end, fills the heavy
+        pool with such, kills them all, and has 50 connections push to one list by a script, in the
+        section and in the heavy pool, beside Valkey. Prints tables.
+
+  --scripts N        scripts that never end (default 37)
+  --rounds N         how often everything is measured (default 3)
+  --bulkhead PATH    this server instead of the one built from here
+
 space   measures what an element of a list, set, hash and sorted set takes on disk, beside Valkey's and
         Redis' memory. The result is printed and written to docs/benchmarks.md.
 
@@ -62,6 +72,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("peers") => peers_command(args),
         Some("lanes") => lanes_command(args),
         Some("hot") => hot_command(args),
+        Some("scripts") => scripts_command(args),
         Some("space") => space_command(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
@@ -102,6 +113,14 @@ fn hot_command(mut args: Args) -> Result {
     let program: Option<PathBuf> = args.option("--bulkhead")?;
     args.finish()?;
     hot::run(&hot::Plan { program: server(program)?, rounds, seconds: 2.5, items })
+}
+
+fn scripts_command(mut args: Args) -> Result {
+    let rounds = args.option("--rounds")?.unwrap_or(3);
+    let scripts = args.option("--scripts")?.unwrap_or(37);
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    args.finish()?;
+    scripts::run(&scripts::Plan { program: server(program)?, rounds, seconds: 2.5, scripts })
 }
 
 fn space_command(mut args: Args) -> Result {

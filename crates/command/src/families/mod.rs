@@ -14,7 +14,9 @@ mod string;
 mod time;
 mod zset;
 
-pub use generic::sort::leaves_its_slot as sort_leaves_its_slot;
+pub use generic::sort_keys::{
+    OtherKeys, leaves_its_slot as sort_leaves_its_slot, reads_others as sort_reads_others,
+};
 
 use std::ops::Range;
 

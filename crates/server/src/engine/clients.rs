@@ -85,7 +85,7 @@ pub struct Client {
     pub monitors: AtomicBool,
     /// What it waits for, as its network thread has noted at the end of its last turn.
     pub waits: Mutex<Waits>,
-    /// Set by CLIENT KILL: its network thread closes it.
+    /// Its network thread closes it: CLIENT KILL, ACL DELUSER.
     pub killed: AtomicBool,
     pub details: Mutex<Details>,
     pub mailbox: Arc<Mailbox>,
@@ -97,7 +97,7 @@ pub struct Details {
     pub name: Vec<u8>,
     pub lib_name: Vec<u8>,
     pub lib_version: Vec<u8>,
-    pub user: String,
+    pub user: Vec<u8>,
 }
 
 /// What a client waits for, as far as others may know and end it.
@@ -158,6 +158,11 @@ impl Client {
         self.no_evict.store(false, Ordering::Relaxed);
         self.no_touch.store(false, Ordering::Relaxed);
         self.details.lock().name.clear();
+    }
+
+    /// Has the client closed once it has been answered what it waits for.
+    pub fn close_when_answered(&self) {
+        self.killed.store(true, Ordering::SeqCst);
     }
 
     /// Has its network thread close the client.

@@ -20,6 +20,7 @@ use crate::net::exec::{self, Ran};
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
 use crate::session::account;
+use crate::session::acl::User;
 use crate::session::multi::Exec;
 use crate::table::Entry;
 
@@ -102,6 +103,8 @@ pub struct Caller {
     pub client: u64,
     pub protocol: Protocol,
     pub mailbox: Arc<Mailbox>,
+    /// Who may do what its scripts do.
+    pub user: Arc<User>,
     /// Whether it may be told page by page. Not while it monitors: lines would come between the pages.
     pub may_stream: bool,
 }
@@ -197,6 +200,10 @@ impl HeavyPool {
         (self.running.load(Ordering::SeqCst), self.queue.lock().jobs.len())
     }
 
+    pub fn queue_max(&self) -> usize {
+        self.queue_max
+    }
+
     pub fn threads(&self) -> usize {
         self.threads
     }
@@ -285,7 +292,7 @@ fn perform(
             (Some(entry), args, outcome)
         }
         Work::Unit { entry, mut args, exec, database, group } => {
-            let mut outcome = exec::run_heavy(node, exec, (caller.client, database, group), cancel, scratch);
+            let mut outcome = exec::run_heavy(node, exec, (caller, database, group), cancel, scratch);
             if let Told::Ran(ran) = &mut outcome.told {
                 ran.said = std::mem::take(&mut args);
             }

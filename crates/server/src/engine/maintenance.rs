@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use store::{Leave, Scratch};
 
 use crate::engine::node::Node;
+use crate::session::acl;
 use crate::session::latency;
 
 /// Between two rounds of active expiry.
@@ -68,6 +69,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     if let Some(tls) = &node.tls {
         tls.look();
     }
+    acl::keep_current(&node);
     for group in &node.groups {
         group.store.trim();
     }

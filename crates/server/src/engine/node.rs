@@ -29,6 +29,7 @@ use crate::engine::streams::Streams;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
 use crate::scripting::{LongNames, Running, Scripts};
+use crate::session::acl::{self, Users};
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
@@ -52,6 +53,8 @@ pub enum StartError {
     Wal(#[from] wal::WalError),
     #[error("{0}")]
     Consensus(#[from] consensus::StartError),
+    #[error(transparent)]
+    Users(#[from] acl::LoadError),
     #[error("the group cannot be founded: {0}")]
     Bootstrap(#[from] consensus::ChangeError),
     #[error("a thread cannot start: {0}")]
@@ -68,6 +71,7 @@ pub struct Node {
     pub clients: Clients,
     pub stats: Stats,
     pub live: Live,
+    pub users: Users,
     pub slowlog: SlowLog,
     pub scripts: Scripts,
     pub functions: LongNames,
@@ -149,13 +153,13 @@ impl Node {
             faults: faults.clone(),
         };
         let wakers = Arc::new(Wakers::default());
-        let (groups, threads): (Vec<_>, Vec<_>) = (0..config.groups)
-            .map(|id| start_group(id, &config, &disk, &room, &clock, &wakers))
-            .collect::<Result<_, _>>()?;
+        let each = (0..config.groups).map(|id| start_group(id, &config, &disk, &room, &clock, &wakers));
+        let (groups, threads) = each.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         let node = Arc::new(Self {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
             streams: Arc::default(),
             live: Live::new(&config),
+            users: Users::new(config.requirepass.as_deref()),
             config,
             groups,
             disk,
@@ -187,6 +191,7 @@ impl Node {
         });
         node.start_consensus(recovered)?;
         node.wait_until_open();
+        acl::load(&node)?;
         tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
         maintenance::flush_replayed(&node);
         node.threads.lock().extend(node.heavy.start(&node)?);
@@ -292,10 +297,6 @@ impl Node {
     pub fn first_slot(&self, group: u16) -> u16 {
         let groups = self.groups.len().max(1) as u32;
         (u32::from(group) * u32::from(slot::SLOTS)).div_ceil(groups) as u16
-    }
-
-    pub fn needs_password(&self) -> bool {
-        self.live.needs_password()
     }
 
     /// Why writes are refused now, if they are: all but those that free room, or those as well.

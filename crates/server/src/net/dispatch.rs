@@ -16,6 +16,7 @@ use crate::engine::node::Node;
 use crate::engine::streams::{Begun, Flow, Part};
 use crate::net::blocked::{Place, Waiter};
 use crate::scripting::{self, Env, OnData};
+use crate::session::acl::{self, Denied};
 use crate::session::stats::Lap;
 use crate::session::{Answer, Context, Session};
 use crate::table::{Entry, Handler, table};
@@ -55,7 +56,7 @@ fn error(error: Error) -> Step {
 }
 
 /// Looks a command up and checks what its row says about its arguments and its caller.
-pub fn find(session: &Session, args: &Args<'_>) -> Result<&'static Entry, Error> {
+pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'static Entry, Error> {
     let name = args.get(0);
     let Some(mut entry) = table().find(name) else { return Err(unknown(args)) };
     if !entry.subcommands.is_empty() {
@@ -68,10 +69,16 @@ pub fn find(session: &Session, args: &Args<'_>) -> Result<&'static Entry, Error>
     if !entry.row.arity.accepts(args.len()) {
         return Err(Error::arity(entry.row.name));
     }
+    session.login.refresh(&node.users);
     if !session.is_authenticated() && !entry.row.flags.has(flags::NO_AUTH) {
         return Err(Error::line("NOAUTH Authentication required."));
     }
-    Ok(entry)
+    match acl::may(session.login.user(), entry, args) {
+        Ok(()) => Ok(entry),
+        // It is found out when it runs, as other errors of its arguments are.
+        Err(Denied::AnyKey(_)) if session.is_queueing() => Ok(entry),
+        Err(denied) => Err(acl::denied(node, session, entry, args, denied)),
+    }
 }
 
 fn unknown(args: &Args<'_>) -> Error {
@@ -169,7 +176,7 @@ pub fn run(
     }
     let Target::One(id) = target else { return Step::Heavy(entry, target) };
     let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
-    let mut env = Env::new(node, session.client.id, id, None);
+    let mut env = Env::new(node, session.client.id, Some(session.login.user()), id, None);
     let f = |txn: &mut store::Txn<'_>| {
         env.begin();
         handler.run(txn, args, &mut env)
@@ -233,7 +240,8 @@ pub fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
     if matches!(entry.row.run, Handler::Script(_)) && scripting::prepare(node, entry, args) {
         return Lane::Heavy;
     }
-    let may_write = entry.row.flags.has(flags::MAY_WRITE);
+    // What a script writes is refused command by command: some of them free room.
+    let may_write = entry.row.flags.has(flags::MAY_WRITE) && matches!(entry.row.run, Handler::Data(_));
     if may_write && node.write_refusal(true).is_some() { Lane::Read } else { entry.row.lane() }
 }
 
@@ -371,7 +379,8 @@ fn run_in_group(
     let only_reads = flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE);
     let may_stream = only_reads && matches!(handler, OnData::Plain(_));
     let may_stream = may_stream && caller.is_some_and(|caller| caller.may_stream);
-    let mut env = Env::new(node, caller.map_or(0, |caller| caller.client), group.id, Some(cancel));
+    let (client, user) = caller.map_or((0, None), |caller| (caller.client, Some(&caller.user)));
+    let mut env = Env::new(node, client, user, group.id, Some(cancel));
     let mut f = |txn: &mut store::Txn<'_>| {
         if may_stream {
             txn.allow_streams(node.config.streams.page_bytes);

@@ -11,7 +11,7 @@ use resp::Reply;
 use store::{Cancel, Done, Gate, Leave, Scratch, Txn};
 
 use crate::engine::group::Group;
-use crate::engine::heavy::{Outcome, Told, Work};
+use crate::engine::heavy::{Caller, Outcome, Told, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch;
@@ -21,7 +21,7 @@ use crate::scripting::Env;
 use crate::session::account::{self, Spent};
 use crate::session::connection::selected;
 use crate::session::multi::{Exec, Queued, Unit};
-use crate::session::{Answer, Context, monitor};
+use crate::session::{Answer, Context, Session, monitor};
 use crate::table::{Entry, Handler};
 
 /// What became of one command of a transaction.
@@ -54,8 +54,12 @@ impl Unit {
         let (node, is_heavy) = (env.node, env.cancel.is_some());
         env.begin();
         let mut parts = Vec::with_capacity(self.commands.len());
-        for Queued { entry, args } in &self.commands {
+        for Queued { entry, args, denied } in &self.commands {
             let args = args.as_args();
+            if let Some(denied) = denied {
+                parts.push(Part::Data(denied.changed().reply(), Spent::default()));
+                continue;
+            }
             let Some(run) = entry.row.run.on_data() else {
                 if entry.row.name == "select"
                     && let Ok(database) = selected(node, &args)
@@ -86,7 +90,7 @@ impl Unit {
     /// The group whose keys the commands name: all of one slot, where there are several groups.
     fn group(&self, node: &Node, watched: Option<u16>) -> Result<u16, Error> {
         let mut found = None;
-        for Queued { entry, args } in self.on_data().filter(|_| node.groups.len() > 1) {
+        for Queued { entry, args, .. } in self.on_data().filter(|_| node.groups.len() > 1) {
             let args = args.as_args();
             if entry.row.flags.has(flags::FANOUT) {
                 let name = entry.row.name.to_ascii_uppercase();
@@ -144,7 +148,7 @@ impl Exec {
     fn run(
         &self,
         node: &Arc<Node>,
-        client: u64,
+        session: &Session,
         group: &Group,
         database: u8,
         scratch: &mut Scratch,
@@ -153,7 +157,7 @@ impl Exec {
         if let Some(watching) = self.watching.as_ref().filter(|_| lane != Lane::Heavy) {
             group.store.settle_watch(watching.id, scratch)?;
         }
-        let mut env = Env::new(node, client, group.id, None);
+        let mut env = Env::new(node, session.client.id, Some(session.login.user()), group.id, None);
         let f = |txn: &mut Txn<'_>| self.unit.run(txn, &mut env);
         let ran = self.only_if(scratch, |scratch| match lane {
             Lane::Read => group.store.run_read(database, scratch, f),
@@ -192,7 +196,7 @@ pub fn run(
     let database = connection.session.database;
     let refusal = match exec.group(node) {
         Err(refusal) => refusal,
-        Ok(group) => match exec.run(node, connection.client.id, group, database, scratch) {
+        Ok(group) => match exec.run(node, &connection.session, group, database, scratch) {
             Ok(Done { result: Ok(parts), gate, .. }) => {
                 finish(node, connection, Ran::new(exec, parts), &[(group.id, gate)]);
                 account::ran_exec(node, connection, entry, &Reply::Ok, began.elapsed());
@@ -219,14 +223,14 @@ pub fn run(
 pub fn run_heavy(
     node: &Arc<Node>,
     exec: Box<Exec>,
-    (client, database, group): (u64, u8, u16),
+    (caller, database, group): (&Caller, u8, u16),
     cancel: &Arc<Cancel>,
     scratch: &mut Scratch,
 ) -> Outcome {
     let Some(group) = node.groups.get(usize::from(group)) else {
         return Outcome::ungated(dispatch::left_reply(&Leave::Closed));
     };
-    let mut env = Env::new(node, client, group.id, Some(cancel));
+    let mut env = Env::new(node, caller.client, Some(&caller.user), group.id, Some(cancel));
     let ran = dispatch::run_when_open(group, cancel, || {
         if let Some(reply) = exec.refused(node) {
             return Err(Outcome::ungated(reply));
@@ -250,7 +254,7 @@ pub fn run_heavy(
     if ran.exec.has_session_parts() {
         return Outcome { told: Told::Ran(Box::new(ran)), gates };
     }
-    let replies = ran.replies(node, client, |_, part| match part {
+    let replies = ran.replies(node, caller.client, |_, part| match part {
         Part::Data(reply, _) => (reply, ()),
         Part::Session => (Reply::Null, ()),
     });

@@ -27,7 +27,7 @@ pub fn execute(
     at: usize,
 ) -> bool {
     let (session, args) = connection.split();
-    let found = dispatch::find(session, &args);
+    let found = dispatch::find(node, session, &args);
     if let Ok(entry) = found
         && node.clients.pause.holds_command(session, entry)
     {
@@ -93,17 +93,8 @@ fn follow(
             let task = match (answer, entry) {
                 (Answer::Heavy(task), _) => task,
                 (Answer::Exec(exec), Some(entry)) => {
-                    return match exec::run(node, connection, entry, exec, scratch) {
-                        Ended::Answered => {
-                            connection.consume(used);
-                            matches!(connection.state, State::Ready)
-                        }
-                        Ended::Later(exec) => {
-                            connection.session.put_back(*exec);
-                            connection.state = State::Stalled;
-                            false
-                        }
-                    };
+                    let ended = exec::run(node, connection, entry, exec, scratch);
+                    return has_ended(connection, ended, used);
                 }
                 (other, _) => {
                     connection.consume(used);
@@ -116,6 +107,21 @@ fn follow(
     }
     connection.consume(used);
     true
+}
+
+/// What follows from how far a transaction has come. Says whether the connection may go on.
+fn has_ended(connection: &mut Connection, ended: Ended, used: usize) -> bool {
+    match ended {
+        Ended::Answered => {
+            connection.consume(used);
+            matches!(connection.state, State::Ready)
+        }
+        Ended::Later(exec) => {
+            connection.session.put_back(*exec);
+            connection.state = State::Stalled;
+            false
+        }
+    }
 }
 
 /// Keeps a command for EXEC. If it is refused, the transaction will be.
@@ -168,6 +174,7 @@ pub fn submit(
             client: connection.client.id,
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
+            user: connection.session.login.user().clone(),
             may_stream: connection.session.monitoring.is_none(),
         },
         cancel: cancel.clone(),

@@ -247,6 +247,9 @@ impl NetThread {
         let before = std::mem::replace(&mut connection.state, State::Ready);
         connection.waits_until = None;
         connection.output.push_gated(outcome.reply, &outcome.gates);
+        if connection.client.killed.load(Ordering::SeqCst) {
+            connection.state = State::Closing;
+        }
         // Nobody wants to hear the rest where replies are thrown away.
         let rest = outcome.rest.filter(|_| !connection.output.is_muted());
         if let (Some(flow), State::Working(cancel) | State::Streaming(Streaming { cancel, .. })) =
@@ -299,11 +302,11 @@ impl NetThread {
         };
         let mut commands = 0;
         loop {
-            if connection.client.killed.load(Ordering::Relaxed) {
-                return Turn::Close;
-            }
             if !matches!(connection.state, State::Ready) {
                 return Turn::Idle;
+            }
+            if connection.client.killed.load(Ordering::Relaxed) {
+                return Turn::Close;
             }
             if connection.output.len() > OUTPUT_BYTES_MAX {
                 // The client has to take what it was answered first.

@@ -167,6 +167,7 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     let node = env.node;
     let guard = env.cancel.map(|cancel| node.running.begin(Kind::Script, &script.name, args, cancel));
     let database = txn.database();
+    env.saw(database, true, args);
     let inputs =
         Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(txn) };
     let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None };

@@ -289,6 +289,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
     let name = String::from_utf8_lossy(args.get(1)).into_owned();
     let guard = env.cancel.map(|cancel| node.running.begin(Kind::Function, &name, args, cancel));
     let database = txn.database();
+    env.saw(database, true, args);
     let (ran, stop) = with_libraries(txn, env.group, |local, txn| {
         let Local { interpreter, loaded, .. } = local;
         let loaded = loaded.as_ref().ok_or(NO_FUNCTION)?;
@@ -483,6 +484,16 @@ fn kill(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     rows::ok()
 }
 
+/// How many libraries there are, and how many functions.
+pub fn count(node: &Node) -> (usize, usize) {
+    refresh(node, 0);
+    let count = |local: &mut Local| {
+        let loaded = local.loaded.as_ref();
+        loaded.map_or((0, 0), |loaded| (loaded.libraries.len(), loaded.functions.len()))
+    };
+    local::with(count).unwrap_or((0, 0))
+}
+
 fn stats(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let node = context.node;
     let running = node.running.oldest(Kind::Function).map_or(Reply::Null, |told| {
@@ -493,15 +504,10 @@ fn stats(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
             (Reply::bulk("duration_ms"), Reply::Integer(told.took.as_millis() as i64)),
         ])
     });
-    refresh(node, 0);
-    let count = |local: &mut Local| {
-        let loaded = local.loaded.as_ref();
-        loaded.map_or((0, 0), |loaded| (loaded.libraries.len() as i64, loaded.functions.len() as i64))
-    };
-    let (libraries, functions) = local::with(count).map_err(no_interpreter)?;
+    let (libraries, functions) = count(node);
     let lua = Reply::Map(vec![
-        (Reply::bulk("libraries_count"), Reply::Integer(libraries)),
-        (Reply::bulk("functions_count"), Reply::Integer(functions)),
+        (Reply::bulk("libraries_count"), Reply::Integer(libraries as i64)),
+        (Reply::bulk("functions_count"), Reply::Integer(functions as i64)),
     ]);
     rows::reply(Reply::Map(vec![
         (Reply::bulk("running_script"), running),

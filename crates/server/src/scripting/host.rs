@@ -10,6 +10,7 @@ use store::{Stop, Txn};
 
 use super::{Called, Env, OnData};
 use crate::net::dispatch;
+use crate::session::acl::{self, Denied, Place, User};
 use crate::session::connection::selected;
 use crate::session::{Answer, Context, Session};
 use crate::table::{Entry, Handler, table};
@@ -46,6 +47,11 @@ impl InTxn<'_, '_, '_> {
         if row.flags.has(flags::NOSCRIPT) {
             return Err(Error::line(NOT_ALLOWED));
         }
+        if let Some(user) = self.env.user
+            && let Err(denied) = acl::may(user, entry, args)
+        {
+            return Err(self.denied(user, entry, args, denied));
+        }
         if row.flags.has(flags::WRITE) && self.only_reads {
             return Err(Error::line(ONLY_READS));
         }
@@ -54,6 +60,14 @@ impl InTxn<'_, '_, '_> {
         }
         self.check_place(entry, args)?;
         Ok(entry)
+    }
+
+    #[cold]
+    fn denied(&self, user: &User, entry: &Entry, args: &Args<'_>, denied: Denied) -> Error {
+        if let Some(client) = self.env.node.clients.get(self.env.client) {
+            acl::note_denied(self.env.node, (&client, user), entry, args, denied, Place::Lua);
+        }
+        denied.in_script(user, entry)
     }
 
     /// With several groups a script runs in one, whose keys alone it may touch.
@@ -106,7 +120,10 @@ impl InTxn<'_, '_, '_> {
     fn run_session(&self, run: crate::session::SessionRun, args: &Args<'_>) -> Reply {
         let node = self.env.node;
         let Some(client) = node.clients.get(self.env.client) else { return Reply::error(NOT_ALLOWED) };
-        let mut session = Session::new(client, false);
+        let mut session = Session::new(client, &node.users);
+        if let Some(user) = self.env.user {
+            session.login.become_user(user.clone());
+        }
         session.database = self.txn.database();
         match run(&mut Context { node, session: &mut session }, args) {
             Ok(Answer::Reply(reply)) => reply,
@@ -132,6 +149,7 @@ impl Host for InTxn<'_, '_, '_> {
             Ok(entry) => entry,
             Err(error) => return Ok(error.reply()),
         };
+        self.env.saw(self.txn.database(), false, &args);
         let began = Instant::now();
         let reply = self.run(entry, &args)?;
         let failed = reply.is_error().then(|| reply.clone());
@@ -142,7 +160,7 @@ impl Host for InTxn<'_, '_, '_> {
     fn may_call(&mut self, source: &[u8], spans: &[Span]) -> Option<bool> {
         let args = Args::new(source, spans);
         let entry = find(&args).filter(|entry| entry.row.arity.accepts(args.len()))?;
-        Some(!entry.row.flags.has(flags::NOSCRIPT))
+        Some(self.env.user.is_none_or(|user| acl::may(user, entry, &args).is_ok()))
     }
 
     fn step(&mut self, steps: u32) -> Result<(), Stopped> {

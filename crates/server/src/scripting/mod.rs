@@ -16,15 +16,17 @@ mod scripts;
 use std::sync::Arc;
 use std::time::Duration;
 
-use command::{Args, Command, Keys, access};
+use command::{Args, Command, Keys, OwnedArgs, access};
 use resp::Reply;
 use store::{Cancel, Txn};
 
 use crate::engine::node::Node;
 use crate::session::SessionRun;
+use crate::session::acl::User;
 use crate::table::{Entry, Handler};
 
 pub use cache::{LongNames, Scripts};
+pub use functions::count as count_functions;
 pub use running::Running;
 
 /// The function of a command that runs a script: on a transaction, and with those around it.
@@ -41,11 +43,22 @@ pub const SESSION_FAMILIES: &[&[Command<SessionRun>]] =
 pub struct Env<'a> {
     pub node: &'a Arc<Node>,
     pub client: u64,
+    /// Whose rights its scripts have; those of nobody in particular, where the server itself asks.
+    pub user: Option<&'a Arc<User>>,
     pub group: u16,
     /// How it is stopped, in the heavy pool.
     pub cancel: Option<&'a Arc<Cancel>>,
     /// What its scripts have called, to be counted if that comes to something.
     called: Vec<Called>,
+    /// What clients that monitor are told then.
+    seen: Vec<Seen>,
+}
+
+/// A script, or a command that one has called.
+struct Seen {
+    database: u8,
+    is_script: bool,
+    args: OwnedArgs,
 }
 
 /// A command that a script has called.
@@ -56,8 +69,14 @@ struct Called {
 }
 
 impl<'a> Env<'a> {
-    pub fn new(node: &'a Arc<Node>, client: u64, group: u16, cancel: Option<&'a Arc<Cancel>>) -> Self {
-        Self { node, client, group, cancel, called: Vec::new() }
+    pub fn new(
+        node: &'a Arc<Node>,
+        client: u64,
+        user: Option<&'a Arc<User>>,
+        group: u16,
+        cancel: Option<&'a Arc<Cancel>>,
+    ) -> Self {
+        Self { node, client, user, group, cancel, called: Vec::new(), seen: Vec::new() }
     }
 }
 

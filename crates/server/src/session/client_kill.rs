@@ -5,6 +5,7 @@ use std::sync::Arc;
 use command::{Args, Error};
 use resp::Reply;
 
+use super::acl::Users;
 use super::client::Kind;
 use super::rows::{self, ok, reply};
 use super::{Answer, Context};
@@ -22,7 +23,7 @@ struct Filters<'a> {
 }
 
 impl<'a> Filters<'a> {
-    fn parse(args: &Args<'a>) -> command::Result<Self> {
+    fn parse(args: &Args<'a>, users: &Users) -> command::Result<Self> {
         let mut filters = Self { spare_me: true, ..Self::default() };
         for at in (2..args.len()).step_by(2) {
             if at + 1 >= args.len() {
@@ -39,7 +40,7 @@ impl<'a> Filters<'a> {
             } else if args.is(at, "laddr") {
                 filters.local = Some(value);
             } else if args.is(at, "user") {
-                if value != b"default" {
+                if users.get(value).is_none() {
                     return Err(Error::quoting("ERR No such user '", value, "'"));
                 }
                 filters.user = Some(value);
@@ -60,7 +61,7 @@ impl<'a> Filters<'a> {
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
             && is(self.peer, client.peer.to_string())
             && is(self.local, client.local.to_string())
-            && self.user.is_none_or(|user| user == client.details.lock().user.as_bytes())
+            && self.user.is_none_or(|user| user == client.details.lock().user)
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) fn kill(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
         found.kill();
         return ok();
     }
-    let filters = Filters::parse(args)?;
+    let filters = Filters::parse(args, &context.node.users)?;
     let mut killed = 0;
     let mut mine = false;
     for client in context.node.clients.list() {

@@ -36,6 +36,11 @@ pub(super) fn list(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     text(clients.iter().map(|client| about.line(client)).collect::<String>())
 }
 
+/// A client's line, as it is for others.
+pub(super) fn line(client: &Client, now_ms: u64) -> String {
+    About { now_ms, me: 0, said: 0 }.line(client)
+}
+
 /// When lines are made, and by whose command, which has so many bytes.
 struct About {
     now_ms: u64,
@@ -76,7 +81,7 @@ impl About {
             number(&client.output_peak_bytes),
             number(&client.output_pieces),
             if output > 0 { "rw" } else { "r" },
-            details.user,
+            printable(&details.user),
             if client.resp3.load(Relaxed) { 3 } else { 2 },
             printable(&details.lib_name),
             printable(&details.lib_version),

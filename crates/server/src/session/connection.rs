@@ -3,7 +3,8 @@
 use command::{Args, Command, Error, Flags, arg, flags};
 use resp::{Protocol, Reply};
 
-use super::rows::{self, CONTAINER, PLAIN, ok, reply};
+use super::acl;
+use super::rows::{self, ok, reply};
 use super::{Answer, Context, Replies, SessionRun, client};
 use crate::engine::node::Node;
 
@@ -68,16 +69,6 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Allows reads from a replica on this connection.",
     ),
     rows::row("cluster", "readwrite", 1, READING, read_only).docs("3.0.0", "O(1)", "Takes READONLY back."),
-    rows::row("server", "acl", -2, CONTAINER, client::unknown).docs(
-        "6.0.0",
-        "Depends on subcommand.",
-        "Holds the commands about users.",
-    ),
-    rows::row("server", "acl|whoami", 2, PLAIN, whoami).docs(
-        "6.0.0",
-        "O(1)",
-        "Returns the connection's user.",
-    ),
 ];
 
 fn ping(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
@@ -119,7 +110,7 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     session.set_multi(None);
     session.watching = None;
     session.monitoring = None;
-    session.set_authenticated(!node.needs_password());
+    session.become_nobody(&node.users);
     session.client.reset();
     reply(Reply::simple("RESET"))
 }
@@ -132,34 +123,38 @@ fn read_only(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     ok()
 }
 
-fn whoami(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    let user = context.session.client.details.lock().user.clone();
-    reply(Reply::bulk(user))
-}
-
 const WRONG_PASSWORD: Error = Error::line("WRONGPASS invalid username-password pair or user is disabled.");
 const NO_PASSWORD: Error = Error::line(
     "ERR AUTH <password> called without any password configured for the default user. Are you sure \
      your configuration is correct?",
 );
-const DEFAULT_USER: &[u8] = b"default";
 
 fn auth(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     match args.len() {
-        2 if !context.node.needs_password() => Err(NO_PASSWORD),
-        2 => authenticate(context, DEFAULT_USER, args.get(1)),
-        3 => authenticate(context, args.get(1), args.get(2)),
+        2 if context.node.users.default_user().has_no_password() => Err(NO_PASSWORD),
+        2 => authenticate(context, args, (acl::DEFAULT, args.get(1))),
+        3 => authenticate(context, args, (args.get(1), args.get(2))),
         _ => Err(Error::SYNTAX),
     }?;
     ok()
 }
 
-fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> command::Result<()> {
-    if user != DEFAULT_USER || !context.node.live.accepts(password) {
-        return Err(WRONG_PASSWORD);
+fn authenticate(
+    context: &mut Context<'_>,
+    args: &Args<'_>,
+    (name, password): (&[u8], &[u8]),
+) -> command::Result<()> {
+    let Context { node, session } = context;
+    match node.users.get(name).filter(|user| user.accepts(password)) {
+        Some(user) => {
+            session.become_user(user);
+            Ok(())
+        }
+        None => {
+            acl::refused_login(node, session, name, args.get(0));
+            Err(WRONG_PASSWORD)
+        }
     }
-    context.session.set_authenticated(true);
-    Ok(())
 }
 
 /// What HELLO asks for.
@@ -210,8 +205,8 @@ const HELLO_NOAUTH: Error = Error::line(
 
 fn hello(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let greeting = Greeting::parse(args)?;
-    if let Some((user, password)) = greeting.login {
-        authenticate(context, user, password)?;
+    if let Some(login) = greeting.login {
+        authenticate(context, args, login)?;
     }
     let Context { node, session } = context;
     if !session.is_authenticated() {

@@ -1,6 +1,7 @@
 //! Sessions: what a connection remembers, and the commands on connections and on the node.
 
 pub mod account;
+pub mod acl;
 mod client;
 mod client_kill;
 mod client_list;
@@ -40,6 +41,7 @@ use crate::engine::clients::Client;
 use crate::engine::heavy::Task;
 use crate::engine::node::Node;
 use crate::table::Entry;
+use acl::{Login, User, Users};
 use monitor::Monitoring;
 use multi::{Exec, Multi, Watching};
 
@@ -49,6 +51,7 @@ pub type SessionRun = fn(&mut Context<'_>, &Args<'_>) -> command::Result<Answer>
 /// Every command on sessions and the node.
 pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     connection::COMMANDS,
+    acl::COMMANDS,
     multi::COMMANDS,
     client::COMMANDS,
     commands::COMMANDS,
@@ -111,11 +114,12 @@ pub struct Session {
     multi: Option<Multi>,
     watching: Option<Watching>,
     pub monitoring: Option<Monitoring>,
-    authenticated: bool,
+    /// Who its client is.
+    pub login: Login,
 }
 
 impl Session {
-    pub fn new(client: Arc<Client>, needs_password: bool) -> Self {
+    pub fn new(client: Arc<Client>, users: &Users) -> Self {
         Self {
             client,
             protocol: Protocol::default(),
@@ -124,16 +128,24 @@ impl Session {
             multi: None,
             watching: None,
             monitoring: None,
-            authenticated: !needs_password,
+            login: Login::new(users),
         }
     }
 
     pub fn is_authenticated(&self) -> bool {
-        self.authenticated
+        self.login.is_authenticated()
     }
 
-    pub fn set_authenticated(&mut self, authenticated: bool) {
-        self.authenticated = authenticated;
+    /// As before its client has logged in.
+    fn become_nobody(&mut self, users: &Users) {
+        self.login = Login::new(users);
+        self.client.details.lock().user.clone_from(&self.login.user().name);
+    }
+
+    /// Its client has logged in.
+    fn become_user(&mut self, user: Arc<User>) {
+        self.client.details.lock().user.clone_from(&user.name);
+        self.login.become_user(user);
     }
 
     /// Whether commands are queued.

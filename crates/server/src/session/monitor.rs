@@ -79,12 +79,23 @@ pub fn saw_from(node: &Node, client: &Client, args: &Args<'_>) {
     saw(node, client.database.load(Relaxed), From::Client(client.peer), args);
 }
 
+/// A client's script runs: told before what it calls, which is why it is not told with other commands.
+pub fn saw_script(node: &Node, database: u64, client: &Client, args: &Args<'_>) {
+    if let Some(entry) = called(args) {
+        send(node, database, From::Client(client.peer), entry, args);
+    }
+}
+
 #[cold]
 fn tell(node: &Node, database: u64, from: From, args: &Args<'_>) {
     let Some(entry) = called(args) else { return };
     if entry.row.flags.has(flags::SKIP_MONITOR) || entry.row.flags.has(flags::ADMIN) {
         return;
     }
+    send(node, database, from, entry, args);
+}
+
+fn send(node: &Node, database: u64, from: From, entry: &Entry, args: &Args<'_>) {
     let line = line(node.wall_us(), database, from, entry.row.name, args);
     for mailbox in node.mailboxes() {
         mailbox.tell(&line);

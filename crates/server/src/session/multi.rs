@@ -8,9 +8,11 @@ use command::{Args, Command, Error, Flags, Keys, OwnedArgs, access, arg, flags};
 use resp::Reply;
 use store::{Scratch, WatchId};
 
+use super::acl::{self, Denied, Place};
 use super::rows::{self, ok};
-use super::{Answer, Context, SessionRun};
+use super::{Answer, Context, Session, SessionRun};
 use crate::engine::group::Group;
+use crate::engine::node::Node;
 use crate::net::dispatch;
 use crate::table::Entry;
 
@@ -50,6 +52,8 @@ const LIGHT_QUEUED: &[Flags] =
 pub struct Queued {
     pub entry: &'static Entry,
     pub args: OwnedArgs,
+    /// Why it may not run any more, as EXEC finds.
+    pub denied: Option<Denied>,
 }
 
 /// Commands that run as one transaction.
@@ -57,6 +61,20 @@ pub struct Queued {
 pub struct Unit {
     pub commands: Vec<Queued>,
     pub bytes: usize,
+}
+
+impl Unit {
+    /// Looks once more what the client may do: its rules may have changed since it queued the commands.
+    fn check(&mut self, node: &Node, session: &Session) {
+        for Queued { entry, args, denied } in &mut self.commands {
+            let args = args.as_args();
+            *denied = acl::may(session.login.user(), entry, &args).err();
+            if let Some(denied) = *denied {
+                let who = (&*session.client, &**session.login.user());
+                acl::note_denied(node, who, entry, &args, denied, Place::Multi);
+            }
+        }
+    }
 }
 
 /// What a client has queued since MULTI.
@@ -99,7 +117,7 @@ impl Multi {
         }
         self.unit.bytes += bytes;
         if !self.is_spoiled {
-            self.unit.commands.push(Queued { entry, args });
+            self.unit.commands.push(Queued { entry, args, denied: None });
         }
         Reply::QUEUED
     }
@@ -131,7 +149,9 @@ fn exec(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     if multi.is_spoiled {
         return Err(Error::line("EXECABORT Transaction discarded because of previous errors."));
     }
-    Ok(Answer::Exec(Box::new(Exec { unit: multi.unit, watching })))
+    let mut unit = multi.unit;
+    unit.check(context.node, context.session);
+    Ok(Answer::Exec(Box::new(Exec { unit, watching })))
 }
 
 fn unwatch(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {

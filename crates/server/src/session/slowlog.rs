@@ -97,6 +97,7 @@ pub(super) fn secrets(name: &str, args: &Args<'_>) -> Vec<usize> {
             let auth = (1..args.len()).find(|&at| args.is(at, "auth"));
             auth.map_or_else(Vec::new, |at| vec![at + 1, at + 2])
         }
+        "acl|setuser" | "acl|deluser" | "acl|getuser" => (2..args.len()).collect(),
         "config|set" => {
             let is_secret = |at: &usize| args.is(*at, "requirepass") || args.is(*at, "masterauth");
             (2..args.len()).step_by(2).filter(is_secret).map(|at| at + 1).collect()
@@ -120,6 +121,7 @@ mod tests {
     #[test]
     fn secrets_are_not_kept() {
         check("auth", "AUTH me hunter2", "AUTH (redacted) (redacted)");
+        check("acl|setuser", "ACL SETUSER me >hunter2", "ACL SETUSER (redacted) (redacted)");
         check("hello", "HELLO 3 AUTH me hunter2 SETNAME x", "HELLO 3 AUTH (redacted) (redacted) SETNAME x");
         check(
             "config|set",

@@ -1,5 +1,6 @@
 //! A whole node in this process, spoken to over a socket: what its sessions answer.
 
+mod acl;
 mod clients;
 mod connection;
 #[cfg(debug_assertions)]

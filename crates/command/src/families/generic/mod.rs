@@ -6,7 +6,8 @@ pub(super) mod keys;
 pub(super) mod object;
 pub(super) mod rename;
 pub(super) mod scan;
-pub(crate) mod sort;
+pub(super) mod sort;
+pub(crate) mod sort_keys;
 pub(super) mod usage;
 
 use store::Txn;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use base::{limits, slot};
+use base::limits;
 use resp::Reply;
 use store::{Flow, Kind, ListBuilder, Piece, Record};
 
@@ -351,7 +351,7 @@ fn store(txn: &mut Txn<'_>, plan: &Plan<'_>, elements: Vec<Vec<u8>>, destination
 
 /// A key with a star in it, which stands for an element, and perhaps a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pattern<'a> {
+pub(super) struct Pattern<'a> {
     before: &'a [u8],
     behind: &'a [u8],
     field: Option<&'a [u8]>,
@@ -365,7 +365,7 @@ enum Found {
 
 impl<'a> Pattern<'a> {
     /// `None` without a star.
-    fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         const ARROW: &[u8] = b"->";
         let star = c_text(text).iter().position(|byte| *byte == b'*')?;
         let (before, behind) = (text.get(..star)?, text.get(star + 1..)?);
@@ -407,46 +407,9 @@ impl Found {
     }
 }
 
-/// Whether the patterns of a call may lead to keys of other slots than that of the sorted one, and how
-/// that is refused where slots lie in several places.
-pub fn leaves_its_slot(args: &Args<'_>) -> Option<&'static str> {
-    let home = slot::of(args.get(1));
-    let mut at = 2;
-    while at + 1 < args.len() {
-        let pattern = args.get(at + 1);
-        match () {
-            () if args.is(at, "by") && Pattern::parse(pattern).is_some() && !stays(pattern, home) => {
-                return Some(
-                    "ERR BY option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.",
-                );
-            }
-            () if args.is(at, "get") && pattern != b"#" && !stays(pattern, home) => {
-                return Some(
-                    "ERR GET option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.",
-                );
-            }
-            () if args.is(at, "limit") => at += 3,
-            () if ["by", "get", "store"].iter().any(|word| args.is(at, word)) => at += 2,
-            () => at += 1,
-        }
-    }
-    None
-}
-
-/// Whether a pattern has a hash tag before its star, and that of this slot.
-fn stays(pattern: &[u8], home: u16) -> bool {
-    let star = pattern.iter().position(|byte| *byte == b'*').unwrap_or(pattern.len());
-    let name = pattern.get(..star).unwrap_or_default();
-    let tag = name.iter().position(|byte| *byte == b'{').and_then(|open| name.get(open + 1..));
-    let is_tagged =
-        tag.is_some_and(|tag| tag.iter().position(|byte| *byte == b'}').is_some_and(|len| len > 0));
-    is_tagged && slot::of(name) == home
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::OwnedArgs;
 
     #[test]
     fn patterns_name_a_key_and_perhaps_a_field() {
@@ -472,27 +435,5 @@ mod tests {
             assert_eq!(number(text.as_bytes()), None, "{text}");
         }
         assert_eq!(number(b"12\0x"), Some(12.0));
-    }
-
-    #[test]
-    fn patterns_stay_in_a_slot_by_their_tag() {
-        let check =
-            |call: &str| leaves_its_slot(&OwnedArgs::of(call.split(' ').map(str::as_bytes)).as_args());
-        for call in [
-            "sort {a}l",
-            "sort {a}l get #",
-            "sort {a}l by nosort",
-            "sort {a}l by {a}w*",
-            "sort l by {l}:*->f get {l}*",
-            "sort l store by get #",
-        ] {
-            assert_eq!(check(call), None, "{call}");
-        }
-        for call in
-            ["sort l by w*", "sort {a}l by {b}*", "sort {a}l by *{a}", "sort l by {}l*", "sort l by {l*}"]
-        {
-            assert!(check(call).is_some_and(|why| why.starts_with("ERR BY")), "{call}");
-        }
-        assert!(check("sort l limit 1 2 get x*").is_some_and(|why| why.starts_with("ERR GET")));
     }
 }

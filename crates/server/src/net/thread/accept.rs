@@ -115,7 +115,7 @@ impl NetThread {
         let client = Arc::new(Client::new(id, addresses, now_ms, self.mailbox.clone()));
         self.node.clients.add(client.clone());
         self.by_client.insert(client.id, at);
-        let session = Session::new(client.clone(), self.node.needs_password());
+        let session = Session::new(client.clone(), &self.node.users);
         if let Some(place) = self.connections.get_mut(at) {
             *place = Some(Connection::new(stream, client, session));
         }

@@ -47,6 +47,7 @@ impl NetThread {
             client: connection.client.id,
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
+            user: connection.session.login.user().clone(),
             may_stream: true,
         };
         self.node.heavy.go_on(Job { caller, cancel: streaming.cancel.clone(), work: Work::Page(flow) });

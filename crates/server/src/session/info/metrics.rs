@@ -143,6 +143,10 @@ fn about_clients(node: &Node, page: &mut Exposition) {
         "Clients that monitored and did not read what they were told.",
         monitors.cut_off.load(Relaxed) as f64,
     );
+    let mut metric = page.metric("bulkhead_acl_denied_total", Counter, "What users were refused, by reason.");
+    for (reason, count) in node.users.log.counts() {
+        metric.sample(&[("reason", reason.name())], count as f64);
+    }
     page.metric("bulkhead_net_bytes_total", Counter, "Bytes from and to clients.")
         .sample(&[("direction", "in")], stats.input_bytes.load(Relaxed) as f64)
         .sample(&[("direction", "out")], stats.output_bytes.load(Relaxed) as f64);

@@ -30,6 +30,9 @@ pub(super) fn lanes(node: &Node, lines: &mut Lines) {
     lines.add("heavy_running", running);
     lines.add("heavy_waiting", waiting);
     lines.add("heavy_run_usec", heavy.run_us.load(Relaxed));
+    lines.add("heavy_queue", node.heavy.queue_max());
+    lines.add("scripts_running", node.running.len());
+    lines.add("scripts_killed", node.running.killed.load(Relaxed));
     let streams = &node.streams;
     lines.add("streams_open", streams.open());
     lines.add("streams_begun", streams.begun.load(Relaxed));

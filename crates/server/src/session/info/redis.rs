@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{Lines, REDIS_VERSION, VERSION};
 use crate::engine::node::Node;
 use crate::engine::pause::Paused;
+use crate::session::acl::Reason;
 
 /// What a single-threaded server would say of its event loop.
 const HZ: u64 = 10;
@@ -90,9 +91,10 @@ pub(super) fn memory(node: &Node, lines: &mut Lines) {
     lines.add("used_memory_dataset_perc", share(row_bytes, memory.resident_bytes));
     lines.add_bytes("total_system_memory", memory.total_bytes);
     lines.add_bytes("used_memory_lua", 0);
-    lines.add_bytes("used_memory_scripts", 0);
-    lines.add("number_of_cached_scripts", 0);
-    lines.add("number_of_functions", 0);
+    let (scripts, bytes) = node.scripts.size();
+    lines.add_bytes("used_memory_scripts", bytes as u64);
+    lines.add("number_of_cached_scripts", scripts);
+    lines.add("number_of_functions", crate::scripting::count_functions(node).1);
     lines.add("number_of_libraries", 0);
     lines.add_bytes("maxmemory", 0);
     lines.add("maxmemory_policy", "noeviction");
@@ -159,6 +161,10 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("instantaneous_input_repl_kbps", "0.00");
     lines.add("instantaneous_output_repl_kbps", "0.00");
     lines.add("rejected_connections", node.clients.rejected.load(Relaxed));
+    for (reason, count) in node.users.log.counts() {
+        let reason = if reason == Reason::Command { "cmd" } else { reason.name() };
+        lines.add(&format!("acl_access_denied_{reason}"), count);
+    }
     lines.add("sync_full", 0);
     lines.add("sync_partial_ok", 0);
     lines.add("sync_partial_err", 0);

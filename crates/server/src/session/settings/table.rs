@@ -49,6 +49,7 @@ pub(super) enum Change {
     Idle(u64),
     Password(Vec<u8>),
     BusyAfter(u64),
+    AclLogLen(usize),
     Shape(Shape, i64),
     Tls(TlsSetting, String),
 }
@@ -100,9 +101,10 @@ impl Change {
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
             Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
             Self::Connections(count) => node.live.set_connections_max(count),
+            Self::AclLogLen(len) => node.live.set_acl_log_len_max(len),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
-            Self::Password(password) => node.live.set_password(&password),
+            Self::Password(password) => node.users.set_password(&password),
             Self::Shape(of, value) => node.groups.iter().for_each(|group| of(&group.store.shapes).set(value)),
         }
     }
@@ -169,6 +171,13 @@ fn slowlog_len(value: &[u8]) -> Result<Change, String> {
 
 fn threshold(value: &[u8]) -> Result<Change, String> {
     Ok(Change::LatencyThreshold(integer(value, 0, i64::MAX)? as u64))
+}
+
+/// Refusals kept at most: each holds the client's line and what it asked for.
+const ACL_LOG_LEN_MAX: i64 = 1 << 16;
+
+fn acl_log_len(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::AclLogLen(integer(value, 0, ACL_LOG_LEN_MAX)? as usize))
 }
 
 fn connections(value: &[u8]) -> Result<Change, String> {
@@ -292,7 +301,7 @@ fn cluster(node: &Node) -> String {
 }
 
 fn show_password(node: &Node) -> String {
-    String::from_utf8_lossy(&node.live.password()).into_owned()
+    String::from_utf8_lossy(&node.users.password()).into_owned()
 }
 
 fn slower_than_us(node: &Node) -> String {
@@ -320,6 +329,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     // Redis'.
     live("busy-reply-threshold", busy_after, set_busy_after),
     live("lua-time-limit", busy_after, set_busy_after),
+    live("acllog-max-len", |node| node.live.acl_log_len_max().to_string(), acl_log_len),
     live("maxclients", |node| node.live.connections_max().to_string(), connections),
     live("requirepass", show_password, password),
     live("slowlog-log-slower-than", slower_than_us, slower_than),
@@ -334,6 +344,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("port", port),
     same("client-query-buffer-limit", |_| base::limits::COMMAND_BYTES_MAX.to_string()),
     same("proto-max-bulk-len", |_| base::limits::BULK_BYTES_MAX.to_string()),
+    same("acl-pubsub-default", |_| "resetchannels".into()),
+    immutable("aclfile", |_| String::new()),
     same("active-expire-effort", |_| "1".into()),
     same("activedefrag", |_| "no".into()),
     same("activerehashing", |_| "no".into()),

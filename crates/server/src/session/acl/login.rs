@@ -1,0 +1,90 @@
+//! Who a connection is.
+
+use std::sync::Arc;
+
+use super::user::{DEFAULT, User};
+use super::users::Users;
+
+pub struct Login {
+    user: Arc<User>,
+    /// Of which state of the users this is.
+    generation: u64,
+    /// It has logged in, or needed not to when it came.
+    is_authenticated: bool,
+    /// Nobody needs to log in now.
+    is_open: bool,
+}
+
+impl Login {
+    /// A new connection is the default user's, if nothing is asked for.
+    pub fn new(users: &Users) -> Self {
+        let (user, generation) = users.find(DEFAULT);
+        let user = user.unwrap_or_else(|| Arc::new(User::new(DEFAULT)));
+        let is_open = user.is_open();
+        Self { user, generation, is_authenticated: is_open, is_open }
+    }
+
+    /// The user, as he is now.
+    pub fn user(&self) -> &Arc<User> {
+        &self.user
+    }
+
+    pub fn is_authenticated(&self) -> bool {
+        self.is_authenticated || self.is_open
+    }
+
+    /// Takes notice of changes. One whose user is gone is nobody.
+    #[inline]
+    pub fn refresh(&mut self, users: &Users) {
+        if self.generation != users.generation() {
+            self.renew(users);
+        }
+    }
+
+    #[cold]
+    fn renew(&mut self, users: &Users) {
+        let (user, generation) = users.find(&self.user.name);
+        match user {
+            Some(user) => self.user = user,
+            None => *self = Self { is_authenticated: false, ..Self::new(users) },
+        }
+        self.generation = generation;
+        self.is_open = users.default_user().is_open();
+    }
+
+    /// Logs in. The password has been checked.
+    pub fn become_user(&mut self, user: Arc<User>) {
+        self.user = user;
+        self.is_authenticated = true;
+        // It may have been changed since: looked up anew at the next command.
+        self.generation = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_noticed() {
+        let users = Users::new(None);
+        let mut login = Login::new(&users);
+        assert!(login.is_authenticated());
+        users.set_password(b"x");
+        login.refresh(&users);
+        assert!(login.is_authenticated(), "whoever is in stays in");
+        assert!(!Login::new(&users).is_authenticated());
+        users.set(b"me", Some(User::new(b"me").changed(&[b"on", b"+get"]).unwrap()));
+        login.become_user(users.get(b"me").unwrap());
+        users.set(b"me", Some(User::new(b"me").changed(&[b"on", b"allkeys"]).unwrap()));
+        login.refresh(&users);
+        assert_eq!(login.user().describe(), users.get(b"me").unwrap().describe());
+        users.set(b"me", None);
+        login.refresh(&users);
+        assert!(!login.is_authenticated());
+        assert_eq!(login.user().name, DEFAULT);
+        users.set_password(b"");
+        login.refresh(&users);
+        assert!(login.is_authenticated(), "nobody needs to log in");
+    }
+}

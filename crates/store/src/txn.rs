@@ -70,18 +70,25 @@ impl Meter {
     pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
         self.records = self.records.saturating_add(records);
         self.bytes = self.bytes.saturating_add(bytes);
-        let outgrown = self.records > limits::BUDGET_RECORDS || self.bytes > limits::BUDGET_BYTES as usize;
-        if self.limited && outgrown { Err(Stop::Outgrown) } else { Ok(()) }
+        if self.is_spent() { Err(Stop::Outgrown) } else { Ok(()) }
     }
 
     /// Counts steps of a program.
     fn step(&mut self, steps: u32) -> Result<(), Stop> {
         self.steps = self.steps.saturating_add(steps);
-        if self.limited && self.steps > limits::BUDGET_STEPS { Err(Stop::Outgrown) } else { Ok(()) }
+        if self.is_spent() { Err(Stop::Outgrown) } else { Ok(()) }
     }
 
     pub fn records(&self) -> u32 {
         self.records
+    }
+
+    /// Whether nothing is left of the budget.
+    fn is_spent(&self) -> bool {
+        self.limited
+            && (self.records > limits::BUDGET_RECORDS
+                || self.bytes > limits::BUDGET_BYTES as usize
+                || self.steps > limits::BUDGET_STEPS)
     }
 }
 
@@ -149,6 +156,11 @@ impl<'g> Txn<'g> {
     /// Whether there is a budget for what is done here: on a network thread.
     pub fn is_metered(&self) -> bool {
         self.meter.limited
+    }
+
+    /// Whether what was done here is more than there is a budget for: it will be the next time, too.
+    pub fn is_spent(&self) -> bool {
+        self.meter.is_spent()
     }
 
     /// Counts work that is not a record: bytes copied, steps taken.

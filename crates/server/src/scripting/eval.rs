@@ -170,14 +170,14 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     env.saw(database, true, args);
     let inputs =
         Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(txn) };
-    let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None };
+    let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None, is_long: false };
     let ran = local::with(|local| local.interpreter.eval(&program(&script), &inputs, &mut host));
-    let stop = host.stop.take();
+    let (stop, is_long) = (host.stop.take(), host.is_long);
     txn.select(database);
     match ran.map_err(no_interpreter)? {
         Ok(reply) => Ok(reply),
         Err(Stopped) => {
-            if matches!(stop, Some(Stop::Outgrown)) {
+            if is_long {
                 script.outgrew(node.wall_ms());
             }
             Err(ended(stop, guard.is_some_and(|guard| guard.is_killed()), Kind::Script, &script.name))

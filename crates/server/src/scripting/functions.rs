@@ -290,7 +290,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
     let guard = env.cancel.map(|cancel| node.running.begin(Kind::Function, &name, args, cancel));
     let database = txn.database();
     env.saw(database, true, args);
-    let (ran, stop) = with_libraries(txn, env.group, |local, txn| {
+    let (ran, stop, is_long) = with_libraries(txn, env.group, |local, txn| {
         let Local { interpreter, loaded, .. } = local;
         let loaded = loaded.as_ref().ok_or(NO_FUNCTION)?;
         let &(library, function) = loaded.functions.get(args.get(1)).ok_or(NO_FUNCTION)?;
@@ -305,15 +305,15 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
             arguments: &given.arguments,
             memory_bytes_max: memory_bytes_max(txn),
         };
-        let mut host = InTxn { txn, env, only_reads: has_no_writes, stop: None };
+        let mut host = InTxn { txn, env, only_reads: has_no_writes, stop: None, is_long: false };
         let ran = interpreter.invoke(&library.library, &name, &inputs, &mut host);
-        Ok((ran, host.stop.take()))
+        Ok((ran, host.stop.take(), host.is_long))
     })?;
     txn.select(database);
     match ran {
         Ok(reply) => Ok(reply),
         Err(Stopped) => {
-            if matches!(stop, Some(Stop::Outgrown)) {
+            if is_long {
                 node.functions.outgrew(args.get(1), node.wall_ms());
             }
             Err(ended(stop, guard.is_some_and(|guard| guard.is_killed()), Kind::Function, &name))

@@ -23,6 +23,8 @@ pub struct InTxn<'h, 't, 'e> {
     pub only_reads: bool,
     /// Why it was stopped.
     pub stop: Option<Stop>,
+    /// It needs the heavy pool, and will the next time: not because of what is so at this moment.
+    pub is_long: bool,
 }
 
 const UNKNOWN: &str = "ERR Unknown Redis command called from script";
@@ -33,6 +35,7 @@ const NOT_LOCAL: &str = "ERR Script attempted to access a non local key in a clu
 
 impl InTxn<'_, '_, '_> {
     fn stopped<R>(&mut self, stop: Stop) -> Result<R, Stopped> {
+        self.is_long |= self.txn.is_spent();
         self.stop = Some(stop);
         Err(Stopped)
     }
@@ -105,6 +108,7 @@ impl InTxn<'_, '_, '_> {
         };
         // What is known to be long is not begun on a network thread.
         if entry.row.lane() == Lane::Heavy && self.txn.is_metered() {
+            self.is_long = true;
             return self.stopped(Stop::Outgrown);
         }
         let env = &mut *self.env;
@@ -172,7 +176,11 @@ impl Host for InTxn<'_, '_, '_> {
 
     fn out_of_memory(&mut self) -> Result<(), Stopped> {
         // The heavy pool has more.
-        if self.txn.is_metered() { self.stopped(Stop::Outgrown) } else { Ok(()) }
+        if self.txn.is_metered() {
+            self.is_long = true;
+            return self.stopped(Stop::Outgrown);
+        }
+        Ok(())
     }
 
     fn log(&mut self, level: Level, message: &[u8]) {

@@ -41,6 +41,7 @@ fn they_are_found_again_and_are_no_keys() {
     set(&fixture, Area::Functions, "f", Some("code"));
     fixture.inline(|txn| txn.flush(0)).result.unwrap();
     assert!(fixture.group.database_counts().iter().all(|counts| counts.keys == 0));
+    fixture.drain();
     let fixture = Fixture::open(fixture.close(), 1 << 20);
     assert_eq!(all(&fixture, Area::Functions), (1, pairs(&[("f", "code")])));
 }

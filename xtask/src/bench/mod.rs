@@ -8,6 +8,7 @@ mod peers;
 mod report;
 mod scripts;
 mod space;
+mod transactions;
 
 use crate::args::Args;
 use crate::cargo::{cargo, succeed};
@@ -27,6 +28,8 @@ peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 co
         one at a time, in an order that changes from round to round; ratios are medians of the rounds'
         ratios. CPU time counts what a server does after the load as well, until it is idle. The
         result is printed and written to docs/benchmarks.md. Leave the machine alone meanwhile.
+        A script of five commands (EVALSHA) and a MULTI of the same five count as one request each;
+        transactions are sent by a thread for each connection, for redis-benchmark cannot send them.
 
   --rounds N         how often everything is measured (default 5)
   --quick            one short round, to see that it works; writes no file

@@ -2,6 +2,7 @@
 
 use super::measure::{Measure, Scenario, median};
 use super::peers::{Results, Role, Subject};
+use super::transactions;
 use crate::Result;
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -132,6 +133,12 @@ fn how(out: &mut String, subjects: &[Subject], results: &Results, data: &Path) -
     let line =
         scenario.as_ref().map(|scenario: &Scenario| scenario.args("PORT", "N").join(" ")).unwrap_or_default();
     writeln!(out, "- {benchmark}: `redis-benchmark {line}` and so on, N for 2 to 3 seconds")?;
+    writeln!(
+        out,
+        "- a script, and a MULTI, of {} commands on one key (HGET, HSET, EXPIRE, HLEN, HINCRBY) is one request; transactions are sent by \
+         a thread for each connection, for redis-benchmark cannot send them",
+        transactions::COMMANDS.len()
+    )?;
     for subject in subjects {
         let program = subject.spec.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let words = subject.spec.command_line().join(" ").replace("{port}", "PORT").replace("{dir}", "DIR");

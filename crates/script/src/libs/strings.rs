@@ -104,6 +104,9 @@ fn anchored(pattern: &[u8]) -> (bool, &[u8]) {
     }
 }
 
+/// What is short is made without the bound on memory, for the time that this takes.
+const SHORT_BYTES_MAX: usize = 1 << 10;
+
 fn push_captures(
     lua: &Lua,
     text: &[u8],
@@ -111,20 +114,25 @@ fn push_captures(
     matched: (usize, usize),
     values: &mut MultiValue,
 ) -> Outcome<()> {
-    for capture in matcher.captures(matched) {
-        values.push_back(match capture? {
-            Capture::Text { start, end } => {
-                Value::String(short_lived(lua, text.get(start..end).unwrap_or_default())?)
-            }
-            Capture::Place(at) | Capture::Open(at) => number(at + 1),
-        });
+    let mut push = |make: fn(&Lua, &[u8]) -> Outcome<LuaString>| -> Outcome<()> {
+        for capture in matcher.captures(matched) {
+            values.push_back(match capture? {
+                Capture::Text { start, end } => {
+                    Value::String(make(lua, text.get(start..end).unwrap_or_default())?)
+                }
+                Capture::Place(at) | Capture::Open(at) => number(at + 1),
+            });
+        }
+        Ok(())
+    };
+    if text.len() <= SHORT_BYTES_MAX {
+        return without_limit(lua, || push(|lua, bytes| Ok(lua.create_string(bytes)?)));
     }
-    Ok(())
+    push(made)
 }
 
-/// A string of the script's. What is short is made without the bound on memory, for the time that this takes.
-pub(super) fn short_lived(lua: &Lua, bytes: &[u8]) -> Outcome<LuaString> {
-    const SHORT_BYTES_MAX: usize = 1 << 10;
+/// A string of the script's.
+pub(super) fn made(lua: &Lua, bytes: &[u8]) -> Outcome<LuaString> {
     if bytes.len() <= SHORT_BYTES_MAX {
         return Ok(without_limit(lua, || lua.create_string(bytes))?);
     }
@@ -200,7 +208,7 @@ fn substitute(args: &Args<'_>) -> Outcome<(LuaString, f64)> {
         return Ok((args.string(1)?, 0.0));
     }
     out.extend_from_slice(text.get(copied..).unwrap_or_default());
-    Ok((short_lived(lua, &out)?, count as f64))
+    Ok((made(lua, &out)?, count as f64))
 }
 
 fn repeat(args: &Args<'_>) -> Outcome<LuaString> {
@@ -214,7 +222,7 @@ fn repeat(args: &Args<'_>) -> Outcome<LuaString> {
     }
     meter::spend(lua, CALL_STEPS)?;
     meter::spend_bytes(lua, bytes)?;
-    short_lived(lua, &text.repeat(times))
+    made(lua, &text.repeat(times))
 }
 
 fn lower(bytes: &mut [u8]) {
@@ -236,5 +244,5 @@ fn changed(args: &Args<'_>, change: fn(&mut [u8])) -> Outcome<LuaString> {
     meter::spend_bytes(lua, text.as_bytes().len())?;
     let mut bytes = text.as_bytes().to_vec();
     change(&mut bytes);
-    short_lived(lua, &bytes)
+    made(lua, &bytes)
 }

@@ -2,7 +2,7 @@
 
 use super::args::{Arg, Args, to_i32, type_name};
 use super::fault::{Caller, Fault};
-use super::strings::short_lived;
+use super::strings::made;
 use super::{Outcome, add_limited, room};
 use crate::meter;
 use mlua::{Lua, String as LuaString, Table, Value};
@@ -103,7 +103,7 @@ fn concat(args: &Args<'_>) -> Outcome<LuaString> {
             return Err(Fault::memory());
         }
     }
-    short_lived(lua, &out)
+    made(lua, &out)
 }
 
 /// Counts what sorting takes without a function to compare by: long strings may be alike for long.

@@ -54,7 +54,8 @@ fn restart(server: &mut Server) {
 #[track_caller]
 fn check_python(name: &str, protocol: u8) {
     let mut command = Command::new(tools::python().unwrap());
-    command.arg(script(name));
+    // Scripts that import one another would leave their byte code among the sources.
+    command.arg(script(name)).env("PYTHONDONTWRITEBYTECODE", "1");
     check(command, protocol);
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
         Reply::Integer(number) => Value::Number(*number as f64),
         Reply::Bulk(bytes) => text(bytes)?,
         Reply::Pieces(pieces) => text(&pieces.iter().map(Blob::as_slice).collect::<Vec<_>>().concat())?,
-        Reply::Null if resp3 => Value::Nil,
+        Reply::Null | Reply::NullArray if resp3 => Value::Nil,
         Reply::Null | Reply::NullArray => Value::Boolean(false),
         Reply::Array(items) | Reply::Push(items) => list(lua, items.iter(), protocol)?,
         Reply::Set(items) if resp3 => {
@@ -47,7 +47,7 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
             list(lua, entries.iter().flat_map(|(key, value)| [key, value]), protocol)?
         }
         Reply::Double(number) if resp3 => field(lua, "double", Value::Number(*number))?,
-        Reply::Decimal(number) if resp3 => field(lua, "double", Value::Number(*number))?,
+        Reply::Decimal(number) if resp3 => field(lua, "double", Value::Number(as_written(*number)))?,
         Reply::Double(number) => text(Blob::double(*number).as_slice())?,
         Reply::Decimal(number) => {
             let mut digits = Vec::new();
@@ -67,6 +67,13 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
         Reply::Verbatim { text: body, .. } => text(body)?,
         Reply::Attribute { reply, .. } => to_lua(lua, reply, protocol)?,
     })
+}
+
+/// A number as the one reads it who has its reply: that has only so many digits.
+fn as_written(number: f64) -> f64 {
+    let mut digits = Vec::new();
+    resp::encode::format_decimal(number, &mut digits);
+    std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(number)
 }
 
 fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
@@ -140,6 +147,21 @@ fn of_table(table: &Table, protocol: Protocol, depth: usize) -> Reply {
         Value::Integer(number) => return Reply::Double(number as f64),
         _ => {}
     }
+    if let Value::String(digits) = get("big_number") {
+        let digits = digits
+            .as_bytes()
+            .iter()
+            .map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte })
+            .collect::<Vec<_>>();
+        return Reply::BigNumber(Line::from(digits));
+    }
+    if let Value::Table(verbatim) = get("verbatim_string")
+        && let Ok(Value::String(format)) = verbatim.raw_get("format")
+        && let Ok(Value::String(text)) = verbatim.raw_get("string")
+        && let Ok(format) = <[u8; 3]>::try_from(&*format.as_bytes())
+    {
+        return Reply::Verbatim { format, text: Blob::copy(&text.as_bytes()) };
+    }
     if let Value::Table(map) = get("map") {
         let entries = map.pairs::<Value, Value>().filter_map(Result::ok);
         let entry = |(key, value): (Value, Value)| {
@@ -150,16 +172,6 @@ fn of_table(table: &Table, protocol: Protocol, depth: usize) -> Reply {
     if let Value::Table(set) = get("set") {
         let members = set.pairs::<Value, Value>().filter_map(Result::ok);
         return Reply::Set(members.map(|(key, _)| reply_at(&key, protocol, depth)).collect());
-    }
-    if let Value::String(digits) = get("big_number") {
-        return Reply::BigNumber(Line::from(digits.as_bytes().to_vec()));
-    }
-    if let Value::Table(verbatim) = get("verbatim_string")
-        && let Ok(Value::String(format)) = verbatim.raw_get("format")
-        && let Ok(Value::String(text)) = verbatim.raw_get("string")
-        && let Ok(format) = <[u8; 3]>::try_from(&*format.as_bytes())
-    {
-        return Reply::Verbatim { format, text: Blob::copy(&text.as_bytes()) };
     }
     let items = (1..).map(|at: i64| table.raw_get::<Value>(at).unwrap_or(Value::Nil));
     Reply::Array(

@@ -355,6 +355,9 @@ fn error_message(error: &Value) -> Vec<u8> {
     match error {
         Value::Table(table) => match table.raw_get::<Value>("err") {
             Ok(Value::String(text)) => text.as_bytes().to_vec(),
+            Ok(number @ (Value::Integer(_) | Value::Number(_))) => {
+                number.to_string().unwrap_or_default().into_bytes()
+            }
             _ => b"ERR unknown error".to_vec(),
         },
         Value::String(text) => [b"ERR ", &*text.as_bytes()].concat(),

@@ -8,6 +8,7 @@ mod account;
 mod cache;
 mod eval;
 mod functions;
+mod functions_session;
 mod host;
 mod local;
 mod running;
@@ -35,7 +36,7 @@ pub const FAMILIES: &[&[Command<ScriptRun>]] = &[eval::COMMANDS, scripts::COMMAN
 
 /// Commands about what runs now.
 pub const SESSION_FAMILIES: &[&[Command<SessionRun>]] =
-    &[scripts::SESSION_COMMANDS, functions::SESSION_COMMANDS];
+    &[scripts::SESSION_COMMANDS, functions_session::SESSION_COMMANDS];
 
 /// What surrounds a command on data: who runs it, and where.
 pub struct Env<'a> {

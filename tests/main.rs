@@ -14,6 +14,7 @@ mod histories;
 mod monitor;
 mod queues;
 mod scan;
+mod scripts;
 mod sessions;
 mod tls;
 mod transactions;

@@ -16,6 +16,7 @@ mod monitor;
 mod queues;
 mod scan;
 mod scripting;
+mod scripts;
 mod sessions;
 mod tls;
 mod transactions;

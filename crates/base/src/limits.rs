@@ -61,9 +61,12 @@ pub const SCRIPTS_BYTES_MAX: usize = 64 << 20;
 /// The code of one script or library: what one log entry may well hold, and what takes tens of milliseconds to
 /// compile.
 pub const SCRIPT_CODE_BYTES_MAX: usize = 1 << 20;
-/// By how much a script may make its interpreter's memory grow: on a network thread, and in the heavy pool.
-pub const SCRIPT_BYTES_INLINE: usize = 4 << 20;
+/// By how much a script may make its interpreter's memory grow: on a network thread, and in the heavy pool. What
+/// single steps of the interpreter do with strings is not counted, and takes as long as these are.
+pub const SCRIPT_BYTES_INLINE: usize = 1 << 20;
 pub const SCRIPT_BYTES_MAX: usize = 256 << 20;
+/// What a script may log on a network thread; with more it goes to the heavy pool.
+pub const SCRIPT_LOG_BYTES_INLINE: usize = 16 << 10;
 /// A script that has outgrown the budget of a network thread goes to the heavy pool at once for so long.
 pub const SCRIPT_LONG_MS: u64 = 10_000;
 /// Functions that are remembered as long ones: their names are the clients' choice.

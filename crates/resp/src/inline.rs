@@ -3,6 +3,14 @@
 
 use crate::Span;
 
+/// The words of a line, or none if it cannot be cut into words.
+pub fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (mut scratch, mut spans) = (Vec::new(), Vec::new());
+    split(line, &mut scratch, &mut spans)?;
+    let word = |span: Span| scratch.get(span.start as usize..span.end as usize).map(<[u8]>::to_vec);
+    spans.into_iter().map(word).collect()
+}
+
 /// Cuts `line` into arguments, written to `scratch` and named in `args`. `None`: a quote is not
 /// closed, or something stands right behind a closing one.
 ///

@@ -10,7 +10,7 @@ pub mod client;
 pub mod encode;
 mod float;
 mod grisu;
-mod inline;
+pub mod inline;
 pub mod line;
 pub mod long_double;
 pub mod numbers;

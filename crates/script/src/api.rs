@@ -183,7 +183,7 @@ fn may_call(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<bool>
     }
     let mut arguments = shared.arguments.borrow_mut();
     if !given.take(&mut arguments) {
-        return Err(shared.fail(lua, "redis.acl_check_cmd() require a command and its arguments"));
+        return Err(shared.fail(lua, WRONG_ARGUMENT));
     }
     match host::with(|host| host.may_call(&arguments.source, &arguments.spans)) {
         Some(Some(may)) => Ok(may),
@@ -191,9 +191,10 @@ fn may_call(lua: &Lua, shared: &Shared, given: MultiValue) -> mlua::Result<bool>
     }
 }
 
-/// A number where Lua takes one: numbers, and strings that are numbers.
-fn number(lua: &Lua, value: Option<&Value>) -> Option<f64> {
-    lua.coerce_number(value?.clone()).ok().flatten()
+/// A number as C reads it from Lua: a string may be one, and what is none is zero.
+fn integer(lua: &Lua, value: Option<&Value>) -> i64 {
+    let number = value.and_then(|value| lua.coerce_number(value.clone()).ok().flatten());
+    number.map_or(0, |number| number as i64)
 }
 
 fn log(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::Result<()> {
@@ -204,7 +205,7 @@ fn log(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::Result<()> {
     let Some(Value::Number(_) | Value::Integer(_)) = given.front() else {
         return Err(shared.fail(lua, "First argument must be a number (log level)."));
     };
-    let level = number(lua, given.front()).map_or(-1, |level| level as i64);
+    let level = integer(lua, given.front());
     let Some(level) = usize::try_from(level).ok().and_then(|level| LEVELS.get(level)) else {
         return Err(shared.fail(lua, "Invalid debug level."));
     };
@@ -215,7 +216,10 @@ fn log(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::Result<()> {
             message.extend_from_slice(&text.as_bytes());
         }
     }
-    host::with(|host| host.log(*level, &message));
+    match host::with(|host| host.log(*level, &message)) {
+        Some(Err(Stopped)) => return Err(shared.stop(lua)),
+        Some(Ok(())) | None => {}
+    }
     Ok(())
 }
 
@@ -264,9 +268,9 @@ fn set_resp(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::Result<()> 
     if given.len() != 1 {
         return Err(shared.fail(lua, "redis.setresp() requires one argument."));
     }
-    shared.protocol.set(match number(lua, given.front()) {
-        Some(2.0) => Protocol::Resp2,
-        Some(3.0) => Protocol::Resp3,
+    shared.protocol.set(match integer(lua, given.front()) {
+        2 => Protocol::Resp2,
+        3 => Protocol::Resp3,
         _ => return Err(shared.fail(lua, "RESP version must be 2 or 3.")),
     });
     Ok(())
@@ -280,8 +284,8 @@ fn set_repl(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::Result<()> 
         return Err(shared.fail(lua, "redis.set_repl() requires two arguments."));
     }
     // What is written is always written everywhere: anything else would be lost with the leader.
-    match number(lua, given.front()) {
-        Some(flags) if (0.0..4.0).contains(&flags) => Ok(()),
+    match integer(lua, given.front()) {
+        0..4 => Ok(()),
         _ => {
             Err(shared
                 .fail(lua, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."))
@@ -307,6 +311,9 @@ fn random(shared: &Shared, given: &[f64]) -> Result<f64, &'static str> {
 /// What the prelude is called: it has no place in what scripts are told.
 pub(crate) const PRELUDE: &str = "=[server]";
 
+/// What wrappers of libraries are called, as Lua calls functions in C.
+pub(crate) const LIBRARY: &str = "=[C]";
+
 /// Where the script is: the innermost of its own lines. A call that a function ends with (`return redis.call(…)`)
 /// leaves no trace of where that was: then it is the line that the script or function ends with.
 fn place(lua: &Lua, shared: &Shared) -> (Option<String>, i64) {
@@ -317,7 +324,8 @@ fn place(lua: &Lua, shared: &Shared) -> (Option<String>, i64) {
         let found = lua.inspect_stack(level, |frame| {
             let source = frame.source();
             is_tail |= source.what == "tail";
-            let is_own = !matches!(source.what, "C" | "tail") && source.source.as_deref() != Some(PRELUDE);
+            let is_of_server = matches!(source.source.as_deref(), Some(PRELUDE | LIBRARY));
+            let is_own = !matches!(source.what, "C" | "tail") && !is_of_server;
             let line = frame.current_line().map_or(-1, |line| line as i64);
             is_own.then(|| (source.source.map(|name| name.into_owned()), line))
         });
@@ -329,6 +337,20 @@ fn place(lua: &Lua, shared: &Shared) -> (Option<String>, i64) {
     }
     let (name, line) = shared.end.get();
     (is_tail.then(|| name.to_owned()), line)
+}
+
+/// What a message begins with that names the caller `level` levels up, as `error` counts them.
+fn position(lua: &Lua, shared: &Shared, level: usize) -> String {
+    let found = lua.inspect_stack(level, |frame| {
+        let source = frame.source();
+        if source.what == "tail" {
+            let (name, line) = shared.end.get();
+            return Some(format!("{}:{line}: ", name.strip_prefix('@').unwrap_or(name)));
+        }
+        let line = frame.current_line().filter(|line| *line > 0)?;
+        Some(format!("{}:{line}: ", source.short_src.as_deref().unwrap_or("?")))
+    });
+    found.flatten().unwrap_or_default()
 }
 
 /// A function of the interpreter that has what they share.
@@ -374,6 +396,7 @@ pub(crate) fn native(lua: &Lua, shared: &Rc<Shared>, version: &str) -> mlua::Res
     native.raw_set("try_many", function(lua, shared, try_call::<(Table, i64)>)?)?;
     native.raw_set("is_stopped", function(lua, shared, |_, shared, (): ()| Ok(shared.stopped.get()))?)?;
     native.raw_set("caught", function(lua, shared, |lua, shared, raised| shared.caught(lua, raised))?)?;
+    native.raw_set("where", function(lua, shared, |lua, shared, level| Ok(position(lua, shared, level)))?)?;
     native.raw_set("place", function(lua, shared, |lua, shared, (): ()| Ok(place(lua, shared)))?)?;
     native.raw_set(
         "refuse",

@@ -20,7 +20,7 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
         Reply::Integer(number) => Value::Number(*number as f64),
         Reply::Bulk(bytes) => text(bytes)?,
         Reply::Pieces(pieces) => text(&pieces.iter().map(Blob::as_slice).collect::<Vec<_>>().concat())?,
-        Reply::Null if resp3 => Value::Nil,
+        Reply::Null | Reply::NullArray if resp3 => Value::Nil,
         Reply::Null | Reply::NullArray => Value::Boolean(false),
         Reply::Array(items) | Reply::Push(items) => list(lua, items.iter(), protocol)?,
         Reply::Set(items) if resp3 => {
@@ -49,7 +49,7 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
             list(lua, entries.iter().flat_map(|(key, value)| [key, value]), protocol)?
         }
         Reply::Double(number) if resp3 => field(lua, "double", Value::Number(*number))?,
-        Reply::Decimal(number) if resp3 => field(lua, "double", Value::Number(*number))?,
+        Reply::Decimal(number) if resp3 => field(lua, "double", Value::Number(as_written(*number)))?,
         Reply::Double(number) => text(Blob::double(*number).as_slice())?,
         Reply::Decimal(number) => {
             let mut digits = Vec::new();
@@ -69,6 +69,13 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
         Reply::Verbatim { text: body, .. } => text(body)?,
         Reply::Attribute { reply, .. } => to_lua(lua, reply, protocol)?,
     })
+}
+
+/// A number as the one reads it who has its reply: that has only so many digits.
+fn as_written(number: f64) -> f64 {
+    let mut digits = Vec::new();
+    resp::encode::format_decimal(number, &mut digits);
+    std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(number)
 }
 
 fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
@@ -163,6 +170,19 @@ impl Replier<'_> {
             Value::Integer(number) => return Ok(Reply::Double(number as f64)),
             _ => {}
         }
+        if let Value::String(digits) = get("big_number") {
+            let line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+            let digits: Vec<u8> =
+                digits.as_bytes().iter().map(|byte| if line_end(byte) { b' ' } else { *byte }).collect();
+            return Ok(Reply::BigNumber(Line::from(digits)));
+        }
+        if let Value::Table(verbatim) = get("verbatim_string")
+            && let Ok(Value::String(format)) = verbatim.raw_get("format")
+            && let Ok(Value::String(text)) = verbatim.raw_get("string")
+            && let Ok(format) = <[u8; 3]>::try_from(&*format.as_bytes())
+        {
+            return Ok(Reply::Verbatim { format, text: Blob::copy(&text.as_bytes()) });
+        }
         if let Value::Table(map) = get("map") {
             let mut entries = Vec::new();
             map.for_each(|key: Value, value: Value| {
@@ -178,16 +198,6 @@ impl Replier<'_> {
                 Ok(())
             })?;
             return Ok(Reply::Set(members));
-        }
-        if let Value::String(digits) = get("big_number") {
-            return Ok(Reply::BigNumber(Line::from(digits.as_bytes().to_vec())));
-        }
-        if let Value::Table(verbatim) = get("verbatim_string")
-            && let Ok(Value::String(format)) = verbatim.raw_get("format")
-            && let Ok(Value::String(text)) = verbatim.raw_get("string")
-            && let Ok(format) = <[u8; 3]>::try_from(&*format.as_bytes())
-        {
-            return Ok(Reply::Verbatim { format, text: Blob::copy(&text.as_bytes()) });
         }
         self.array(table, depth)
     }

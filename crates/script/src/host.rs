@@ -31,7 +31,7 @@ pub trait Host {
     /// The memory that it may take here is used up. It may be more elsewhere.
     fn out_of_memory(&mut self) -> Result<(), Stopped>;
 
-    fn log(&mut self, level: Level, message: &[u8]);
+    fn log(&mut self, level: Level, message: &[u8]) -> Result<(), Stopped>;
 }
 
 scoped_tls_hkt::scoped_thread_local!(static mut HOST: for<'a> &'a mut (dyn Host + 'a));

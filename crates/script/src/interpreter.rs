@@ -313,8 +313,8 @@ impl Host for Loading<'_> {
         self.0.out_of_memory()
     }
 
-    fn log(&mut self, level: host::Level, message: &[u8]) {
-        self.0.log(level, message);
+    fn log(&mut self, level: host::Level, message: &[u8]) -> Result<(), Stopped> {
+        self.0.log(level, message)
     }
 }
 
@@ -376,6 +376,9 @@ fn error_message(error: &Value) -> Vec<u8> {
     match error {
         Value::Table(table) => match table.raw_get::<Value>("err") {
             Ok(Value::String(text)) => text.as_bytes().to_vec(),
+            Ok(number @ (Value::Integer(_) | Value::Number(_))) => {
+                number.to_string().unwrap_or_default().into_bytes()
+            }
             _ => b"ERR unknown error".to_vec(),
         },
         Value::String(text) => [b"ERR ", &*text.as_bytes()].concat(),

@@ -2,6 +2,8 @@
 
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
+use resp::inline;
+
 use crate::api::Shared;
 
 /// What may be said of a script or a function.
@@ -40,7 +42,7 @@ impl Flags {
 /// What the first line of a script or library says, `#!lua name=mylib flags=no-writes`, and its code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header<'c> {
-    pub name: Option<&'c [u8]>,
+    pub name: Option<Vec<u8>>,
     /// Of a script that has such a line.
     pub flags: Option<Flags>,
     /// Without the first line, but for its end: the lines keep their numbers.
@@ -50,18 +52,21 @@ pub struct Header<'c> {
 impl<'c> Header<'c> {
     /// Of a script, which may do without.
     pub fn of_script(code: &'c [u8]) -> Result<Self, String> {
-        let Some((line, rest)) = split(code)? else {
+        let Some((line, rest)) = split(code, "Invalid script shebang")? else {
             return Ok(Self { name: None, flags: None, code });
         };
-        let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-        engine(words.next(), "Unexpected engine in script shebang: ")?;
+        let words = inline::words(line).ok_or("Invalid engine in script shebang")?;
+        let (engine, words) = words.split_first().ok_or("Invalid engine in script shebang")?;
+        if engine != b"#!lua" {
+            return Err(format!("Unexpected engine in script shebang: {}", text(engine)));
+        }
         let mut flags = Flags::default();
         for word in words {
             let Some(list) = word.strip_prefix(b"flags=") else {
                 return Err(format!("Unknown lua shebang option: {}", text(word)));
             };
-            for flag in list.split(|byte| *byte == b',').filter(|flag| !flag.is_empty()) {
-                if !flags.add(flag) {
+            for flag in list.split(|byte| *byte == b',') {
+                if !list.is_empty() && !flags.add(flag) {
                     return Err(format!("Unexpected flag in script shebang: {}", text(flag)));
                 }
             }
@@ -71,14 +76,15 @@ impl<'c> Header<'c> {
 
     /// Of a library, which must have a name.
     pub fn of_library(code: &'c [u8]) -> Result<Self, String> {
-        let Some(line) = code.strip_prefix(b"#!") else { return Err("Missing library metadata".into()) };
-        let end = line.iter().position(|byte| *byte == b'\n').ok_or("Invalid library metadata")?;
-        let (line, rest) = line.split_at(end);
-        let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-        let engine = words.next().unwrap_or_default();
+        const NAME: &[u8] = b"name=";
+        let (line, rest) = split(code, "Invalid library metadata")?.ok_or("Missing library metadata")?;
+        let words = inline::words(line).ok_or("Invalid library metadata")?;
+        let (engine, words) = words.split_first().ok_or("Invalid library metadata")?;
+        let engine = engine.strip_prefix(b"#!").unwrap_or_default();
         let mut name = None;
         for word in words {
-            let Some(given) = word.strip_prefix(b"name=") else {
+            let is_name = word.get(..NAME.len()).is_some_and(|head| head.eq_ignore_ascii_case(NAME));
+            let Some(given) = word.get(NAME.len()..).filter(|_| is_name) else {
                 return Err(format!("Invalid metadata value given: {}", text(word)));
             };
             if name.replace(given).is_some() {
@@ -94,13 +100,8 @@ impl<'c> Header<'c> {
         if !engine.eq_ignore_ascii_case(b"lua") {
             return Err(format!("Engine '{}' not found", text(engine)));
         }
-        Ok(Self { name: Some(name), flags: None, code: rest })
+        Ok(Self { name: Some(name.to_vec()), flags: None, code: rest })
     }
-}
-
-fn engine(word: Option<&[u8]>, otherwise: &str) -> Result<(), String> {
-    let word = word.unwrap_or_default();
-    if word == b"lua" { Ok(()) } else { Err(format!("{otherwise}#!{}", text(word))) }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -110,12 +111,13 @@ fn text(bytes: &[u8]) -> String {
 /// A first line about code, and the code.
 type Split<'c> = (&'c [u8], &'c [u8]);
 
-/// The first line behind its `#!`, and the rest from its end on.
-fn split(code: &[u8]) -> Result<Option<Split<'_>>, String> {
-    let Some(line) = code.strip_prefix(b"#!") else { return Ok(None) };
-    let end = line.iter().position(|byte| *byte == b'\n').ok_or("Invalid script shebang")?;
-    let (line, rest) = line.split_at(end);
-    Ok(Some((line.strip_suffix(b"\r").unwrap_or(line), rest)))
+/// The first line if it begins with `#!`, and the rest from its end on.
+fn split<'c>(code: &'c [u8], otherwise: &str) -> Result<Option<Split<'c>>, String> {
+    if !code.starts_with(b"#!") {
+        return Ok(None);
+    }
+    let end = code.iter().position(|byte| *byte == b'\n').ok_or(otherwise)?;
+    Ok(code.split_at_checked(end))
 }
 
 /// Whether a library or function may be called so.
@@ -183,6 +185,8 @@ fn read(given: &MultiValue) -> Result<Registered, &'static str> {
 fn string(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.as_bytes().to_vec()),
+        // As Lua writes it, unless it is long.
+        Value::Integer(_) | Value::Number(_) => value.to_string().ok().map(String::into_bytes),
         _ => None,
     }
 }
@@ -250,7 +254,7 @@ mod tests {
     #[test]
     fn libraries_have_names() {
         let library = Header::of_library(b"#!lua name=lib_1\ncode").unwrap();
-        assert_eq!((library.name, library.code), (Some(&b"lib_1"[..]), &b"\ncode"[..]));
+        assert_eq!((library.name, library.code), (Some(b"lib_1".to_vec()), &b"\ncode"[..]));
         for (code, why) in [
             ("return 1", "Missing library metadata"),
             ("#!lua name=x", "Invalid library metadata"),

@@ -22,11 +22,16 @@ end
 
 local OUT_OF_MEMORY = "not enough memory"
 
+-- Like `error`, with the place of whoever called the function that complains, even if that was its last act.
+local function fail(message, level)
+  real_error(native.where(level + 1) .. message, 0)
+end
+
 -- Read-only tables, and what is behind them.
 local behind = real_setmetatable({}, { __mode = "k" })
 
 local function refuse()
-  real_error("Attempt to modify a readonly table", 2)
+  fail("Attempt to modify a readonly table", 2)
 end
 
 -- The same, for what is not done by a line of the script itself.
@@ -38,9 +43,10 @@ local function shield(table, missing)
   if missing then
     real_setmetatable(table, { __index = missing })
   end
-  local shown = real_setmetatable({}, { __index = table, __newindex = refuse, __metatable = false })
+  local view = { __index = table, __newindex = refuse, __metatable = false }
+  local shown = real_setmetatable({}, view)
   behind[shown] = table
-  return shown
+  return shown, view
 end
 
 local nothing = shield({})
@@ -48,8 +54,7 @@ local nothing = shield({})
 -- Complains about an argument like Lua's own functions, of which the ones below are in front.
 local function expect(kind, value, at, name)
   if type(value) ~= kind and not (kind == "number" and tonumber(value)) then
-    local got = value == nil and "no value" or type(value)
-    real_error("bad argument #" .. at .. " to '" .. name .. "' (" .. kind .. " expected, got " .. got .. ")", 3)
+    fail("bad argument #" .. at .. " to '" .. name .. "' (" .. kind .. " expected, got " .. type(value) .. ")", 3)
   end
 end
 
@@ -112,16 +117,21 @@ for _, name in real_next, {
   globals[name] = _G[name]
 end
 
-local environment = shield(globals, function(_, name)
-  real_error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-end)
+local function missing(_, name)
+  fail("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+
+local environment, view = shield(globals, missing)
 globals._G = environment
 
-function globals.pcall(...)
-  return settle_plainly(real_pcall(...))
+function globals.pcall(f, ...)
+  return settle_plainly(real_pcall(f, ...))
 end
 
 function globals.xpcall(f, on_error)
+  if on_error == nil then
+    fail("bad argument #2 to 'xpcall' (value expected)", 2)
+  end
   return real_xpcall(f, function(err)
     -- Nobody counts the steps of what handles the end of a script.
     if native.is_stopped() then
@@ -133,7 +143,7 @@ end
 
 function globals.getmetatable(value)
   if behind[value] then
-    return nothing
+    return value == environment and nothing or nil
   end
   if type(value) == "string" then
     return shown.string_metatable
@@ -146,7 +156,13 @@ function globals.setmetatable(table, metatable)
     refuse_plainly()
   end
   expect("table", table, 1, "setmetatable")
-  return real_setmetatable(table, metatable)
+  if metatable ~= nil and type(metatable) ~= "table" then
+    fail("bad argument #2 to 'setmetatable' (nil or table expected)", 2)
+  end
+  if not real_pcall(real_setmetatable, table, metatable) then
+    fail("cannot change a protected metatable", 2)
+  end
+  return table
 end
 
 function globals.rawset(table, key, value)
@@ -388,14 +404,14 @@ local maths = copy(math)
 
 local function checked(number, err)
   if err then
-    real_error(err, 3)
+    fail(err, 3)
   end
   return number
 end
 
 function maths.random(...)
   if select("#", ...) > 2 then
-    real_error("wrong number of arguments", 2)
+    fail("wrong number of arguments", 2)
   end
   for at = 1, select("#", ...) do
     expect("number", (select(at, ...)), at, "random")
@@ -428,7 +444,7 @@ for name, f in real_next, redis do
   if type(f) == "function" then
     redis[name] = function(...)
       if select("#", ...) > ARGUMENTS_MAX then
-        real_error("too many arguments to '" .. name .. "'", 2)
+        fail("too many arguments to '" .. name .. "'", 2)
       end
       return f(...)
     end
@@ -457,6 +473,17 @@ function redis.pcall(...)
   return native.try(...)
 end
 
+-- What a library sees while it is loaded: how it says what it has.
+local registers = {}
+for _, name in real_next, {
+  "register_function", "log", "LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING", "REDIS_VERSION",
+  "REDIS_VERSION_NUM",
+} do
+  registers[name] = redis[name]
+end
+local at_load = real_setmetatable({ redis = shield(registers, missing) }, { __index = missing })
+
+redis.register_function = nil
 globals.redis = shield(redis)
 
 local inside = {}
@@ -493,9 +520,10 @@ end
 
 -- Runs the code of a library, which registers its functions.
 function inside.load(library)
-  globals.KEYS, globals.ARGV = nil, nil
   running = library
+  view.__index = at_load
   local ok, value = real_xpcall(first, handler)
+  view.__index = globals
   return ok, value
 end
 

@@ -112,6 +112,7 @@ pub struct Txn<'g> {
     pub(crate) loaded_from_disk: bool,
     pub(crate) scratch: &'g mut Scratch,
     database: u8,
+    is_scripted: bool,
 }
 
 impl<'g> Txn<'g> {
@@ -125,7 +126,17 @@ impl<'g> Txn<'g> {
     ) -> Self {
         scratch.reset();
         let newest_seen = begin.catalog_version;
-        Self { group, view, begin, meter, newest_seen, loaded_from_disk: false, scratch, database }
+        Self {
+            group,
+            view,
+            begin,
+            meter,
+            newest_seen,
+            loaded_from_disk: false,
+            scratch,
+            database,
+            is_scripted: false,
+        }
     }
 
     /// The time that this transaction lives at.
@@ -142,6 +153,15 @@ impl<'g> Txn<'g> {
     pub fn select(&mut self, database: u8) {
         debug_assert!(usize::from(database) < limits::DATABASES);
         self.database = database;
+    }
+
+    /// Whether a script calls what is done here.
+    pub fn is_scripted(&self) -> bool {
+        self.is_scripted
+    }
+
+    pub fn set_scripted(&mut self, is: bool) {
+        self.is_scripted = is;
     }
 
     pub fn space(&self, database: u8) -> Space {

@@ -1,7 +1,9 @@
 //! How a function of a library fails, and what scripts read of it.
 
+use crate::api::Shared;
 use mlua::{Error, Lua};
 use std::fmt;
+use std::rc::Rc;
 
 /// Why a function gives no result.
 pub(super) enum Fault {
@@ -76,6 +78,11 @@ pub(super) struct Caller {
 impl Caller {
     /// Where the caller is, as `luaL_where(L, 1)` puts it: nothing if it is not a function in Lua.
     fn position(self, lua: &Lua) -> String {
+        let is_tail = |level| lua.inspect_stack(level, |frame| frame.source().what == "tail") == Some(true);
+        if self.wrapped && is_tail(2) {
+            // The call has left no trace: it is what the script, or one of its functions, ends with.
+            return end_of_script(lua);
+        }
         let position = lua.inspect_stack(1 + usize::from(self.wrapped), |caller| {
             let line = caller.current_line().filter(|&line| line > 0)?;
             let source = caller.source();
@@ -105,6 +112,14 @@ impl Caller {
             (_, false) => format!("bad argument #{number} to '{name}' ("),
         }
     }
+}
+
+/// The place that a script or function ends with.
+fn end_of_script(lua: &Lua) -> String {
+    let shared = lua.app_data_ref::<Rc<Shared>>();
+    shared.map(|shared| shared.end.get()).map_or_else(String::new, |(name, line)| {
+        format!("{}:{line}: ", name.strip_prefix('@').unwrap_or(name))
+    })
 }
 
 /// The text on its way to where it is caught. Bytes: names and strings of scripts need not be text.

@@ -49,8 +49,9 @@ impl Host for Test {
         if self.stops_large { Err(Stopped) } else { Ok(()) }
     }
 
-    fn log(&mut self, level: Level, message: &[u8]) {
+    fn log(&mut self, level: Level, message: &[u8]) -> Result<(), Stopped> {
         self.logged.push(format!("{level:?} {}", String::from_utf8_lossy(message)));
+        Ok(())
     }
 }
 

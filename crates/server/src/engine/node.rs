@@ -140,11 +140,10 @@ impl Node {
         let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(path.join("log")) };
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
-        let files = log_files(config.fsync);
         #[cfg(debug_assertions)]
-        let files = faults.files(files);
+        let files = faults.files(log_files(config.fsync));
         #[cfg(not(debug_assertions))]
-        let files = Arc::new(files);
+        let files = Arc::new(log_files(config.fsync));
         let (wal, recovered) = open_log(files, wal_options)?;
         let log_ms = started.elapsed().as_millis() as u64 - store_ms;
         let room = Room {
@@ -195,12 +194,17 @@ impl Node {
         tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
         maintenance::flush_replayed(&node);
         node.threads.lock().extend(node.heavy.start(&node)?);
-        node.check_health();
-        node.threads.lock().push(maintenance::start(&node)?);
-        node.start_network()?;
-        node.start_http()?;
-        node.sampler.round(&node);
+        node.serve()?;
         Ok(node)
+    }
+
+    fn serve(self: &Arc<Self>) -> Result<(), StartError> {
+        self.check_health();
+        self.threads.lock().push(maintenance::start(self)?);
+        self.start_network()?;
+        self.start_http()?;
+        self.sampler.round(self);
+        Ok(())
     }
 
     fn start_consensus(self: &Arc<Self>, recovered: wal::Recovered) -> Result<(), StartError> {

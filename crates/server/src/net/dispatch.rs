@@ -18,7 +18,7 @@ use crate::net::blocked::{Place, Waiter};
 use crate::scripting::{self, Env, OnData};
 use crate::session::acl::{self, Denied};
 use crate::session::stats::Lap;
-use crate::session::{Answer, Context, Session};
+use crate::session::{Answer, Context, Session, SessionRun};
 use crate::table::{Entry, Handler, table};
 
 /// What a network thread does about a command.
@@ -147,6 +147,14 @@ fn scan_target(node: &Node, args: &Args<'_>) -> Target {
     Target::One(at.map_or(0, |at| node.group_of(at.slot)))
 }
 
+fn run_session(node: &Arc<Node>, session: &mut Session, run: SessionRun, args: &Args<'_>) -> Step {
+    match run(&mut Context { node, session }, args) {
+        Ok(Answer::Stalled) => Step::Stalled,
+        Ok(answer) => Step::Answer(answer),
+        Err(failed) => error(failed),
+    }
+}
+
 /// Runs a command as far as a network thread may.
 pub fn run(
     node: &Arc<Node>,
@@ -157,13 +165,7 @@ pub fn run(
     lap: &mut Lap,
 ) -> Step {
     let handler = match entry.row.run {
-        Handler::Session(run) => {
-            return match run(&mut Context { node, session }, args) {
-                Ok(Answer::Stalled) => Step::Stalled,
-                Ok(answer) => Step::Answer(answer),
-                Err(failed) => error(failed),
-            };
-        }
+        Handler::Session(run) => return run_session(node, session, run, args),
         Handler::Data(run) => OnData::Plain(run),
         Handler::Script(run) => OnData::Script(run),
     };

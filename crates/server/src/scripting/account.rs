@@ -2,12 +2,15 @@
 
 use command::Args;
 
-use super::{Env, Seen};
+use super::{Env, Seen, host};
 use crate::session::monitor::{self, From};
 
 impl Env<'_> {
     /// Counts what was called: the transaction has come to its end.
     pub fn count(&mut self) {
+        for (level, message) in self.logged.drain(..) {
+            host::log(level, &message);
+        }
         if !self.seen.is_empty() {
             self.tell();
         }
@@ -26,6 +29,7 @@ impl Env<'_> {
     pub fn begin(&mut self) {
         self.called.clear();
         self.seen.clear();
+        self.logged.clear();
     }
 
     /// Notes what those who monitor are to be told.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::limits;
 use command::{Args, Arity, Command, Docs, Error, Flags as RowFlags, Keys, arg, flags};
 use resp::Reply;
-use script::{Flags, Inputs, Program, Stopped};
+use script::{Digest, Flags, Inputs, Program, Stopped};
 use store::{Stop, Txn};
 
 use super::cache::{self, Script};
@@ -103,10 +103,13 @@ impl<'a> Given<'a> {
     }
 }
 
+fn is_digest(args: &Args<'_>) -> bool {
+    args.get(0).get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"evalsha"))
+}
+
 /// The script that a command runs: EVAL has its code, EVALSHA its digest.
 fn find(node: &Node, args: &Args<'_>) -> command::Result<Arc<Script>> {
-    let is_digest = args.get(0).get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"evalsha"));
-    if is_digest {
+    if is_digest(args) {
         let digest = cache::digest_of(args.get(1)).ok_or(NO_SCRIPT)?;
         return node.scripts.by_digest(&digest).ok_or(NO_SCRIPT);
     }
@@ -157,6 +160,9 @@ pub(super) fn memory_bytes_max(txn: &Txn<'_>) -> usize {
 }
 
 fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) -> command::Result<Reply> {
+    if is_digest(args) && args.get(1).len() != 2 * size_of::<Digest>() {
+        return Err(NO_SCRIPT);
+    }
     let given = Given::of(args)?;
     let script = find(env.node, args)?;
     let has_no_writes = script.flags.is_some_and(|flags| flags.has(Flags::NO_WRITES));
@@ -171,8 +177,10 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     let inputs =
         Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(txn) };
     let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None, is_long: false };
+    host.txn.set_scripted(true);
     let ran = local::with(|local| local.interpreter.eval(&program(&script), &inputs, &mut host));
     let (stop, is_long) = (host.stop.take(), host.is_long);
+    txn.set_scripted(false);
     txn.select(database);
     match ran.map_err(no_interpreter)? {
         Ok(reply) => Ok(reply),

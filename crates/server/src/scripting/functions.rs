@@ -11,13 +11,12 @@ use script::{Flags, Header, Host, Inputs, Level, Stopped};
 use store::{Area, Scratch, Stop, Txn};
 
 use super::eval::{Given, KEYS_AND_ARGS, READS, RUNS, ended, memory_bytes_max, no_interpreter, row};
-use super::host::InTxn;
+use super::host::{self, InTxn};
 use super::local::{self, Loaded, LoadedLibrary, Local};
 use super::running::Kind;
 use super::{Env, READ_KEYS, SCRIPT_KEYS, ScriptRun};
 use crate::engine::node::Node;
-use crate::session::rows::{self, CONTAINER, HELP};
-use crate::session::{Context, SessionRun};
+use crate::session::rows;
 
 const CALLED: &[arg::Arg] = &{
     let [numkeys, keys, args] = KEYS_AND_ARGS;
@@ -75,70 +74,6 @@ pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
         ]),
 ];
 
-const fn session_row(
-    name: &'static str,
-    arity: i32,
-    flags: &[RowFlags],
-    run: SessionRun,
-) -> Command<SessionRun> {
-    rows::row("scripting", name, arity, flags, run)
-}
-
-pub(super) const SESSION_COMMANDS: &[Command<SessionRun>] = &[
-    session_row("function", -2, CONTAINER, unknown).docs(
-        "7.0.0",
-        "Depends on subcommand.",
-        "Holds the commands about functions.",
-    ),
-    session_row("function|kill", 2, &[flags::NOSCRIPT, flags::ALLOW_BUSY], kill)
-        .docs("7.0.0", "O(1)", "Ends functions that run for long.")
-        .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
-    session_row("function|stats", 2, &[flags::NOSCRIPT, flags::ALLOW_BUSY], stats)
-        .docs("7.0.0", "O(1)", "Tells what function runs, and how many there are.")
-        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    session_row("function|help", 2, HELP, help).docs("7.0.0", "O(1)", "Returns what the subcommands do."),
-];
-
-const LINES: &[&str] = &[
-    "LOAD [REPLACE] <FUNCTION CODE>",
-    "    Create a new library with the given library name and code.",
-    "DELETE <LIBRARY NAME>",
-    "    Delete the given library.",
-    "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
-    "    Return general information on all the libraries:",
-    "    * Library name",
-    "    * The engine used to run the Library",
-    "    * Library description",
-    "    * Functions list",
-    "    * Library code (if WITHCODE is given)",
-    "    It also possible to get only function that matches a pattern using LIBRARYNAME argument.",
-    "STATS",
-    "    Return information about the current function running:",
-    "    * Function name",
-    "    * Command used to run the function",
-    "    * Duration in MS that the function is running",
-    "    If no function is running, return nil",
-    "    In addition, returns a list of available engines.",
-    "KILL",
-    "    Kill the current running function.",
-    "FLUSH [ASYNC|SYNC]",
-    "    Delete all the libraries.",
-    "    When called without the optional mode argument, the behavior is determined by the",
-    "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
-    "    * ASYNC: Asynchronously flush the libraries.",
-    "    * SYNC: Synchronously flush the libraries.",
-    "DUMP",
-    "    Return a serialized payload representing the current libraries, can be restored using FUNCTION RESTORE command",
-    "RESTORE <PAYLOAD> [FLUSH|APPEND|REPLACE]",
-    "    Restore the libraries represented by the given payload, it is possible to give a restore policy to",
-    "    control how to handle existing libraries (default APPEND):",
-    "    * FLUSH: delete all existing libraries.",
-    "    * APPEND: appends the restored libraries to the existing libraries. On collision, abort.",
-    "    * REPLACE: appends the restored libraries to the existing libraries, On collision, replace the old",
-    "      libraries with the new libraries (notice that even on this option there is a chance of failure",
-    "      in case of functions name conflict with another library).",
-];
-
 /// What a payload of libraries may hold.
 const DUMPED: rdb::Limits = rdb::Limits { bytes_max: limits::DUMP_BYTES_MAX };
 
@@ -174,16 +109,22 @@ impl Host for Loader {
         Ok(())
     }
 
-    fn log(&mut self, _: Level, message: &[u8]) {
-        tracing::info!(target: "script", "{}", String::from_utf8_lossy(message));
+    fn log(&mut self, level: Level, message: &[u8]) -> Result<(), Stopped> {
+        host::log(level, message);
+        Ok(())
     }
+}
+
+/// The name of a function as it is looked up: in any case, unlike those of libraries.
+fn folded(name: &[u8]) -> Vec<u8> {
+    name.to_ascii_lowercase()
 }
 
 impl Local {
     /// Loads one library.
     fn load(&mut self, code: &[u8]) -> command::Result<LoadedLibrary> {
         let header = Header::of_library(code).map_err(|why| Error::text(format!("ERR {why}")))?;
-        let name = header.name.unwrap_or_default().to_vec();
+        let name = header.name.unwrap_or_default();
         match self.interpreter.load(header.code, limits::LIBRARY_BYTES_MAX, &mut Loader::new()) {
             Ok(Ok((library, described))) => {
                 Ok(LoadedLibrary { name, code: code.to_vec(), library, described })
@@ -205,7 +146,7 @@ impl Local {
         for (_, code) in records {
             let library = self.load(&code)?;
             for (at, function) in library.described.iter().enumerate() {
-                functions.insert(function.name.clone(), (libraries.len(), at));
+                functions.entry(folded(&function.name)).or_insert((libraries.len(), at));
             }
             libraries.push(library);
         }
@@ -242,7 +183,7 @@ fn with_libraries<R>(
 }
 
 /// Loads a group's libraries on this thread, outside of any transaction, if they are not the right ones.
-fn refresh(node: &Node, id: u16) {
+pub(super) fn refresh(node: &Node, id: u16) {
     let Some(group) = node.groups.get(usize::from(id)) else { return };
     let mut scratch = Scratch::default();
     let version = group.store.run_read(0, &mut scratch, |txn| txn.area_version(Area::Functions));
@@ -283,20 +224,28 @@ fn fcall_ro(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::R
 }
 
 fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) -> command::Result<Reply> {
-    let given = Given::of(args)?;
-    txn.foresee_keys(given.keys.iter().copied())?;
+    // What is wrong with the keys is told after what is wrong with the name.
+    let given = match args.int(2) {
+        Ok(_) => Given::of(args),
+        Err(_) => Err(Error::line("ERR Bad number of keys provided")),
+    };
+    if let Ok(given) = &given {
+        txn.foresee_keys(given.keys.iter().copied())?;
+    }
     let node = env.node;
-    let name = String::from_utf8_lossy(args.get(1)).into_owned();
+    let mut name = String::from_utf8_lossy(args.get(1)).into_owned();
     let guard = env.cancel.map(|cancel| node.running.begin(Kind::Function, &name, args, cancel));
     let database = txn.database();
     env.saw(database, true, args);
     let (ran, stop, is_long) = with_libraries(txn, env.group, |local, txn| {
         let Local { interpreter, loaded, .. } = local;
         let loaded = loaded.as_ref().ok_or(NO_FUNCTION)?;
-        let &(library, function) = loaded.functions.get(args.get(1)).ok_or(NO_FUNCTION)?;
+        let &(library, function) = loaded.functions.get(&folded(args.get(1))).ok_or(NO_FUNCTION)?;
         let library = loaded.libraries.get(library).ok_or(NO_FUNCTION)?;
-        let has_no_writes =
-            library.described.get(function).is_some_and(|function| function.flags.has(Flags::NO_WRITES));
+        let function = library.described.get(function).ok_or(NO_FUNCTION)?;
+        let given = given?;
+        name = String::from_utf8_lossy(&function.name).into_owned();
+        let has_no_writes = function.flags.has(Flags::NO_WRITES);
         if only_reads && !has_no_writes {
             return Err(Error::line("ERR Can not execute a script with write flag using *_ro command."));
         }
@@ -306,8 +255,11 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
             memory_bytes_max: memory_bytes_max(txn),
         };
         let mut host = InTxn { txn, env, only_reads: has_no_writes, stop: None, is_long: false };
+        host.txn.set_scripted(true);
         let ran = interpreter.invoke(&library.library, &name, &inputs, &mut host);
-        Ok((ran, host.stop.take(), host.is_long))
+        let (stop, is_long) = (host.stop.take(), host.is_long);
+        txn.set_scripted(false);
+        Ok((ran, stop, is_long))
     })?;
     txn.select(database);
     match ran {
@@ -324,7 +276,8 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
 /// Whether a library may come in beside the others: its functions must not be theirs.
 fn check_conflicts(loaded: &Loaded, library: &LoadedLibrary) -> command::Result<()> {
     for function in &library.described {
-        let other = loaded.functions.get(&function.name).and_then(|&(at, _)| loaded.libraries.get(at));
+        let other =
+            loaded.functions.get(&folded(&function.name)).and_then(|&(at, _)| loaded.libraries.get(at));
         if other.is_some_and(|other| other.name != library.name) {
             return Err(Error::quoting("ERR Function ", &function.name, " already exists"));
         }
@@ -338,9 +291,10 @@ fn keep(txn: &mut Txn<'_>, library: &LoadedLibrary) -> command::Result<()> {
 }
 
 fn load(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
-    let replaces = args.len() == 4 && args.is(2, "replace");
-    if args.len() > 3 && !replaces {
-        return Err(Error::quoting("ERR Unknown option given: ", args.get(2), ""));
+    let options = 2..args.len() - 1;
+    let replaces = !options.is_empty();
+    if let Some(unknown) = options.into_iter().find(|at| !args.is(*at, "replace")) {
+        return Err(Error::quoting("ERR Unknown option given: ", args.get(unknown), ""));
     }
     let code = args.get(args.len() - 1);
     check_size(code.len())?;
@@ -376,8 +330,10 @@ fn delete(txn: &mut Txn<'_>, args: &Args<'_>, _: &mut Env<'_>) -> command::Resul
 }
 
 fn flush(txn: &mut Txn<'_>, args: &Args<'_>, _: &mut Env<'_>) -> command::Result<Reply> {
-    let is_mode = args.len() == 3 && (args.is(2, "async") || args.is(2, "sync"));
-    if args.len() > 2 && !is_mode {
+    if args.len() > 3 {
+        return Err(rows::wrong_subcommand("FUNCTION", args));
+    }
+    if args.len() == 3 && !args.is(2, "async") && !args.is(2, "sync") {
         return Err(Error::line("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
     txn.clear_area(Area::Functions)?;
@@ -435,7 +391,7 @@ fn dump(txn: &mut Txn<'_>, _: &Args<'_>, _: &mut Env<'_>) -> command::Result<Rep
 
 fn restore(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
     if args.len() > 4 {
-        return Err(Error::quoting("ERR Unknown argument ", args.get(4), ""));
+        return Err(rows::wrong_subcommand("FUNCTION", args));
     }
     let (flushes, replaces) = match () {
         () if args.len() == 3 || args.is(3, "append") => (false, false),
@@ -476,14 +432,6 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Re
     Ok(Reply::Ok)
 }
 
-fn kill(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    let node = context.node;
-    if node.running.kill(Kind::Function, node.live.busy_after()) == 0 {
-        return Err(super::scripts::NOT_BUSY);
-    }
-    rows::ok()
-}
-
 /// How many libraries there are, and how many functions.
 pub fn count(node: &Node) -> (usize, usize) {
     refresh(node, 0);
@@ -492,33 +440,4 @@ pub fn count(node: &Node) -> (usize, usize) {
         loaded.map_or((0, 0), |loaded| (loaded.libraries.len(), loaded.functions.len()))
     };
     local::with(count).unwrap_or((0, 0))
-}
-
-fn stats(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    let node = context.node;
-    let running = node.running.oldest(Kind::Function).map_or(Reply::Null, |told| {
-        let command = told.command.into_iter().map(Reply::bulk).collect();
-        Reply::Map(vec![
-            (Reply::bulk("name"), Reply::bulk(told.name)),
-            (Reply::bulk("command"), Reply::Array(command)),
-            (Reply::bulk("duration_ms"), Reply::Integer(told.took.as_millis() as i64)),
-        ])
-    });
-    let (libraries, functions) = count(node);
-    let lua = Reply::Map(vec![
-        (Reply::bulk("libraries_count"), Reply::Integer(libraries as i64)),
-        (Reply::bulk("functions_count"), Reply::Integer(functions as i64)),
-    ]);
-    rows::reply(Reply::Map(vec![
-        (Reply::bulk("running_script"), running),
-        (Reply::bulk("engines"), Reply::Map(vec![(Reply::bulk("LUA"), lua)])),
-    ]))
-}
-
-fn help(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    rows::help("FUNCTION", LINES)
-}
-
-fn unknown(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    Err(Error::subcommand("function", args.get(1)))
 }

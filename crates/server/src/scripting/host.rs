@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use base::slot;
+use base::{limits, slot};
 use command::{Args, Error, Lane, flags};
 use resp::{Reply, Span};
 use script::{Host, Level, Stopped};
@@ -33,6 +33,9 @@ const NOT_ALLOWED: &str = "ERR This Redis command is not allowed from script";
 const ONLY_READS: &str = "ERR Write commands are not allowed from read-only scripts.";
 const NOT_LOCAL: &str = "ERR Script attempted to access a non local key in a cluster node";
 
+/// Commands on the session that look at no group.
+const IN_SECTION: &[&str] = &["ping", "echo", "time"];
+
 impl InTxn<'_, '_, '_> {
     fn stopped<R>(&mut self, stop: Stop) -> Result<R, Stopped> {
         self.is_long |= self.txn.is_spent();
@@ -55,7 +58,10 @@ impl InTxn<'_, '_, '_> {
         {
             return Err(self.denied(user, entry, args, denied));
         }
-        if row.flags.has(flags::WRITE) && self.only_reads {
+        // As in Redis, what is told to replicas counts as writing here: PFCOUNT, PUBLISH.
+        let writes =
+            [flags::WRITE, flags::MAY_REPLICATE, flags::MAY_WRITE].iter().any(|flag| row.flags.has(*flag));
+        if writes && self.only_reads {
             return Err(Error::line(ONLY_READS));
         }
         if let Some(why) = dispatch::refused(self.env.node, entry) {
@@ -101,6 +107,11 @@ impl InTxn<'_, '_, '_> {
                     }
                     Err(error) => error.reply(),
                 });
+            }
+            // IMPORTANT: on a network thread a transaction is in the group's section, which must not be
+            // entered twice: what may look at a group (INFO, MEMORY STATS) runs in the heavy pool.
+            Handler::Session(_) if self.txn.is_metered() && !IN_SECTION.contains(&entry.row.name) => {
+                return self.stopped(Stop::Outgrown);
             }
             Handler::Session(run) => return Ok(self.run_session(run, args)),
             Handler::Data(run) => OnData::Plain(run),
@@ -163,7 +174,8 @@ impl Host for InTxn<'_, '_, '_> {
 
     fn may_call(&mut self, source: &[u8], spans: &[Span]) -> Option<bool> {
         let args = Args::new(source, spans);
-        let entry = find(&args).filter(|entry| entry.row.arity.accepts(args.len()))?;
+        // What scripts may call, and with how many arguments, is not asked here.
+        let entry = find(&args)?;
         Some(self.env.user.is_none_or(|user| acl::may(user, entry, &args).is_ok()))
     }
 
@@ -183,13 +195,32 @@ impl Host for InTxn<'_, '_, '_> {
         Ok(())
     }
 
-    fn log(&mut self, level: Level, message: &[u8]) {
-        let message = String::from_utf8_lossy(message);
-        match level {
-            Level::Debug => tracing::trace!(target: "script", "{message}"),
-            Level::Verbose => tracing::debug!(target: "script", "{message}"),
-            Level::Notice => tracing::info!(target: "script", "{message}"),
-            Level::Warning => tracing::warn!(target: "script", "{message}"),
+    fn log(&mut self, level: Level, message: &[u8]) -> Result<(), Stopped> {
+        if !self.txn.is_metered() {
+            log(level, message);
+            return Ok(());
         }
+        // Nobody waits in the section for whoever reads the log: it is written when the transaction has ended.
+        self.env.logged.push((level, message.to_vec()));
+        let bytes: usize = self.env.logged.iter().map(|(_, message)| message.len()).sum();
+        if bytes > limits::SCRIPT_LOG_BYTES_INLINE || self.env.logged.len() > LOGGED_INLINE_MAX {
+            self.is_long = true;
+            return self.stopped(Stop::Outgrown);
+        }
+        Ok(())
+    }
+}
+
+/// Lines that a script logs on a network thread: with more it goes to the heavy pool.
+const LOGGED_INLINE_MAX: usize = 64;
+
+/// Writes what a script logs.
+pub fn log(level: Level, message: &[u8]) {
+    let message = String::from_utf8_lossy(message);
+    match level {
+        Level::Debug => tracing::trace!(target: "script", "{message}"),
+        Level::Verbose => tracing::debug!(target: "script", "{message}"),
+        Level::Notice => tracing::info!(target: "script", "{message}"),
+        Level::Warning => tracing::warn!(target: "script", "{message}"),
     }
 }

@@ -8,6 +8,7 @@ mod account;
 mod cache;
 mod eval;
 mod functions;
+mod functions_session;
 mod host;
 mod local;
 mod running;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use command::{Args, Command, Keys, OwnedArgs, access};
 use resp::Reply;
+use script::Level;
 use store::{Cancel, Txn};
 
 use crate::engine::node::Node;
@@ -37,7 +39,7 @@ pub const FAMILIES: &[&[Command<ScriptRun>]] = &[eval::COMMANDS, scripts::COMMAN
 
 /// Commands about what runs now.
 pub const SESSION_FAMILIES: &[&[Command<SessionRun>]] =
-    &[scripts::SESSION_COMMANDS, functions::SESSION_COMMANDS];
+    &[scripts::SESSION_COMMANDS, functions_session::SESSION_COMMANDS];
 
 /// What surrounds a command on data: who runs it, and where.
 pub struct Env<'a> {
@@ -52,6 +54,8 @@ pub struct Env<'a> {
     called: Vec<Called>,
     /// What clients that monitor are told then.
     seen: Vec<Seen>,
+    /// What its scripts log then.
+    logged: Vec<(Level, Vec<u8>)>,
 }
 
 /// A script, or a command that one has called.
@@ -76,7 +80,7 @@ impl<'a> Env<'a> {
         group: u16,
         cancel: Option<&'a Arc<Cancel>>,
     ) -> Self {
-        Self { node, client, user, group, cancel, called: Vec::new(), seen: Vec::new() }
+        Self { node, client, user, group, cancel, called: Vec::new(), seen: Vec::new(), logged: Vec::new() }
     }
 }
 

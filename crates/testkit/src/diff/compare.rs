@@ -1,6 +1,24 @@
 //! When two replies count as the same.
 
+use super::scripts;
 use crate::Reply;
+
+/// How the replies to a step are compared.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub(super) compare: Compare,
+    /// Of a script: how each of its commands is compared, if they are several.
+    pub(super) parts: Option<Vec<Compare>>,
+}
+
+impl Rule {
+    pub(super) fn same(&self, left: &Reply, right: &Reply) -> bool {
+        match &self.parts {
+            Some(parts) => scripts::same(self.compare, parts, left, right),
+            None => same(self.compare, left, right),
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compare {

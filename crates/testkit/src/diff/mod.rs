@@ -9,6 +9,7 @@ mod collections;
 mod compare;
 mod grammar;
 mod rows;
+mod scripts;
 mod shrink;
 mod units;
 mod words;
@@ -17,8 +18,9 @@ use crate::client::{Client, Command, Protocol, words};
 use crate::reply::printable;
 use crate::{Flavour, Reply, Result, Rng, Server, Spec};
 use collections::{LOOKS, SHAPES, THEMES};
-use compare::Compare;
+use compare::{Compare, Rule};
 use rows::{LONG_ROWS, ROWS, Row, With};
+use scripts::Maker;
 use std::collections::BTreeSet;
 
 const SESSION_COMMANDS: usize = 250;
@@ -36,6 +38,8 @@ const MUTATED_PERCENT: usize = 4;
 /// So many sessions have commands in transactions, and so many of those have several clients, who watch.
 const UNIT_SESSIONS_PERCENT: usize = 40;
 const CROWD_SESSIONS_PERCENT: usize = 40;
+/// So many sessions have commands in scripts.
+const SCRIPT_SESSIONS_PERCENT: usize = 35;
 /// An almost right SCAN is a page of a scan, in an order of the server's own; CLIENT, CONFIG and SLOWLOG
 /// can show or do what is the server's own as well; what is drawn is drawn by chance; and who waits may
 /// wait for ever. Ranks have an argument more since Redis 7.2, and
@@ -59,13 +63,21 @@ pub struct Plan {
 struct Step {
     command: Command,
     compare: Compare,
+    /// Of a script: how each of its commands is compared, if they are several.
+    parts: Option<Vec<Compare>>,
+    /// Words before those of the command, in a script.
+    before: usize,
     /// Who sends it.
     client: usize,
 }
 
 impl Step {
     fn new(command: Command, compare: Compare) -> Self {
-        Self { command, compare, client: 0 }
+        Self { command, compare, parts: None, before: 0, client: 0 }
+    }
+
+    fn rule(&self) -> Rule {
+        Rule { compare: self.compare, parts: self.parts.clone() }
     }
 }
 
@@ -73,6 +85,8 @@ impl Step {
 pub struct Diff {
     tested: Server,
     reference: Server,
+    /// Of the scripts that both know.
+    digests: Vec<String>,
     seed: u64,
     session: u64,
 }
@@ -80,7 +94,11 @@ pub struct Diff {
 impl Diff {
     pub fn start(plan: &Plan) -> Result<Self> {
         let (tested, reference) = (plan.tested.start()?, plan.reference.start()?);
-        Ok(Self { tested, reference, seed: plan.seed, session: 0 })
+        let digests = scripts::load(&mut tested.client()?)?;
+        if digests != scripts::load(&mut reference.client()?)? {
+            return Err("scripts are called otherwise".into());
+        }
+        Ok(Self { tested, reference, digests, seed: plan.seed, session: 0 })
     }
 
     /// Runs the next session and returns the number of commands; an error shows the difference.
@@ -100,6 +118,11 @@ impl Diff {
         };
         let mut steps = shapes(&mut rng);
         let random = random_steps(&mut rng, &theme, self.tested.flavour(), self.reference.flavour());
+        let reference = self.reference.flavour();
+        let random = match rng.chance(SCRIPT_SESSIONS_PERCENT) {
+            true => Maker { digests: &self.digests, protocol, reference }.scripts(random, &mut rng),
+            false => random,
+        };
         let (pipeline, random) = match () {
             () if is_long || !rng.chance(UNIT_SESSIONS_PERCENT) => (pipeline, random),
             () if rng.chance(CROWD_SESSIONS_PERCENT) => (1, units::of_several(random, &mut rng)),
@@ -183,6 +206,25 @@ struct Difference {
 pub fn names() -> BTreeSet<String> {
     let rows = ROWS.iter().chain(LONG_ROWS).chain(THEMES.iter().copied().flatten());
     rows.flat_map(|row| grammar::names(row.pattern)).collect()
+}
+
+/// The names of the commands that are compared in scripts.
+pub fn names_in_scripts() -> BTreeSet<String> {
+    const TIMES: usize = 200;
+    let mut rng = Rng::new(1);
+    let digests = ["".to_owned(), "".to_owned()];
+    let maker = Maker { digests: &digests, protocol: Protocol::Resp3, reference: Flavour::Valkey };
+    let rows = ROWS.iter().chain(LONG_ROWS).chain(THEMES.iter().copied().flatten());
+    let mut names = BTreeSet::new();
+    for row in rows {
+        let step = |_| Step::new(grammar::expand(row.pattern, &mut rng), row.compare);
+        let steps: Vec<Step> = (0..TIMES).map(step).collect();
+        let scripts = maker.scripts(steps, &mut rng);
+        let called =
+            scripts.iter().filter(|step| step.before > 0).filter_map(|step| step.command.get(step.before));
+        names.extend(called.map(|name| String::from_utf8_lossy(name).to_ascii_uppercase()));
+    }
+    names
 }
 
 /// Runs sessions until at least so many commands were compared.
@@ -291,7 +333,7 @@ fn replies(clients: &mut [Client], steps: &[Step]) -> Result<Vec<Reply>> {
     if let [step] = steps
         && step.compare == Compare::Scan
     {
-        return Ok(vec![scan(client, &step.command)?]);
+        return Ok(vec![scan(client, &step.command, step.before)?]);
     }
     for step in steps {
         client.queue(&step.command);
@@ -302,7 +344,7 @@ fn replies(clients: &mut [Client], steps: &[Step]) -> Result<Vec<Reply>> {
 
 /// Scans to the end. The cursors are each server's own, and a key may come twice: what counts is which
 /// keys came.
-fn scan(client: &mut Client, command: &Command) -> Result<Reply> {
+fn scan(client: &mut Client, command: &Command, before: usize) -> Result<Reply> {
     const PAGES_MAX: usize = 10_000;
     let mut command = command.clone();
     let mut found = BTreeSet::new();
@@ -314,8 +356,9 @@ fn scan(client: &mut Client, command: &Command) -> Result<Reply> {
         if cursor == b"0" {
             return Ok(Reply::Array(found.into_iter().collect()));
         }
-        let place = if command[0].eq_ignore_ascii_case(b"scan") { 1 } else { 2 };
-        command[place] = cursor.to_vec();
+        let name = &command[before];
+        let place = if name.eq_ignore_ascii_case(b"scan") { 1 } else { 2 };
+        command[before + place] = cursor.to_vec();
     }
     Err("a scan does not end".into())
 }

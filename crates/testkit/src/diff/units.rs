@@ -1,6 +1,6 @@
 //! Commands in transactions: of one client, or of several who watch each other's keys.
 
-use super::compare::{Compare, same};
+use super::compare::{Compare, Rule};
 use super::{Step, grammar};
 use crate::client::words;
 use crate::{Reply, Rng};
@@ -85,7 +85,7 @@ pub(super) fn of_several(steps: Vec<Step>, rng: &mut Rng) -> Vec<Step> {
 }
 
 /// What the clients have queued, as far as replies tell.
-pub(super) struct Units(Vec<Vec<Compare>>);
+pub(super) struct Units(Vec<Vec<Rule>>);
 
 impl Units {
     pub(super) fn new(clients: usize) -> Self {
@@ -97,7 +97,7 @@ impl Units {
     pub(super) fn same(&mut self, step: &Step, left: &Reply, right: &Reply) -> bool {
         let queued = &mut self.0[step.client];
         if *left == Reply::Simple("QUEUED".into()) && left == right {
-            queued.push(step.compare);
+            queued.push(step.rule());
             return true;
         }
         let is = |name: &[u8]| step.command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
@@ -107,13 +107,12 @@ impl Units {
             // Valkey has other words for what is not queued in a transaction.
             (Reply::Error(_), Reply::Error(_)) if is(b"MULTI") || is(b"WATCH") => true,
             (Reply::Array(left), Reply::Array(right)) if is(b"EXEC") => {
-                let is_same =
-                    |((left, right), compare): ((&Reply, &Reply), &Compare)| same(*compare, left, right);
+                let is_same = |((left, right), rule): ((&Reply, &Reply), &Rule)| rule.same(left, right);
                 left.len() == right.len()
                     && left.len() == queued.len()
                     && left.iter().zip(right).zip(&queued).all(is_same)
             }
-            _ => same(step.compare, left, right),
+            _ => step.rule().same(left, right),
         }
     }
 }

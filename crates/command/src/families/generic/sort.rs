@@ -73,7 +73,8 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, may_store: bool) -> Result<Reply> {
     if kind.is_some_and(|kind| !matches!(kind, Kind::List | Kind::Set | Kind::SortedSet)) {
         return Err(Error::WRONG_TYPE);
     }
-    if plan.order == Order::Kept && kind == Some(Kind::Set) && plan.store.is_some() {
+    let goes_on = plan.store.is_some() || txn.is_scripted();
+    if plan.order == Order::Kept && kind == Some(Kind::Set) && goes_on {
         // What is written must not depend on the order that a set happens to have.
         (plan.order, plan.alpha) = (Order::Itself, true);
     }

@@ -216,9 +216,8 @@ fn log(lua: &Lua, shared: &Shared, given: &MultiValue) -> mlua::Result<()> {
             message.extend_from_slice(&text.as_bytes());
         }
     }
-    match host::with(|host| host.log(*level, &message)) {
-        Some(Err(Stopped)) => return Err(shared.stop(lua)),
-        Some(Ok(())) | None => {}
+    if let Some(Err(Stopped)) = host::with(|host| host.log(*level, &message)) {
+        return Err(shared.stop(lua));
     }
     Ok(())
 }

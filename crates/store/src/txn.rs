@@ -6,6 +6,7 @@
 //! the expiry index, which keys became dirty) is derived when it finishes.
 
 mod databases;
+mod meter;
 pub(crate) mod named;
 
 use std::ops::Range;
@@ -23,6 +24,7 @@ use crate::record::{Encoding, Kind, Peek, Record, Value};
 use crate::scratch::{Fresh, Need, RowId, Scratch, Touched};
 use crate::table::Seen;
 use crate::view::View;
+pub use meter::Meter;
 
 /// Why a transaction cannot go on where it is. Nothing has been written.
 #[derive(Debug, Clone, Error)]
@@ -47,49 +49,6 @@ pub enum Stop {
     Closed,
     #[error(transparent)]
     Disk(#[from] DiskError),
-}
-
-/// What a transaction may touch before it has to leave its lane.
-#[derive(Clone, Copy, Debug)]
-pub struct Meter {
-    records: u32,
-    bytes: usize,
-    steps: u32,
-    limited: bool,
-}
-
-impl Meter {
-    pub fn small() -> Self {
-        Self { records: 0, bytes: 0, steps: 0, limited: true }
-    }
-
-    pub fn unlimited() -> Self {
-        Self { records: 0, bytes: 0, steps: 0, limited: false }
-    }
-
-    pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
-        self.records = self.records.saturating_add(records);
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.is_spent() { Err(Stop::Outgrown) } else { Ok(()) }
-    }
-
-    /// Counts steps of a program.
-    fn step(&mut self, steps: u32) -> Result<(), Stop> {
-        self.steps = self.steps.saturating_add(steps);
-        if self.is_spent() { Err(Stop::Outgrown) } else { Ok(()) }
-    }
-
-    pub fn records(&self) -> u32 {
-        self.records
-    }
-
-    /// Whether nothing is left of the budget.
-    fn is_spent(&self) -> bool {
-        self.limited
-            && (self.records > limits::BUDGET_RECORDS
-                || self.bytes > limits::BUDGET_BYTES as usize
-                || self.steps > limits::BUDGET_STEPS)
-    }
 }
 
 /// Identity of the transaction's environment: what it saw when it began.

@@ -74,6 +74,7 @@ pub mod flags {
     pub const ALLOW_BUSY: Flags = Flags(1 << 18);
     /// Not shown: runs at once, also after MULTI.
     pub const AT_ONCE: Flags = Flags(1 << 19);
+    pub const NO_MANDATORY_KEYS: Flags = Flags(1 << 20);
     /// Not shown: of the ACL categories of lists, sets and sorted sets, whatever its group.
     pub const COLLECTIONS: Flags = Flags(1 << 21);
     /// Not shown: reads, and writes down what it has found where it may.
@@ -116,6 +117,7 @@ pub mod flags {
         (MAY_REPLICATE, "may_replicate"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (MOVABLE_KEYS, "movablekeys"),
         (ALLOW_BUSY, "allow_busy"),
     ];
@@ -237,7 +239,7 @@ impl<R> Command<R> {
                 "@keyspace",
             ),
             (has(flags::READONLY) && group != "scripting", "@read"),
-            (has(flags::WRITE) && group != "scripting", "@write"),
+            (has(flags::WRITE), "@write"),
             (family == "set" || of_collections, "@set"),
             (family == "sortedset" || of_collections, "@sortedset"),
             (family == "list" || of_collections, "@list"),

@@ -497,32 +497,25 @@ function inside.compile(code, name)
   return compiled, err
 end
 
--- What runs gives one value: for `xpcall` to pass on as many as there may be, Lua's stack is too small by one.
-local running
-local function first()
-  return (running())
-end
-
 -- Runs a script. Says whether it went well, and what it returns or fails with.
 function inside.eval(script, keys, arguments)
   globals.KEYS, globals.ARGV = keys, arguments
-  running = script
-  local ok, value = real_xpcall(first, handler)
+  local ok, value = real_xpcall(script, handler)
   return ok, value
 end
 
 -- Runs a function of a library.
 function inside.invoke(callback, keys, arguments)
   globals.KEYS, globals.ARGV = nil, nil
-  local ok, value = real_xpcall(function() return (callback(keys, arguments)) end, handler)
+  -- A tail call: whoever asks who called the function is told of nobody.
+  local ok, value = real_xpcall(function() return callback(keys, arguments) end, handler)
   return ok, value
 end
 
 -- Runs the code of a library, which registers its functions.
 function inside.load(library)
-  running = library
   view.__index = at_load
-  local ok, value = real_xpcall(first, handler)
+  local ok, value = real_xpcall(library, handler)
   view.__index = globals
   return ok, value
 end

@@ -30,12 +30,18 @@ pub(super) const RUNS: &[RowFlags] = &[
     flags::NOSCRIPT,
     flags::STALE,
     flags::SKIP_MONITOR,
-    flags::MAY_REPLICATE,
+    flags::NO_MANDATORY_KEYS,
     flags::MOVABLE_KEYS,
     flags::MAY_WRITE,
 ];
-pub(super) const READS: &[RowFlags] =
-    &[flags::NOSCRIPT, flags::STALE, flags::SKIP_MONITOR, flags::READONLY, flags::MOVABLE_KEYS];
+pub(super) const READS: &[RowFlags] = &[
+    flags::NOSCRIPT,
+    flags::STALE,
+    flags::SKIP_MONITOR,
+    flags::NO_MANDATORY_KEYS,
+    flags::READONLY,
+    flags::MOVABLE_KEYS,
+];
 pub(super) const DEPENDS: &str = "Depends on the script that is executed.";
 pub(super) const KEYS_AND_ARGS: [arg::Arg; 3] =
     [arg::integer("numkeys"), arg::KEY.optional().multiple(), arg::string("arg").optional().multiple()];

@@ -112,8 +112,12 @@ impl Handler {
 }
 
 /// The keys of a command that runs a script: any of them may be read or written.
-const SCRIPT_KEYS: Keys = Keys::counted(2, None).with(&[access::RW, access::ACCESS, access::UPDATE]);
-const READ_KEYS: Keys = Keys::counted(2, None).with(&[access::RO, access::ACCESS]);
+const SCRIPT_KEYS: Keys = Keys::counted(2, None)
+    .with(&[access::RW, access::ACCESS, access::UPDATE])
+    .noted("We cannot tell how the keys will be used so we assume the worst, RW and UPDATE");
+const READ_KEYS: Keys = Keys::counted(2, None)
+    .with(&[access::RO, access::ACCESS])
+    .noted("We cannot tell how the keys will be used so we assume the worst, RO and ACCESS");
 
 /// Makes ready, on a thread that holds no lock, what a command would need time for within its transaction:
 /// compiles its script. Says whether it is known to be long.

@@ -155,8 +155,8 @@ fn placed_specs(keys: &Keys) -> Vec<Reply> {
         KeySpec::Counted { at, extra } => {
             let destination =
                 extra.map(|extra| spec(keys.access, keys.note, begin_at(extra), find_range(0, 1)));
-            let counted = if extra.is_some() { second } else { keys.access };
-            destination.into_iter().chain([spec(counted, "", begin_at(at), find_counted())]).collect()
+            let (counted, note) = if extra.is_some() { (second, "") } else { (keys.access, keys.note) };
+            destination.into_iter().chain([spec(counted, note, begin_at(at), find_counted())]).collect()
         }
     }
 }

@@ -59,10 +59,10 @@ pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
     row("eval_ro", -3, READ_KEYS, READS, eval_ro)
         .docs("7.0.0", DEPENDS, "Runs a script in Lua that only reads.")
         .takes(EVAL_ARGS),
-    row("evalsha", -3, SCRIPT_KEYS, RUNS, evalsha)
+    row("evalsha", -3, SCRIPT_KEYS.noted(""), RUNS, evalsha)
         .docs("2.6.0", DEPENDS, "Runs a script in Lua that the server knows by its SHA-1.")
         .takes(EVALSHA_ARGS),
-    row("evalsha_ro", -3, READ_KEYS, READS, evalsha_ro)
+    row("evalsha_ro", -3, READ_KEYS.noted(""), READS, evalsha_ro)
         .docs(
             "7.0.0",
             DEPENDS,

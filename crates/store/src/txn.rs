@@ -145,13 +145,22 @@ impl<'g> Txn<'g> {
     /// Counts work that is not a record: bytes copied, steps taken.
     pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
         self.meter.spend(records, bytes)?;
+        self.go_on(records, 0)
+    }
+
+    /// In the heavy pool: as long as nobody has cancelled it. Others go first now and then, unless they wait for
+    /// what is reserved.
+    fn go_on(&mut self, records: u32, steps: u32) -> Result<(), Stop> {
+        if matches!(self.view, View::Pinned(_)) {
+            self.meter.take_turns(records, steps);
+        }
         self.view.check_cancelled()
     }
 
     /// Counts steps of a program that runs in this transaction.
     pub fn step(&mut self, steps: u32) -> Result<(), Stop> {
         self.meter.step(steps)?;
-        self.view.check_cancelled()
+        self.go_on(0, steps)
     }
 
     /// What a key holds, if it exists and has not expired.

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use commands::{CALLS, FUNCTIONS, SCRIPTS};
 use sandbox::{ERRORS, FATAL, GLOBALS, LIBRARIES, REDIS};
 use testkit::client::{Command, Protocol, words};
+use testkit::diff::tidied;
 use testkit::{Client, Durability, Reply, Server, Spec};
 use values::{REPLIES, VALUES};
 
@@ -56,37 +57,6 @@ const SETUP: &[&str] = &[
     "SADD one member",
     "ZADD zset 1 a 2.5 b inf c",
 ];
-
-/// Maps and sets come out of Lua in any order, and the servers have different names.
-fn tidied(reply: &Reply) -> Reply {
-    const WORDS: &[(&str, &str)] = &[
-        ("Unknown Redis command called", "Unknown command called"),
-        ("args calling Redis command from", "args calling command from"),
-        ("This Redis command is not", "This command is not"),
-        ("Lua redis lib command", "Command"),
-        ("this redis lib call", "this call"),
-        ("this server.call", "this call"),
-    ];
-    let all = |items: &[Reply]| items.iter().map(tidied).collect::<Vec<_>>();
-    match reply {
-        Reply::Error(text) => {
-            Reply::Error(WORDS.iter().fold(text.clone(), |text, (old, new)| text.replace(old, new)))
-        }
-        Reply::Array(items) => Reply::Array(all(items)),
-        Reply::Set(items) => {
-            let mut items = all(items);
-            items.sort();
-            Reply::Set(items)
-        }
-        Reply::Map(entries) => {
-            let mut entries: Vec<_> =
-                entries.iter().map(|(key, value)| (tidied(key), tidied(value))).collect();
-            entries.sort();
-            Reply::Map(entries)
-        }
-        other => other.clone(),
-    }
-}
 
 /// What differs from both peers.
 struct Differences(Vec<String>);

@@ -21,6 +21,7 @@ use collections::{LOOKS, SHAPES, THEMES};
 use compare::{Compare, Rule};
 use rows::{LONG_ROWS, ROWS, Row, With};
 use scripts::Maker;
+pub use scripts::tidied;
 use std::collections::BTreeSet;
 
 const SESSION_COMMANDS: usize = 250;

@@ -216,13 +216,16 @@ pub(super) fn same(compare: Compare, parts: &[Compare], left: &Reply, right: &Re
     }
 }
 
-/// Maps and sets come out of Lua in any order, and Valkey speaks of commands where Redis speaks of Redis
-/// commands.
-fn tidied(reply: &Reply) -> Reply {
+/// A reply of a script so that it can be compared: maps and sets come out of Lua in any order, and the servers have
+/// different names for themselves.
+pub fn tidied(reply: &Reply) -> Reply {
     const WORDS: &[(&str, &str)] = &[
         ("Unknown Redis command called", "Unknown command called"),
         ("args calling Redis command from", "args calling command from"),
         ("This Redis command is not", "This command is not"),
+        ("Lua redis lib command", "Command"),
+        ("this redis lib call", "this call"),
+        ("this server.call", "this call"),
     ];
     let all = |items: &[Reply]| items.iter().map(tidied).collect::<Vec<_>>();
     match reply {

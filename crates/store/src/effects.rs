@@ -60,6 +60,12 @@ pub struct CountDelta {
     pub expires: i64,
 }
 
+impl CountDelta {
+    pub fn is_zero(&self) -> bool {
+        (self.keys, self.expires) == (0, 0)
+    }
+}
+
 /// Adds a delta to a list that holds each space once.
 pub fn merge_count(counts: &mut Vec<CountDelta>, delta: CountDelta) {
     match counts.iter_mut().find(|c| c.space == delta.space) {

@@ -256,6 +256,11 @@ impl Sequencer {
         writes: impl Iterator<Item = Write<'a>>,
         counts: &[CountDelta],
     ) -> Stamp {
+        let mut writes = writes.peekable();
+        if writes.peek().is_none() && counts.iter().all(CountDelta::is_zero) {
+            // IMPORTANT: what leaves nothing behind is in no batch: nobody would ever commit a stamp of its own.
+            return section.last();
+        }
         let stamp = section.hlc.tick(wall_ms);
         let keep = self.pins.keep();
         let batch = &mut section.batch;

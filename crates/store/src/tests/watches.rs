@@ -254,3 +254,15 @@ fn a_part_that_fails_has_no_effect() {
         assert_eq!(fixture.group.database_counts()[0].keys, 3);
     }
 }
+
+/// There is nothing to be written then, and so nothing to wait for.
+#[test]
+fn a_transaction_that_comes_to_nothing_is_committed() {
+    let fixture = Fixture::new();
+    fixture.set("other", "v");
+    let done = fixture.inline(|txn| {
+        put(txn, "k", "v")?;
+        txn.remove(b"k")
+    });
+    assert_eq!(fixture.wait(done.gate), Fate::Committed);
+}

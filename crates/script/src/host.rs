@@ -17,7 +17,7 @@ pub enum Level {
     Warning,
 }
 
-/// What a script's memory may grow by while it runs, and how it is told how far it has come.
+/// Who runs a script: does what it calls, is told how far it has come, and may stop it at any of these moments.
 pub trait Host {
     /// Runs a command. What it fails with is a reply like any other.
     fn call(&mut self, source: &[u8], spans: &[Span]) -> Result<Reply, Stopped>;

@@ -136,7 +136,8 @@ impl Diff {
         };
         steps.truncate(difference.step + 1);
         let steps = shrink::shrink(steps, |steps| {
-            self.first_difference(steps, protocol, 1).is_ok_and(|difference| difference.is_some())
+            !units::nest(steps)
+                && self.first_difference(steps, protocol, 1).is_ok_and(|difference| difference.is_some())
         });
         // It may not fail any more when its commands go out one by one: show what was seen at first.
         let difference = self.first_difference(&steps, protocol, 1)?.unwrap_or(difference);

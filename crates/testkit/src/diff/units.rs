@@ -84,6 +84,21 @@ pub(super) fn of_several(steps: Vec<Step>, rng: &mut Rng) -> Vec<Step> {
     out
 }
 
+/// Whether a client begins a transaction within another. That is never made up here, but it can be left over when
+/// steps are taken away, and servers differ: only Valkey gives up the transaction around it.
+pub(super) fn nest(steps: &[Step]) -> bool {
+    let mut in_unit = [false; CLIENTS];
+    steps.iter().any(|step| {
+        let is = |name: &[u8]| step.command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
+        let Some(in_unit) = in_unit.get_mut(step.client) else { return false };
+        if is(b"MULTI") {
+            return std::mem::replace(in_unit, true);
+        }
+        *in_unit &= !(is(b"EXEC") || is(b"DISCARD") || is(b"RESET"));
+        false
+    })
+}
+
 /// What the clients have queued, as far as replies tell.
 pub(super) struct Units(Vec<Vec<Rule>>);
 
@@ -120,6 +135,28 @@ impl Units {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transaction_within_another_is_seen() {
+        let steps = |lines: &[&str]| lines.iter().map(|line| step(line)).collect::<Vec<_>>();
+        let other = Step { client: 1, ..step("MULTI") };
+        let mut of_two = steps(&["MULTI", "GET a"]);
+        of_two.push(other);
+        assert!(!nest(&of_two));
+        assert!(!nest(&steps(&["MULTI", "EXEC", "multi", "DISCARD", "MULTI", "RESET", "MULTI"])));
+        assert!(nest(&steps(&["MULTI", "GET a", "multi"])));
+    }
+
+    #[test]
+    fn what_is_made_up_nests_no_transactions() {
+        let mut rng = Rng::new(11);
+        for _ in 0..200 {
+            let lines = (0..60).map(|_| step(if rng.chance(5) { "RESET" } else { "GET a" }));
+            let lines: Vec<_> = lines.collect();
+            assert!(!nest(&of_one(lines.clone(), &mut rng)));
+            assert!(!nest(&of_several(lines, &mut rng)));
+        }
+    }
 
     #[test]
     fn replies_of_a_transaction_are_compared_each_in_its_way() {

@@ -77,6 +77,11 @@ impl Step {
         Self { command, compare, parts: None, before: 0, client: 0 }
     }
 
+    /// Whether it is this command.
+    fn is(&self, name: &str) -> bool {
+        self.command.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
     fn rule(&self) -> Rule {
         Rule { compare: self.compare, parts: self.parts.clone() }
     }

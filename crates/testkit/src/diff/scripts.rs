@@ -87,6 +87,7 @@ pub(super) fn load(client: &mut Client) -> Result<Vec<String>> {
 }
 
 /// What a session's scripts are made with.
+#[derive(Clone, Copy)]
 pub(super) struct Maker<'d> {
     pub(super) digests: &'d [String],
     pub(super) protocol: Protocol,
@@ -95,10 +96,13 @@ pub(super) struct Maker<'d> {
 
 impl Maker<'_> {
     /// Puts commands into scripts.
-    pub(super) fn scripts(&self, steps: Vec<Step>, rng: &mut Rng) -> Vec<Step> {
+    pub(super) fn scripts(mut self, steps: Vec<Step>, rng: &mut Rng) -> Vec<Step> {
         let mut out = Vec::with_capacity(steps.len());
         let mut steps = steps.into_iter().peekable();
         while let Some(step) = steps.next() {
+            if speaks_two_after(&step) {
+                self.protocol = Protocol::Resp2;
+            }
             if !rng.chance(SCRIPT_PERCENT) || !fits(&step.command, self.reference) {
                 out.push(step);
                 continue;
@@ -175,6 +179,12 @@ fn begin(name: &str, what: &str, about: &Command, rng: &mut Rng) -> Command {
     let count = if keys.is_some() { "1" } else { "0" };
     let words = [name, what, count].map(|word| word.as_bytes().to_vec());
     words.into_iter().chain(keys.cloned()).collect()
+}
+
+/// Whether a client may speak RESP2 from here on: then a map that a script has comes as a list, in whatever order Lua
+/// has it. HELLO 3 does not take that back, for it may be another client who says it.
+fn speaks_two_after(step: &Step) -> bool {
+    step.is("RESET") || step.is("HELLO") && step.command.get(1).is_some_and(|version| version == b"2")
 }
 
 /// Whether a script may call a command on the reference as it may here.
@@ -283,7 +293,7 @@ mod tests {
         let words = |line: &str| crate::client::words(line);
         let steps: Vec<Step> =
             (0..400).map(|at| Step::new(words(&format!("GET k{at}")), Compare::Exact)).collect();
-        let scripts = maker.scripts(steps, &mut Rng::new(1));
+        let scripts = maker.scripts(steps.clone(), &mut Rng::new(1));
         let said: Vec<&[u8]> = scripts.iter().flat_map(|step| &step.command).map(|word| &**word).collect();
         for at in 0..400 {
             let key = format!("k{at}").into_bytes();
@@ -292,6 +302,15 @@ mod tests {
         for name in ["GET", "EVAL", "EVAL_RO", "EVALSHA", "FCALL"] {
             assert!(scripts.iter().any(|step| step.command[0] == name.as_bytes()), "{name}");
         }
+        let three = |first: &str| {
+            let maker = Maker { protocol: Protocol::Resp3, ..maker };
+            let first = Step::new(words(first), Compare::Ignored);
+            let steps = std::iter::once(first).chain(steps.clone()).collect();
+            let speaks = |word: &Vec<u8>| word.starts_with(THREE.as_bytes()) || word.ends_with(b"_3");
+            maker.scripts(steps, &mut Rng::new(1)).iter().any(|step| step.command.iter().any(speaks))
+        };
+        assert!(three("HELLO 3") && three("HELLO"));
+        assert!(!three("RESET") && !three("hello 2"), "a map would come as a list, in any order");
         let blocking = Step::new(words("BLPOP k 0.01"), Compare::Exact);
         let kept = maker.scripts(vec![blocking; 50], &mut Rng::new(1));
         assert!(kept.iter().all(|step| step.parts.is_none()), "Redis 7.0 does not let scripts call it");

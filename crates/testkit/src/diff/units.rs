@@ -84,17 +84,21 @@ pub(super) fn of_several(steps: Vec<Step>, rng: &mut Rng) -> Vec<Step> {
     out
 }
 
+/// Whether there is no transaction behind it.
+fn ends(step: &Step) -> bool {
+    ["EXEC", "DISCARD", "RESET"].iter().any(|name| step.is(name))
+}
+
 /// Whether a client begins a transaction within another. That is never made up here, but it can be left over when
 /// steps are taken away, and servers differ: only Valkey gives up the transaction around it.
 pub(super) fn nest(steps: &[Step]) -> bool {
     let mut in_unit = [false; CLIENTS];
     steps.iter().any(|step| {
-        let is = |name: &[u8]| step.command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
         let Some(in_unit) = in_unit.get_mut(step.client) else { return false };
-        if is(b"MULTI") {
+        if step.is("MULTI") {
             return std::mem::replace(in_unit, true);
         }
-        *in_unit &= !(is(b"EXEC") || is(b"DISCARD") || is(b"RESET"));
+        *in_unit &= !ends(step);
         false
     })
 }
@@ -115,13 +119,11 @@ impl Units {
             queued.push(step.rule());
             return true;
         }
-        let is = |name: &[u8]| step.command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
-        let queued =
-            if is(b"EXEC") || is(b"DISCARD") || is(b"RESET") { std::mem::take(queued) } else { Vec::new() };
+        let queued = if ends(step) { std::mem::take(queued) } else { Vec::new() };
         match (left, right) {
             // Valkey has other words for what is not queued in a transaction.
-            (Reply::Error(_), Reply::Error(_)) if is(b"MULTI") || is(b"WATCH") => true,
-            (Reply::Array(left), Reply::Array(right)) if is(b"EXEC") => {
+            (Reply::Error(_), Reply::Error(_)) if step.is("MULTI") || step.is("WATCH") => true,
+            (Reply::Array(left), Reply::Array(right)) if step.is("EXEC") => {
                 let is_same = |((left, right), rule): ((&Reply, &Reply), &Rule)| rule.same(left, right);
                 left.len() == right.len()
                     && left.len() == queued.len()

@@ -7,6 +7,7 @@
 //! | [`View::Pinned`] | heavy | a snapshot | read from the snapshot |
 //! | [`View::Reserving`] | heavy, second run | the newest state, which nobody else may change once read | read from the store |
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::Stamp;
@@ -53,15 +54,28 @@ pub struct Pinned<'g> {
 
 /// Set from outside to stop heavy work between two steps.
 #[derive(Debug, Default)]
-pub struct Cancel(AtomicBool);
+pub struct Cancel {
+    is_set: AtomicBool,
+    why: OnceLock<String>,
+}
 
 impl Cancel {
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.is_set.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops the work wherever it is, in what was asked for or around it, and says why: the first says it.
+    pub fn cancel_because(&self, why: String) {
+        let _ = self.why.set(why);
+        self.cancel();
     }
 
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_set.load(Ordering::Relaxed)
+    }
+
+    pub fn why(&self) -> Option<&str> {
+        self.why.get().map(String::as_str)
     }
 }
 

@@ -315,7 +315,12 @@ pub fn run_when_open<R>(
         std::thread::sleep(REOPEN_POLL);
     };
     group.pump();
-    ran.map_err(|left| Outcome::ungated(left_reply(&left)))
+    ran.map_err(|left| {
+        Outcome::ungated(match (&left, cancel.why()) {
+            (Leave::Cancelled, Some(why)) => Reply::error(why.to_owned()),
+            _ => left_reply(&left),
+        })
+    })
 }
 
 /// A command for the heavy pool.

@@ -177,7 +177,7 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     }
     txn.foresee_keys(given.keys.iter().copied())?;
     let node = env.node;
-    let guard = env.cancel.map(|cancel| node.running.begin(Kind::Script, &script.name, args, cancel));
+    let _guard = env.cancel.map(|cancel| node.running.begin(Kind::Script, &script.name, args, cancel));
     let database = txn.database();
     env.saw(database, true, args);
     let inputs =
@@ -194,20 +194,7 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
             if is_long {
                 script.outgrew(node.wall_ms());
             }
-            Err(ended(stop, guard.is_some_and(|guard| guard.is_killed()), Kind::Script, &script.name))
+            Err(Error::Stop(stop.unwrap_or(Stop::Cancelled)))
         }
-    }
-}
-
-/// What becomes of a script that was stopped.
-pub(super) fn ended(stop: Option<Stop>, is_killed: bool, kind: Kind, name: &str) -> Error {
-    match (stop, is_killed, kind) {
-        (Some(Stop::Cancelled), true, Kind::Script) => {
-            Error::text(format!("ERR Script killed by user with SCRIPT KILL. script: {name}"))
-        }
-        (Some(Stop::Cancelled), true, Kind::Function) => {
-            Error::text(format!("ERR Script killed by user with FUNCTION KILL. script: {name}"))
-        }
-        (stop, _, _) => Error::Stop(stop.unwrap_or(Stop::Cancelled)),
     }
 }

@@ -10,7 +10,7 @@ use resp::Reply;
 use script::{Flags, Header, Host, Inputs, Level, Stopped};
 use store::{Area, Scratch, Stop, Txn};
 
-use super::eval::{Given, KEYS_AND_ARGS, READS, RUNS, ended, memory_bytes_max, no_interpreter, row};
+use super::eval::{Given, KEYS_AND_ARGS, READS, RUNS, memory_bytes_max, no_interpreter, row};
 use super::host::{self, InTxn};
 use super::local::{self, Loaded, LoadedLibrary, Local};
 use super::running::Kind;
@@ -234,7 +234,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
     }
     let node = env.node;
     let mut name = String::from_utf8_lossy(args.get(1)).into_owned();
-    let guard = env.cancel.map(|cancel| node.running.begin(Kind::Function, &name, args, cancel));
+    let _guard = env.cancel.map(|cancel| node.running.begin(Kind::Function, &name, args, cancel));
     let database = txn.database();
     env.saw(database, true, args);
     let (ran, stop, is_long) = with_libraries(txn, env.group, |local, txn| {
@@ -268,7 +268,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
             if is_long {
                 node.functions.outgrew(args.get(1), node.wall_ms());
             }
-            Err(ended(stop, guard.is_some_and(|guard| guard.is_killed()), Kind::Function, &name))
+            Err(Error::Stop(stop.unwrap_or(Stop::Cancelled)))
         }
     }
 }

@@ -2,7 +2,7 @@
 //! written is in its transaction only.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -24,7 +24,16 @@ struct Run {
     command: Vec<Vec<u8>>,
     since: Instant,
     cancel: Arc<Cancel>,
-    killed: Arc<AtomicBool>,
+}
+
+impl Run {
+    fn killed(&self) -> String {
+        let command = match self.kind {
+            Kind::Script => "SCRIPT KILL",
+            Kind::Function => "FUNCTION KILL",
+        };
+        format!("ERR Script killed by user with {command}. script: {}", self.name)
+    }
 }
 
 /// The scripts that run.
@@ -39,14 +48,6 @@ pub struct Running {
 pub struct Guard<'r> {
     running: &'r Running,
     id: u64,
-    killed: Arc<AtomicBool>,
-}
-
-impl Guard<'_> {
-    /// Whether somebody has ended it.
-    pub fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::SeqCst)
-    }
 }
 
 impl Drop for Guard<'_> {
@@ -69,7 +70,6 @@ const ARG_BYTES_TOLD_MAX: usize = 256;
 impl Running {
     pub fn begin(&self, kind: Kind, name: &str, args: &command::Args<'_>, cancel: &Arc<Cancel>) -> Guard<'_> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let killed = Arc::new(AtomicBool::new(false));
         let told = |arg: &[u8]| arg.get(..ARG_BYTES_TOLD_MAX).unwrap_or(arg).to_vec();
         let run = Run {
             id,
@@ -78,10 +78,9 @@ impl Running {
             command: args.from(0).take(ARGS_TOLD_MAX).map(told).collect(),
             since: Instant::now(),
             cancel: cancel.clone(),
-            killed: killed.clone(),
         };
         self.runs.lock().push(run);
-        Guard { running: self, id, killed }
+        Guard { running: self, id }
     }
 
     /// Ends what has run for longer than `limit`, or else what has run the longest. Says how many.
@@ -93,8 +92,7 @@ impl Running {
             chosen.extend(of_kind().min_by_key(|run| run.since));
         }
         for run in &chosen {
-            run.killed.store(true, Ordering::SeqCst);
-            run.cancel.cancel();
+            run.cancel.cancel_because(run.killed());
         }
         self.killed.fetch_add(chosen.len() as u64, Ordering::Relaxed);
         chosen.len()

@@ -105,6 +105,20 @@ fn functions_are_killed_by_their_own_command() {
     }
 }
 
+/// Others wait for a script in the section: what its steps take counts there, too.
+#[test]
+fn a_script_of_few_long_steps_goes_to_the_heavy_pool() {
+    let server = start(&[]);
+    let mut client = server.client().unwrap();
+    for step in ["local n = s + 0", "local t = s .. i", "local n = tonumber(s)", "local f = ('%s'):format(s)"]
+    {
+        let before = number(&mut client, "outgrown");
+        let script = format!("local s = ('1'):rep(200000) for i = 1, 2000 do {step} end return 'done'");
+        assert_eq!(client.call(&["EVAL", &script, "0"]).unwrap().bytes(), Some(&b"done"[..]));
+        assert!(number(&mut client, "outgrown") > before, "{step}");
+    }
+}
+
 /// A script is one moment, in the section and in the heavy pool, and every push is there exactly once.
 #[test]
 fn a_hot_list_takes_pushes_of_scripts_from_everywhere() {

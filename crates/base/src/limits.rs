@@ -20,6 +20,9 @@ pub const BUDGET_BYTES: u32 = 64 << 10;
 /// Steps of a script's interpreter: a step takes 5 to 30 ns, so that this is a few hundred microseconds at
 /// most, which others wait for the section.
 pub const BUDGET_STEPS: u32 = 10_000;
+/// What a script's steps may take of the processor beyond that: what Lua does at once with long texts is one
+/// step, whatever it takes.
+pub const BUDGET_TIME: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Longer strings are kept in chunks: what one record of a key costs at most to read or rewrite.
 pub const STRING_PLAIN_BYTES_MAX: usize = 64 << 10;

@@ -13,7 +13,7 @@ use crate::library::{self, Flags, Registered};
 use crate::libs::{self, Installed};
 
 /// The host is told after so many steps.
-pub(crate) const STEPS: u32 = 1_000;
+pub(crate) const STEPS: u32 = 500;
 /// Scripts that one interpreter keeps compiled. When there are more, all are forgotten.
 /// Each is a handle on a value of Lua's, as each library is, and each argument of a command that is called:
 /// of these there are not to be more than 8,000 at a time.

@@ -182,7 +182,7 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     env.saw(database, true, args);
     let inputs =
         Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(txn) };
-    let mut host = InTxn { txn, env, only_reads: only_reads || has_no_writes, stop: None, is_long: false };
+    let mut host = InTxn::new(txn, env, only_reads || has_no_writes);
     host.txn.set_scripted(true);
     let ran = local::with(|local| local.interpreter.eval(&program(&script), &inputs, &mut host));
     let (stop, is_long) = (host.stop.take(), host.is_long);

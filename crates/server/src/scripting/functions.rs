@@ -254,7 +254,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
             arguments: &given.arguments,
             memory_bytes_max: memory_bytes_max(txn),
         };
-        let mut host = InTxn { txn, env, only_reads: has_no_writes, stop: None, is_long: false };
+        let mut host = InTxn::new(txn, env, has_no_writes);
         host.txn.set_scripted(true);
         let ran = interpreter.invoke(&library.library, &name, &inputs, &mut host);
         let (stop, is_long) = (host.stop.take(), host.is_long);

@@ -1,10 +1,11 @@
 //! What scripts call: the commands, on the transaction that the script runs in.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::{limits, slot};
 use command::{Args, Error, Lane, flags};
 use resp::{Reply, Span};
+use rustix::time::{ClockId, clock_gettime};
 use script::{Host, Level, Stopped};
 use store::{Stop, Txn};
 
@@ -25,6 +26,14 @@ pub struct InTxn<'h, 't, 'e> {
     pub stop: Option<Stop>,
     /// It needs the heavy pool, and will the next time: not because of what is so at this moment.
     pub is_long: bool,
+    /// What this thread had run for at the first of its many steps.
+    since: Option<Duration>,
+}
+
+/// What this thread has run for: whoever has to wait for the processor has taken nothing of it.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 const UNKNOWN: &str = "ERR Unknown Redis command called from script";
@@ -35,6 +44,12 @@ const NOT_LOCAL: &str = "ERR Script attempted to access a non local key in a clu
 
 /// Commands on the session that look at no group.
 const IN_SECTION: &[&str] = &["ping", "echo", "time"];
+
+impl<'h, 't, 'e> InTxn<'h, 't, 'e> {
+    pub fn new(txn: &'h mut Txn<'t>, env: &'h mut Env<'e>, only_reads: bool) -> Self {
+        Self { txn, env, only_reads, stop: None, is_long: false, since: None }
+    }
+}
 
 impl InTxn<'_, '_, '_> {
     fn stopped<R>(&mut self, stop: Stop) -> Result<R, Stopped> {
@@ -180,10 +195,17 @@ impl Host for InTxn<'_, '_, '_> {
     }
 
     fn step(&mut self, steps: u32) -> Result<(), Stopped> {
-        match self.txn.step(steps) {
-            Ok(()) => Ok(()),
-            Err(stop) => self.stopped(stop),
+        if let Err(stop) = self.txn.step(steps) {
+            return self.stopped(stop);
         }
+        if self.txn.is_metered() {
+            let now = processor_time();
+            if now.saturating_sub(*self.since.get_or_insert(now)) > limits::BUDGET_TIME {
+                self.is_long = true;
+                return self.stopped(Stop::Outgrown);
+            }
+        }
+        Ok(())
     }
 
     fn out_of_memory(&mut self) -> Result<(), Stopped> {

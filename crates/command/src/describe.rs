@@ -117,7 +117,7 @@ fn legacy_range(keys: &Keys) -> (i64, i64, i64) {
     match keys.spec {
         KeySpec::Range { first, last, step } => (i64::from(first), i64::from(last), i64::from(step)),
         KeySpec::Counted { extra: Some(extra), .. } => (i64::from(extra), i64::from(extra), 1),
-        KeySpec::None | KeySpec::Counted { extra: None, .. } => (0, 0, 0),
+        KeySpec::None | KeySpec::Counted { extra: None, .. } | KeySpec::Halves { .. } => (0, 0, 0),
     }
 }
 
@@ -152,6 +152,9 @@ fn placed_specs(keys: &Keys) -> Vec<Reply> {
             let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
             vec![spec(keys.access, keys.note, begin_at(first), find_range(last, step))]
         }
+        KeySpec::Halves { word, from } => {
+            vec![spec(keys.access, keys.note, begin_behind(word, from as usize), find_half())]
+        }
         KeySpec::Counted { at, extra } => {
             let destination =
                 extra.map(|extra| spec(keys.access, keys.note, begin_at(extra), find_range(0, 1)));
@@ -185,6 +188,11 @@ fn spec(access: Access, note: &'static str, begin: Reply, find_keys: Reply) -> R
 fn find_range(last: i64, step: u32) -> Reply {
     let range = map([("lastkey", Reply::Integer(last)), ("keystep", integer(step)), ("limit", Reply::ZERO)]);
     map([("type", Reply::bulk("range")), ("spec", range)])
+}
+
+fn find_half() -> Reply {
+    let half = map([("lastkey", Reply::Integer(-1)), ("keystep", Reply::ONE), ("limit", Reply::Integer(2))]);
+    map([("type", Reply::bulk("range")), ("spec", half)])
 }
 
 fn find_counted() -> Reply {

@@ -59,6 +59,11 @@ pub enum KeySpec {
         at: u32,
         extra: Option<u32>,
     },
+    /// The first half of what stands behind a word, which may stand at `from`.
+    Halves {
+        word: &'static str,
+        from: u32,
+    },
 }
 
 /// What a command does with a key: a set of [`access`] flags.
@@ -146,6 +151,11 @@ impl Keys {
         Self::at(KeySpec::Counted { at, extra })
     }
 
+    /// The first half of what stands behind a word.
+    pub const fn halves(word: &'static str, from: u32) -> Self {
+        Self::at(KeySpec::Halves { word, from })
+    }
+
     /// What is done with the keys.
     pub const fn with(mut self, access: &[Access]) -> Self {
         self.access = Access::of(access);
@@ -201,7 +211,7 @@ impl Keys {
 
     /// Whether one has to look at the arguments to find the keys.
     pub fn are_movable(&self) -> bool {
-        matches!(self.spec, KeySpec::Counted { .. }) || self.behind.is_some() || !self.unknown.is_empty()
+        matches!(self.spec, KeySpec::Counted { .. } | KeySpec::Halves { .. }) || self.behind.is_some() || !self.unknown.is_empty()
     }
 
     pub const fn noted(mut self, note: &'static str) -> Self {
@@ -251,6 +261,11 @@ impl Keys {
                 let last = if last < 0 { args.len() as i64 + i64::from(last) } else { i64::from(last) };
                 let end = (last + 1).clamp(0, args.len() as i64) as usize;
                 Positions { next: first as usize, last: end, step: step.max(1) as usize, extra: None }
+            }
+            KeySpec::Halves { word, from } => {
+                let word = (from as usize..args.len()).find(|at| args.is(*at, word));
+                let first = word.map_or(args.len(), |at| at + 1);
+                Positions { next: first, last: first + (args.len() - first) / 2, step: 1, extra: None }
             }
             KeySpec::Counted { at, extra } => {
                 let count = args.int(at as usize).unwrap_or(0).max(0) as usize;
@@ -315,6 +330,9 @@ mod tests {
         check(Keys::counted(1, None), "zunion 9 a b", &[]);
         check(Keys::counted(2, Some(1)), "zunionstore d 3 a b", &[]);
         check(Keys::counted(1, None), "zunion x a b", &[]);
+        check(Keys::halves("streams", 1), "xread count 1 Streams a b 0 0", &[4, 5]);
+        check(Keys::halves("streams", 1), "xread streams", &[]);
+        check(Keys::halves("streams", 1), "xread count 1", &[]);
         let stored = Keys::one(1).behind(2, &["store"], &[], &[("get", 1), ("limit", 2)]);
         check(stored, "sort a", &[1]);
         check(stored, "sort a store", &[1]);

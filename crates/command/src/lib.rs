@@ -18,7 +18,7 @@ mod wait;
 pub use arg::Arg;
 pub use args::{Args, OwnedArgs};
 pub use error::{Error, Result};
-pub use families::{FAMILIES, OtherKeys, sort_leaves_its_slot, sort_reads_others};
+pub use families::{FAMILIES, OtherKeys, sort_leaves_its_slot, sort_reads_others, waits};
 pub use keys::{Access, Behind, KeySpec, Keys, Positions, Unknown, Words, access};
 pub use row::{Arity, Command, Deprecated, Docs, Flags, Lane, Run, flags};
 pub use wait::Wait;

@@ -210,7 +210,7 @@ pub fn show(reply: &Reply) -> String {
         Reply::Bulk(blob) => format!("{blob:?}"),
         Reply::Null => "nil".into(),
         Reply::Array(items) => format!("[{}]", many(items)),
-        Reply::Map(entries) => format!("{{{}}}", pairs(entries)),
+        Reply::Map(entries) | Reply::Table(entries) => format!("{{{}}}", pairs(entries)),
         Reply::Set(items) => format!("~{}~", many(items)),
         Reply::Double(value) => format!(",{value}"),
         Reply::Pairs(entries) => {

@@ -4,6 +4,7 @@ mod bitmaps;
 mod collections;
 mod database;
 mod dump;
+mod entries;
 mod expiry;
 mod geo;
 mod hyperloglogs;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use resp::{LongDouble, Reply, parse_f64};
 use store::Kind;
 
-use crate::args::Args;
+use crate::args::{Args, OwnedArgs};
 use crate::error::{Error, Result};
 
 /// What a command says that finds nothing yet: called by a client on its own, it waits until one of its
@@ -16,6 +16,10 @@ pub struct Wait {
     pub keys: Range<usize>,
     /// What the keys have to hold.
     pub kind: Kind,
+    /// Whether it runs again as well when a key does not hold that any more.
+    pub if_gone: bool,
+    /// The arguments that it runs again with, where those that were given mean something else by then.
+    pub args: Option<OwnedArgs>,
     /// For ever if there is none.
     pub timeout_ms: Option<u64>,
     /// What it replies where it may not wait.
@@ -23,6 +27,11 @@ pub struct Wait {
 }
 
 impl Wait {
+    /// Waits for one of these keys to hold something of a kind.
+    pub fn new(keys: Range<usize>, kind: Kind, timeout_ms: Option<u64>, otherwise: Reply) -> Self {
+        Self { keys, kind, if_gone: false, args: None, timeout_ms, otherwise }
+    }
+
     /// What it replies when the time is over.
     pub const TIMED_OUT: Reply = Reply::NullArray;
 }

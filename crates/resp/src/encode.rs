@@ -28,6 +28,18 @@ pub fn reply(what: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
             map_header(entries.len(), protocol, out);
             pairs(entries, protocol, out);
         }
+        Reply::Table(entries) if resp3 => {
+            map_header(entries.len(), protocol, out);
+            pairs(entries, protocol, out);
+        }
+        Reply::Table(entries) => {
+            header(b'*', entries.len(), out);
+            for (first, second) in entries {
+                header(b'*', 2, out);
+                reply(first, protocol, out);
+                reply(second, protocol, out);
+            }
+        }
         Reply::Pairs(entries) if resp3 => {
             header(b'*', entries.len(), out);
             for (first, second) in entries {

@@ -28,6 +28,8 @@ pub enum Reply {
     Map(Vec<(Reply, Reply)>),
     /// Pairs: in RESP3 each is an array of its own, in RESP2 they follow each other.
     Pairs(Vec<(Reply, Reply)>),
+    /// As a map in RESP3; in RESP2 each pair is an array of its own.
+    Table(Vec<(Reply, Reply)>),
     Set(Vec<Reply>),
     /// Out-of-band data: pub/sub messages, invalidations.
     Push(Vec<Reply>),
@@ -100,7 +102,7 @@ impl Reply {
                 Self::Array(items) | Self::Set(items) | Self::Push(items) => {
                     items.iter().map(Self::size_hint).sum()
                 }
-                Self::Map(entries) | Self::Pairs(entries) => pairs(entries),
+                Self::Map(entries) | Self::Pairs(entries) | Self::Table(entries) => pairs(entries),
                 Self::Attribute { about, reply } => pairs(about) + reply.size_hint(),
                 _ => 0,
             }

@@ -31,14 +31,14 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
             field(lua, "set", Value::Table(set))?
         }
         Reply::Set(items) => list(lua, items.iter(), protocol)?,
-        Reply::Map(entries) if resp3 => {
+        Reply::Map(entries) | Reply::Table(entries) if resp3 => {
             let map = lua.create_table_with_capacity(0, entries.len())?;
             for (key, value) in entries {
                 map.raw_set(to_lua(lua, key, protocol)?, to_lua(lua, value, protocol)?)?;
             }
             field(lua, "map", Value::Table(map))?
         }
-        Reply::Pairs(entries) if resp3 => {
+        Reply::Pairs(entries) | Reply::Table(entries) if resp3 || matches!(reply, Reply::Table(_)) => {
             let pairs = lua.create_table_with_capacity(entries.len(), 0)?;
             for (at, (key, value)) in entries.iter().enumerate() {
                 pairs.raw_set(at + 1, list(lua, [key, value].into_iter(), protocol)?)?;

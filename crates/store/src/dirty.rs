@@ -141,6 +141,20 @@ impl Dirty {
             .collect()
     }
 
+    /// The last dirty keys in `[from, to)`, at most `limit`, from the last one to the first.
+    pub fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<RowKey> {
+        debug_assert!(self.is_within_one_tag(from, Some(to)));
+        if to <= from {
+            return Vec::new();
+        }
+        let mut settled = self.of(from).settle();
+        while !settled.index_some() {
+            MutexGuard::bump(&mut settled);
+        }
+        let range = settled.ordered.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        range.rev().take(limit).map(|(key, _)| key.clone()).collect()
+    }
+
     fn is_within_one_tag(&self, from: &[u8], to: Option<&[u8]>) -> bool {
         let next = from.first().map(|tag| [tag + 1]);
         next.is_some_and(|next| to.is_some_and(|to| to <= &next[..]))

@@ -15,11 +15,15 @@
 //! | `M` | name | this replica's own state; never in a log entry |
 
 mod members;
+mod streams;
 
 use base::codec::{DecodeError, Reader, Write};
 use base::slot;
 use siphasher::sip::SipHasher13;
 
+use crate::collection::stream::StreamId;
+
+pub use streams::{Entries, GroupHome, group_record, groups, id_at_end, name_of};
 pub use members::{MEMBER_IN_KEY_BYTES_MAX, Members, POSITIONS, beside_members, decode_member};
 
 pub const KEY: u8 = b'K';
@@ -165,6 +169,13 @@ pub enum Unreachable {
         from: i64,
         to: i64,
     },
+    /// Entries of a stream in front of its first one.
+    Entries {
+        entries: Entries,
+        below: StreamId,
+    },
+    /// What belonged to a group of a stream.
+    Group(GroupHome),
 }
 
 impl Unreachable {
@@ -185,6 +196,15 @@ impl Unreachable {
                 out.put_i64(from);
                 out.put_i64(to);
             }
+            Self::Entries { entries, below } => {
+                out.push(3);
+                entries.write(&mut out);
+                below.write(&mut out);
+            }
+            Self::Group(group) => {
+                out.push(4);
+                group.write(&mut out);
+            }
         }
         out
     }
@@ -196,6 +216,8 @@ impl Unreachable {
             0 => Self::Space(Space(reader.u32()?)),
             1 => Self::Collection(Home::read(&mut reader)?),
             2 => Self::Items { home: Home::read(&mut reader)?, from: reader.i64()?, to: reader.i64()? },
+            3 => Self::Entries { entries: Entries::read(&mut reader)?, below: StreamId::read(&mut reader)? },
+            4 => Self::Group(GroupHome::read(&mut reader)?),
             other => return Err(DecodeError::Tag(other)),
         };
         reader.finish()?;
@@ -422,6 +444,11 @@ mod tests {
                 Unreachable::Space(Space(seq)),
                 Unreachable::Collection(home),
                 Unreachable::Items { home, from: -3, to: stamp as i64 },
+                Unreachable::Entries {
+                    entries: Entries { home, generation: 7 },
+                    below: StreamId::new(stamp, 1),
+                },
+                Unreachable::Group(GroupHome { home, number: stamp }),
             ] {
                 prop_assert_eq!(Unreachable::decode(&what.encode()), Ok(what));
             }

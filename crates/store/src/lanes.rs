@@ -188,7 +188,9 @@ impl Group {
                 }
                 Some(stop) => return Err(leave(stop)),
             }
-            if result.is_err() || !txn.has_writes() {
+            // Who is going to wait may have left something behind all the same.
+            let waits = result.as_ref().err().is_some_and(Failure::waiting);
+            if (result.is_err() && !waits) || !txn.has_writes() {
                 let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
                 drop(txn);
                 let ticket = register(&mut section, &result, wait);
@@ -211,8 +213,9 @@ impl Group {
                 return Err(Leave::Outgrown);
             }
             let gate = self.commit(&mut section, begin.epoch, scratch);
+            let ticket = register(&mut section, &result, wait);
             self.leave_section(section);
-            return Ok(Done { result, gate, wrote: true, ticket: None, parked: None });
+            return Ok(Done { result, gate, wrote: true, ticket, parked: None });
         }
         Err(Leave::Outgrown)
     }
@@ -231,6 +234,12 @@ impl Group {
         }
         if let Some(members) = scratch.hints.wanted.take() {
             self.find_hints(members, &mut scratch.hints).map_err(|stop| leave(&stop))?;
+        }
+        if let Some(wanted) = scratch.hints.run.take() {
+            let run = self.find_run(&wanted).map_err(|stop| leave(&stop))?;
+            let mut section = self.sequencer.lock();
+            let epoch = section.epoch();
+            section.runs.add(run, epoch);
         }
         Ok(())
     }
@@ -327,7 +336,7 @@ impl Group {
             return Ok(Ran::Lost);
         }
         drop(reads);
-        if waits {
+        if waits && !scratch.has_writes() {
             let ticket = register(&mut section, &result, wait);
             return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket, parked: None }));
         }
@@ -335,8 +344,9 @@ impl Group {
             return Ok(ran);
         }
         let gate = self.commit(&mut section, begin.epoch, scratch);
+        let ticket = register(&mut section, &result, wait);
         self.leave_section(section);
-        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None, parked: None }))
+        Ok(Ran::Done(Done { result, gate, wrote: true, ticket, parked: None }))
     }
 
     /// Finds out what the changed counters are; in the section, once [`Self::warm_counters`] has seen to
@@ -377,7 +387,8 @@ impl Group {
             None => {}
         }
         let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-        if result.is_err() || !txn.has_writes() {
+        let waits = result.as_ref().err().is_some_and(Failure::waiting);
+        if (result.is_err() && !waits) || !txn.has_writes() {
             drop(txn);
             // What it found not to be there is reserved: nobody has written it since.
             let mut section = self.sequencer.lock();
@@ -404,8 +415,9 @@ impl Group {
         // IMPORTANT: before those are served who waited for what was written, or it would be kept from them.
         section.reserved.release(reservation.token);
         self.sequencer.notify_released();
+        let ticket = register(&mut section, &result, wait);
         self.leave_section(section);
-        Ok(Ran::Done(Done { result, gate, wrote: true, ticket: None, parked: None }))
+        Ok(Ran::Done(Done { result, gate, wrote: true, ticket, parked: None }))
     }
 
     pub(crate) fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
@@ -418,6 +430,7 @@ impl Group {
         scratch.counts = counts;
         self.note_catalog(section, stamp, &changes);
         self.note_expiry(scratch.earliest_expiry_ms());
+        section.runs.appended(&scratch.appended);
         Self::break_watches(section, &written, &changes);
         Self::find_ready(section, written, &changes);
         Gate { epoch, stamp }

@@ -25,6 +25,7 @@ mod range;
 mod reclaim;
 pub mod record;
 mod reserve;
+mod runs;
 mod scratch;
 mod sequencer;
 mod small;
@@ -40,8 +41,8 @@ mod waiters;
 mod watches;
 
 pub use collection::{
-    Cursor, End, Hash, HashBuilder, List, ListBuilder, Member, Placed, Refusal, Set, SetBuilder, Setting,
-    Shapes, SortedSet, score_of,
+    Consumer, ConsumerGroup, Cursor, Cut, End, Entry, Hash, HashBuilder, Head, List, ListBuilder, Member, Pending,
+    Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamId, score_of,
 };
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::Expired;

@@ -68,6 +68,36 @@ pub fn visit<E: From<Stop>>(
     }
 }
 
+/// What a visitor of a range says that goes backwards.
+pub type VisitBack<'v, E> = dyn FnMut(&[u8], &[u8]) -> Result<Flow, E> + 'v;
+
+/// Visits the records of `[from, to)` from the last one to the first.
+pub fn visit_back<E: From<Stop>>(
+    txn: &mut Txn<'_>,
+    from: &[u8],
+    to: &[u8],
+    each: &mut VisitBack<'_, E>,
+) -> Result<(), E> {
+    begin(txn, from, Some(to))?;
+    let mut end = to.to_vec();
+    let mut chunk = CHUNK_MIN;
+    loop {
+        // IMPORTANT: as in `visit`.
+        let dirty = txn.group.dirty.range_back(from, &end, chunk);
+        let chunk_start = (dirty.len() == chunk).then(|| dirty.last().map(|key| key.to_vec())).flatten();
+        let start = chunk_start.as_deref().unwrap_or(from);
+        let mut merged = Merged::back(txn, start, &end, dirty);
+        while let Some((key, value)) = merged.next(txn)? {
+            if each(&key, &value)? == Flow::Stop {
+                return Ok(());
+            }
+        }
+        let Some(start) = chunk_start else { return Ok(()) };
+        end = start;
+        chunk = (chunk * 4).min(CHUNK_MAX);
+    }
+}
+
 fn after(key: &[u8]) -> Vec<u8> {
     let mut next = key.to_vec();
     next.push(0);
@@ -102,6 +132,8 @@ struct Merged {
     own: Peekable<std::vec::IntoIter<(Vec<u8>, Option<Value>)>>,
     dirty: Peekable<std::vec::IntoIter<RowKey>>,
     disk: Peekable<DiskRange>,
+    /// From the last one to the first.
+    is_back: bool,
 }
 
 impl Merged {
@@ -117,6 +149,23 @@ impl Merged {
             own: txn.own_writes(from, to).into_iter().peekable(),
             dirty: dirty.into_iter().peekable(),
             disk: disk.peekable(),
+            is_back: false,
+        }
+    }
+
+    /// From the last one to the first; so are the dirty keys.
+    fn back(txn: &Txn<'_>, from: &[u8], to: &[u8], dirty: Vec<RowKey>) -> Self {
+        let disk: DiskRange = match &txn.view {
+            View::Pinned(pinned) if !txn.is_built(from) => Box::new(pinned.disk.range(from, Some(to)).rev()),
+            _ => Box::new(txn.group.disk.snapshot().range(from, Some(to)).rev()),
+        };
+        let mut own = txn.own_writes(from, Some(to));
+        own.reverse();
+        Self {
+            own: own.into_iter().peekable(),
+            dirty: dirty.into_iter().peekable(),
+            disk: disk.peekable(),
+            is_back: true,
         }
     }
 
@@ -130,26 +179,25 @@ impl Merged {
             };
             let own = self.own.peek().map(|(key, _)| key.as_slice());
             let dirty = self.dirty.peek().map(|key| &**key);
-            let Some(least) = [own, dirty, disk_key.as_deref()].into_iter().flatten().min() else {
-                return Ok(None);
-            };
-            let least = least.to_vec();
-            let on_disk = take_if(&mut self.disk, |pair| matches!(pair, Ok(pair) if *pair.0 == *least));
-            let is_dirty = take_if(&mut self.dirty, |key| **key == *least).is_some();
-            let own = take_if(&mut self.own, |(key, _)| *key == least);
+            let all = [own, dirty, disk_key.as_deref()].into_iter().flatten();
+            let Some(next) = (if self.is_back { all.max() } else { all.min() }) else { return Ok(None) };
+            let next = next.to_vec();
+            let on_disk = take_if(&mut self.disk, |pair| matches!(pair, Ok(pair) if *pair.0 == *next));
+            let is_dirty = take_if(&mut self.dirty, |key| **key == *next).is_some();
+            let own = take_if(&mut self.own, |(key, _)| *key == next);
             let value = match own {
                 Some((_, value)) => value.map(Bytes::Row),
                 None => {
                     let on_disk = on_disk.and_then(Result::ok).map(|pair| Bytes::Disk(pair.1));
-                    if is_dirty { dirty_value(txn, &least, on_disk)? } else { on_disk }
+                    if is_dirty { dirty_value(txn, &next, on_disk)? } else { on_disk }
                 }
             };
             let Some(value) = value else {
                 txn.spend(1, 0)?;
                 continue;
             };
-            txn.spend(1, least.len() + value.len())?;
-            return Ok(Some((least, value)));
+            txn.spend(1, next.len() + value.len())?;
+            return Ok(Some((next, value)));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use base::slot;
 
+use crate::collection::stream::StreamId;
 use crate::counters::{self, Sum};
 use crate::disk::DiskError;
 use crate::group::Group;
@@ -77,6 +78,11 @@ impl Reclaimer {
             Unreachable::Space(space) => self.space_slice(group, space, &mut doomed, &mut unreachable)?,
             Unreachable::Collection(home) => self.collection_slice(group, home, &mut doomed)?,
             Unreachable::Items { home, from, to } => self.items_slice(group, home, from..to, &mut doomed)?,
+            Unreachable::Entries { entries, below } => match below.previous() {
+                Some(last) => self.ranges_slice(group, &[entries.range(StreamId::ZERO, last)], &mut doomed)?,
+                None => true,
+            },
+            Unreachable::Group(home) => self.ranges_slice(group, &home.all(), &mut doomed)?,
         };
         let records = doomed.len() as u64;
         if finished {
@@ -152,6 +158,30 @@ impl Reclaimer {
                 return Ok(false);
             }
             if keys::item_sequence(&key).is_none_or(|sequence| !live.contains(&sequence)) {
+                doomed.push(key.to_vec());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds up to a slice of the records of some ranges, which are in order; says whether that was all.
+    fn ranges_slice(
+        &mut self,
+        group: &Group,
+        ranges: &[(Vec<u8>, Vec<u8>)],
+        doomed: &mut Vec<Vec<u8>>,
+    ) -> Result<bool, DiskError> {
+        for (from, to) in ranges {
+            let from = from.max(&self.at);
+            if from >= to {
+                continue;
+            }
+            for pair in group.disk.snapshot().range(from, Some(to)) {
+                let (key, _) = pair?;
+                if doomed.len() >= SLICE {
+                    self.at = key.to_vec();
+                    return Ok(false);
+                }
                 doomed.push(key.to_vec());
             }
         }

@@ -70,6 +70,8 @@ pub enum Encoding {
     Integers = 5,
     /// A collection in records of its own: `hashtable`, `skiplist`, `quicklist`.
     Wide = 6,
+    /// A stream: what is counted of it in the record, its entries in records of their own.
+    Entries = 7,
 }
 
 impl Encoding {
@@ -82,6 +84,7 @@ impl Encoding {
             4 => Self::Packed,
             5 => Self::Integers,
             6 => Self::Wide,
+            7 => Self::Entries,
             other => return Err(DecodeError::Tag(other)),
         })
     }
@@ -170,6 +173,7 @@ impl Record {
         match self.encoding {
             Encoding::Chunked => Ok(self.chunks()?.map(|chunks| chunks.home)),
             Encoding::Wide => Ok(self.members()?.map(|members| members.home)),
+            Encoding::Entries => Home::read(&mut Reader::new(self.payload())).map(Some),
             _ => Ok(None),
         }
     }
@@ -212,7 +216,7 @@ impl Peek {
         let kind = Kind::from_bits(header & 0x0f).ok()?;
         let expiry_ms = if header & EXPIRES != 0 { Some(reader.u64().ok()?) } else { None };
         let encoding = Encoding::from_bits((header >> 4) & 0x07).ok()?;
-        let is_elsewhere = matches!(encoding, Encoding::Chunked | Encoding::Wide);
+        let is_elsewhere = matches!(encoding, Encoding::Chunked | Encoding::Wide | Encoding::Entries);
         Some(Self { kind, expiry_ms, is_elsewhere })
     }
 }

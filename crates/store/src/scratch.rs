@@ -6,8 +6,10 @@ use hashbrown::HashTable;
 
 use crate::counters::Counters;
 use crate::effects::{Change, CountDelta};
-use crate::keys::{self, Home, Members};
+use crate::collection::stream::StreamId;
+use crate::keys::{self, Entries, Home, Members};
 use crate::record::{RowKey, Value};
+use crate::runs::Wanted;
 use crate::sequencer::{Section, Write};
 use crate::table::{Place, Seen};
 use crate::watches::WatchId;
@@ -135,6 +137,8 @@ pub struct Scratch {
     pub(crate) fresh: Vec<Fresh>,
     /// What was changed since the outermost attempt began that is going on, if one is.
     undo: Vec<Undo>,
+    /// Entries that were added to streams, those of attempts that failed among them.
+    pub(crate) appended: Vec<Appended>,
     /// How many attempts are going on, one within the other.
     attempts: usize,
     /// The next transaction is committed only if nothing has happened to what is watched here. Stays until
@@ -150,19 +154,30 @@ pub(crate) struct Fresh {
     pub(crate) aside: bool,
 }
 
+/// An entry that was added to a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) entries: Entries,
+    /// The last id before it.
+    pub(crate) behind: StreamId,
+    pub(crate) id: StreamId,
+}
+
 /// Members of a collection that may be there, for whoever takes one by chance. What is left serves the
 /// next transaction.
 #[derive(Default)]
 pub(crate) struct Hints {
     /// Whose are needed.
     pub(crate) wanted: Option<Members>,
+    /// Of which stream the next ids are needed.
+    pub(crate) run: Option<Wanted>,
     of: Option<Home>,
     keys: Vec<RowKey>,
 }
 
 impl Hints {
     pub(crate) fn fill(&mut self, home: Home, keys: Vec<RowKey>) {
-        *self = Self { wanted: None, of: Some(home), keys };
+        *self = Self { wanted: None, run: None, of: Some(home), keys };
     }
 
     pub(crate) fn take(&mut self, home: Home) -> Option<RowKey> {
@@ -386,6 +401,7 @@ impl Scratch {
     pub(crate) fn reset(&mut self) {
         debug_assert!(self.fresh.iter().all(|fresh| !fresh.aside), "what was built aside is given up first");
         self.lookups = (0, 0);
+        self.appended.clear();
         self.fresh.clear();
         self.cold.clear();
         if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {

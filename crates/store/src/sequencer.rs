@@ -22,6 +22,7 @@ use crate::keys::{HashSeed, Space};
 use crate::pins::Pins;
 use crate::record::{RowKey, Value};
 use crate::reserve::Reserved;
+use crate::runs::Runs;
 use crate::table::{Hashed, Listed, Place, Table};
 use crate::waiters::Waiters;
 use crate::watches::Watches;
@@ -92,6 +93,7 @@ pub struct Section {
     pub reserved: Reserved,
     pub waiters: Waiters,
     pub watches: Watches,
+    pub(crate) runs: Runs,
 }
 
 impl Section {
@@ -183,6 +185,7 @@ impl Sequencer {
             reserved: Reserved::default(),
             waiters: Waiters::default(),
             watches: Watches::default(),
+            runs: Runs::default(),
         };
         Self {
             section: Mutex::new(section),
@@ -399,6 +402,7 @@ impl Sequencer {
         section.closed_bytes = 0;
         section.reserved.clear();
         section.waiters.clear();
+        section.runs.clear();
         section.watches.break_all();
         self.notify_released();
         self.table.clear();

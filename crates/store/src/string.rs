@@ -206,6 +206,9 @@ impl<'g> Txn<'g> {
         {
             return self.copy_wide(to, record, members);
         }
+        if record.encoding == Encoding::Entries {
+            return self.copy_stream(to, record);
+        }
         let Some(chunks) = record.chunks().map_err(|why| malformed(record, why))? else {
             return Ok(record.clone());
         };

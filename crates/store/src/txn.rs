@@ -234,7 +234,8 @@ impl<'g> Txn<'g> {
         let spaces = self.begin.spaces;
         let mark = self.scratch.begin_attempt();
         let result = f(self);
-        if result.as_ref().is_err_and(|error| error.stop().is_none()) {
+        // Who is going to wait may have left something behind all the same.
+        if result.as_ref().is_err_and(|error| error.stop().is_none() && !error.waiting()) {
             self.scratch.roll_back(mark);
             self.begin.spaces = spaces;
         }

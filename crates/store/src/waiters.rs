@@ -2,6 +2,7 @@
 //! commit finds out which of them may have something now; they are served in the section, each by a
 //! transaction of its own, before anybody else comes in between.
 
+use std::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use parking_lot::MutexGuard;
@@ -49,11 +50,13 @@ pub struct Waiting {
     pub keys: Vec<Vec<u8>>,
     /// What the keys have to hold.
     pub kind: Kind,
+    /// Whether it is something to it as well if a key does not hold that any more.
+    pub if_gone: bool,
     pub attempt: Box<dyn Attempt>,
 }
 
-/// A key that is waited for, and what it has to hold.
-type Wanted = (u8, Vec<u8>, Kind);
+/// A key that is waited for, and what it has to hold; nothing of what it held if there is none.
+type Wanted = (u8, Vec<u8>, Option<Kind>);
 
 struct Waiter {
     wanted: Vec<Wanted>,
@@ -70,6 +73,8 @@ pub struct Waiters {
     /// Keys that have changed since their waiters were looked at, each once.
     ready: VecDeque<Wanted>,
     is_ready: HashSet<Wanted>,
+    /// Who was last looked at for the first of them, if those who came later may have something nevertheless.
+    passed: Option<Ticket>,
 }
 
 impl Waiters {
@@ -84,8 +89,10 @@ impl Waiters {
     pub(crate) fn add(&mut self, waiting: Waiting) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
-        let Waiting { database, keys, kind, mut attempt } = waiting;
-        let wanted: Vec<Wanted> = keys.into_iter().map(|key| (database, key, kind)).collect();
+        let Waiting { database, keys, kind, if_gone, mut attempt } = waiting;
+        let kinds = || [Some(Some(kind)), if_gone.then_some(None)].into_iter().flatten();
+        let wanted: Vec<Wanted> =
+            keys.iter().flat_map(|key| kinds().map(|kind| (database, key.clone(), kind))).collect();
         for wanted in &wanted {
             self.by_key.entry(wanted.clone()).or_default().insert(ticket);
         }
@@ -110,6 +117,9 @@ impl Waiters {
 
     /// A key holds something of a kind now.
     fn changed(&mut self, wanted: Wanted) {
+        if self.ready.front() == Some(&wanted) {
+            self.passed = None;
+        }
         if self.by_key.contains_key(&wanted) && self.is_ready.insert(wanted.clone()) {
             self.ready.push_back(wanted);
         }
@@ -128,7 +138,9 @@ impl Waiters {
     /// Who is to be served next.
     fn next(&mut self) -> Option<(Ticket, u8)> {
         while let Some(wanted) = self.ready.front() {
-            match self.by_key.get(wanted).and_then(BTreeSet::first) {
+            let from = self.passed.map_or(Bound::Unbounded, Bound::Excluded);
+            let next = self.by_key.get(wanted).and_then(|all| all.range((from, Bound::Unbounded)).next());
+            match next {
                 Some(&ticket) => return Some((ticket, wanted.0)),
                 None => self.exhausted(),
             }
@@ -140,7 +152,15 @@ impl Waiters {
         self.waiting.get_mut(&ticket)?.attempt.take()
     }
 
-    /// There is nothing for the first who waits for the key that is looked at: nor for the others.
+    /// There is nothing for the one who was looked at. Of what others take away there is nothing for those who
+    /// came later either; what is only read there may be.
+    fn passed(&mut self, ticket: Ticket) {
+        match self.ready.front() {
+            Some((_, _, Some(Kind::Stream) | None)) => self.passed = Some(ticket),
+            _ => self.exhausted(),
+        }
+    }
+
     fn give_back(&mut self, ticket: Ticket, attempt: Box<dyn Attempt>) {
         if let Some(waiter) = self.waiting.get_mut(&ticket) {
             waiter.attempt = Some(attempt);
@@ -148,6 +168,7 @@ impl Waiters {
     }
 
     fn exhausted(&mut self) {
+        self.passed = None;
         if let Some(wanted) = self.ready.pop_front() {
             self.is_ready.remove(&wanted);
         }
@@ -158,6 +179,7 @@ impl Waiters {
         self.by_key.clear();
         self.ready.clear();
         self.is_ready.clear();
+        self.passed = None;
         for waiter in std::mem::take(&mut self.waiting).into_values() {
             if let Some(attempt) = waiter.attempt {
                 attempt.left(Leave::Closed);
@@ -214,9 +236,12 @@ impl Group {
             return;
         }
         for WrittenKey { name: (space, key), kind, .. } in written {
-            let Some(kind) = kind else { continue };
             let databases = section.catalog.spaces;
-            if let Some(database) = databases.iter().position(|mapped| *mapped == space) {
+            let Some(database) = databases.iter().position(|mapped| *mapped == space) else { continue };
+            if kind != Some(Kind::Stream) {
+                section.waiters.changed((database as u8, key.clone(), None));
+            }
+            if kind.is_some() {
                 section.waiters.changed((database as u8, key, kind));
             }
         }
@@ -283,11 +308,15 @@ impl Group {
         match tried {
             Ok(Tried::Nothing) => {
                 section.waiters.give_back(ticket, attempt);
-                section.waiters.exhausted();
+                section.waiters.passed(ticket);
             }
             Err(Stop::Cold) => {
                 section.waiters.give_back(ticket, attempt);
                 return Step::Cold;
+            }
+            Ok(Tried::Served) if !scratch.has_writes() => {
+                section.waiters.remove(ticket);
+                attempt.done(seen);
             }
             Ok(Tried::Failed) => {
                 section.waiters.remove(ticket);
@@ -324,11 +353,11 @@ mod tests {
 
     fn waiting(keys: &[&str], kind: Kind) -> Waiting {
         let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
-        Waiting { database: 0, keys, kind, attempt: Box::new(Nobody) }
+        Waiting { database: 0, keys, kind, if_gone: false, attempt: Box::new(Nobody) }
     }
 
     fn wanted(key: &str, kind: Kind) -> Wanted {
-        (0, key.as_bytes().to_vec(), kind)
+        (0, key.as_bytes().to_vec(), Some(kind))
     }
 
     #[test]
@@ -354,6 +383,39 @@ mod tests {
         }
         found.sort_unstable();
         assert_eq!(found, [other_kind, second]);
+    }
+
+    #[test]
+    fn all_who_read_a_stream_are_looked_at_and_again_when_it_has_changed() {
+        let mut waiters = Waiters::default();
+        let tickets: Vec<_> = (0..3).map(|_| waiters.add(waiting(&["s"], Kind::Stream))).collect();
+        waiters.changed(wanted("s", Kind::Stream));
+        for ticket in &tickets[..2] {
+            assert_eq!(waiters.next(), Some((*ticket, 0)));
+            waiters.passed(*ticket);
+        }
+        // Somebody has written to it while the lock was given up.
+        waiters.changed(wanted("s", Kind::Stream));
+        for ticket in tickets {
+            assert_eq!(waiters.next(), Some((ticket, 0)));
+            waiters.passed(ticket);
+        }
+        assert_eq!(waiters.next(), None);
+        assert!(!waiters.has_ready());
+    }
+
+    #[test]
+    fn who_cares_is_told_that_a_stream_is_gone() {
+        let mut waiters = Waiters::default();
+        let gone = (0, b"s".to_vec(), None);
+        waiters.add(waiting(&["s"], Kind::Stream));
+        waiters.changed(gone.clone());
+        assert_eq!(waiters.next(), None);
+        let ticket = waiters.add(Waiting { if_gone: true, ..waiting(&["s"], Kind::Stream) });
+        waiters.changed(gone);
+        assert_eq!(waiters.next(), Some((ticket, 0)));
+        assert!(waiters.remove(ticket).is_some());
+        assert_eq!(waiters.next(), None);
     }
 
     #[test]

@@ -10,10 +10,12 @@ mod hash;
 mod hyperloglog;
 mod list;
 mod set;
+mod stream;
 mod string;
 mod time;
 mod zset;
 
+pub use stream::reads::waits;
 pub use generic::sort_keys::{
     OtherKeys, leaves_its_slot as sort_leaves_its_slot, reads_others as sort_reads_others,
 };
@@ -51,6 +53,11 @@ pub const FAMILIES: &[&[Command]] = &[
     zset::ranges::COMMANDS,
     zset::pops::COMMANDS,
     zset::algebra::COMMANDS,
+    stream::entries::COMMANDS,
+    stream::reads::COMMANDS,
+    stream::groups::COMMANDS,
+    stream::claims::COMMANDS,
+    stream::info::COMMANDS,
     geo::places::COMMANDS,
     geo::search::COMMANDS,
     generic::keys::COMMANDS,

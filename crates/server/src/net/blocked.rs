@@ -60,11 +60,12 @@ impl Waiter {
         let keys = wait.keys.clone().map(|at| args.get(at).to_vec()).collect();
         let blocked = Blocked {
             waiter: self.clone(),
-            args: args.to_owned(),
+            args: wait.args.clone().unwrap_or_else(|| args.to_owned()),
             reply: Reply::Null,
             announced: announce.then(|| wait.clone()),
         };
-        Waiting { database: self.database, keys, kind: wait.kind, attempt: Box::new(blocked) }
+        let (database, kind, if_gone) = (self.database, wait.kind, wait.if_gone);
+        Waiting { database, keys, kind, if_gone, attempt: Box::new(blocked) }
     }
 }
 

@@ -242,6 +242,10 @@ pub fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
     if matches!(entry.row.run, Handler::Script(_)) && scripting::prepare(node, entry, args) {
         return Lane::Heavy;
     }
+    // Whoever may have to wait has to be where it is known that there is nothing yet.
+    if entry.row.flags.has(flags::BLOCKING) && entry.row.lane() == Lane::Read && command::waits(args) {
+        return Lane::Inline;
+    }
     // What a script writes is refused command by command: some of them free room.
     let may_write = entry.row.flags.has(flags::MAY_WRITE) && matches!(entry.row.run, Handler::Data(_));
     if may_write && node.write_refusal(true).is_some() { Lane::Read } else { entry.row.lane() }

@@ -6,6 +6,7 @@ use base::codec::DecodeError;
 use crate::aside::Aside;
 use crate::collection::members;
 use crate::collection::packed::Packed;
+use crate::collection::stream::Head;
 use crate::collection::zset::{SCORE_BYTES, node_record, signed_zero, tree_key};
 use crate::collection::{End, Refusal};
 use crate::counters::Counters;
@@ -235,7 +236,7 @@ const KEPT_MAX: usize = 1024;
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// The key of a record's copy.
-type Rekey<'r> = dyn Fn(&[u8]) -> Result<Vec<u8>, DecodeError> + 'r;
+pub(super) type Rekey<'r> = dyn Fn(&[u8]) -> Result<Vec<u8>, DecodeError> + 'r;
 
 impl Txn<'_> {
     /// Sets a key to a sorted set of these members, which come in their order, or removes the key if
@@ -305,7 +306,7 @@ impl Txn<'_> {
     }
 
     /// Copies the records of a range, a page at a time.
-    fn copy_range(
+    pub(super) fn copy_range(
         &mut self,
         aside: &mut Aside,
         range: (Vec<u8>, Vec<u8>),
@@ -341,6 +342,7 @@ impl Txn<'_> {
                 let entries = Packed::decode(record).map_err(corrupt)?.count() as u64;
                 Ok(if record.kind == Kind::Hash { entries / 2 } else { entries })
             }
+            (Encoding::Entries, _) => Ok(Head::decode(record.payload()).map_err(corrupt)?.len),
             _ => Ok(0),
         }
     }

@@ -1,4 +1,4 @@
-//! Lists, hashes, sets and sorted sets: one handle each, with what commands do to them. Small ones are
+//! Lists, hashes, sets, sorted sets and streams: one handle each, with what commands do to them. Small ones are
 //! *packed* into the key's record, larger ones are *wide*: an element a record under a collection id.
 //!
 //! A handle writes its key's record back when it is dropped; one that has been emptied removes it.
@@ -11,6 +11,7 @@ mod members;
 mod packed;
 mod set;
 mod shapes;
+pub(crate) mod stream;
 mod zset;
 
 pub use build::{HashBuilder, ListBuilder, SetBuilder};
@@ -20,6 +21,7 @@ pub use list::{End, List};
 pub use members::Found as Member;
 pub use set::Set;
 pub use shapes::{Setting, Shapes};
+pub use stream::{Consumer, ConsumerGroup, Cut, Entry, Head, Pending, Stream, StreamId};
 pub use zset::{SortedSet, score_of};
 
 use thiserror::Error;

@@ -206,6 +206,7 @@ fn who_waits_is_served_by_a_writer_that_had_reserved_the_key() {
         database: 0,
         keys: vec![b"list".to_vec()],
         kind: Kind::List,
+        if_gone: false,
         attempt: Box::new(Pops(sender)),
     };
     fixture.group.sequencer.lock().waiters.add(waiting);

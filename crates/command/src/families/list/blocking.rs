@@ -50,7 +50,7 @@ fn blmpop(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     match pops.take(txn, args)? {
         Some(reply) => Ok(reply),
         None => {
-            Err(Wait { keys: pops.keys, kind: Kind::List, timeout_ms, otherwise: Reply::NullArray }.into())
+            Err(Wait::new(pops.keys, Kind::List, timeout_ms, Reply::NullArray).into())
         }
     }
 }
@@ -63,13 +63,13 @@ fn pop_or_wait(txn: &mut Txn<'_>, args: &Args<'_>, end: End) -> Result<Reply> {
             return Ok(Reply::Array(vec![Reply::copied(key), Reply::Bulk(item)]));
         }
     }
-    Err(Wait { keys: 1..last, kind: Kind::List, timeout_ms, otherwise: Reply::NullArray }.into())
+    Err(Wait::new(1..last, Kind::List, timeout_ms, Reply::NullArray).into())
 }
 
 fn move_or_wait(txn: &mut Txn<'_>, args: &Args<'_>, ends: (End, End), timeout_at: usize) -> Result<Reply> {
     let timeout_ms = timeout(args, timeout_at)?;
     match move_item(txn, args.get(1), args.get(2), ends)? {
         Some(reply) => Ok(reply),
-        None => Err(Wait { keys: 1..2, kind: Kind::List, timeout_ms, otherwise: Reply::Null }.into()),
+        None => Err(Wait::new(1..2, Kind::List, timeout_ms, Reply::Null).into()),
     }
 }

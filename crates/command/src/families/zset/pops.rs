@@ -57,7 +57,7 @@ fn bzmpop(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         Some(reply) => Ok(reply),
         None => {
             let (kind, otherwise) = (Kind::SortedSet, Reply::NullArray);
-            Err(Wait { keys: pops.keys, kind, timeout_ms, otherwise }.into())
+            Err(Wait::new(pops.keys, kind, timeout_ms, otherwise).into())
         }
     }
 }
@@ -103,7 +103,7 @@ fn pop_or_wait(txn: &mut Txn<'_>, args: &Args<'_>, end: End) -> Result<Reply> {
         }
     }
     let (kind, otherwise) = (Kind::SortedSet, Reply::NullArray);
-    Err(Wait { keys: 1..last, kind, timeout_ms, otherwise }.into())
+    Err(Wait::new(1..last, kind, timeout_ms, otherwise).into())
 }
 
 /// What ZMPOP and BZMPOP are told.

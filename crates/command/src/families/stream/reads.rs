@@ -1,0 +1,292 @@
+//! XREAD and XREADGROUP: what is new, and waiting for it.
+
+use store::{Consumer, ConsumerGroup, Flow, Kind, Stream, StreamId, Txn};
+
+use super::*;
+use crate::arg::{self, Arg};
+use crate::args::OwnedArgs;
+use crate::row::access::{ACCESS, RO};
+use crate::row::flags::{BLOCKING, READONLY, WRITE};
+use crate::wait::Wait;
+
+const COUNT: Arg = arg::integer("count").after("COUNT").optional();
+const BLOCK: Arg = arg::integer("milliseconds").after("BLOCK").optional();
+const STREAMS: Arg =
+    arg::block("streams", &[arg::KEY.multiple(), arg::string("id").multiple()]).after("STREAMS");
+
+pub(crate) const COMMANDS: &[Command] = &[
+    row("xread", -4, Keys::halves("streams", 1).with(&[RO, ACCESS]), &[READONLY, BLOCKING], xread)
+        .docs("5.0.0", "", "Returns what is new in one or several streams, and waits for it if need be.")
+        .takes(&[COUNT, BLOCK, STREAMS]),
+    row("xreadgroup", -7, Keys::halves("streams", 4).with(&[RO, ACCESS]), &[WRITE, BLOCKING], xreadgroup)
+        .docs("5.0.0", "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.", "Returns what is new in streams for a consumer of a group, or what is pending for it.")
+        .takes(&[
+            arg::block("group-block", &[arg::string("group"), arg::string("consumer")]).after("GROUP"),
+            COUNT,
+            BLOCK,
+            arg::word("NOACK").optional(),
+            STREAMS,
+        ]),
+];
+
+const TIMEOUT: Error = Error::line("ERR timeout is not an integer or out of range");
+
+/// What XREAD and XREADGROUP are told.
+struct Read<'a> {
+    count: Option<u64>,
+    /// For ever, if there is a wait without a time.
+    block: Option<Option<u64>>,
+    group: Option<(&'a [u8], &'a [u8])>,
+    no_ack: bool,
+    /// Where the keys are: as many ids are behind them.
+    first: usize,
+    streams: usize,
+}
+
+/// Whether a call of XREAD may wait: then it begins in the section.
+pub fn waits(args: &Args<'_>) -> bool {
+    (1..args.len()).take_while(|at| !args.is(*at, "streams")).any(|at| args.is(at, "block"))
+}
+
+impl<'a> Read<'a> {
+    fn parse(args: &Args<'a>, is_group: bool) -> Result<Self> {
+        let name = if is_group { "xreadgroup" } else { "xread" };
+        let mut read =
+            Self { count: None, block: None, group: None, no_ack: false, first: 0, streams: 0 };
+        let mut at = 1;
+        while at < args.len() {
+            let more = args.len() - 1 - at;
+            if args.is(at, "block") && more > 0 {
+                let ms = args.int(at + 1).map_err(|_| TIMEOUT)?;
+                let ms = u64::try_from(ms).map_err(|_| Error::line("ERR timeout is negative"))?;
+                read.block = Some((ms > 0).then_some(ms));
+                at += 2;
+            } else if args.is(at, "count") && more > 0 {
+                read.count = Some(args.int(at + 1)?.max(0).unsigned_abs()).filter(|count| *count > 0);
+                at += 2;
+            } else if args.is(at, "streams") && more > 0 {
+                read.first = at + 1;
+                if more % 2 != 0 {
+                    let sign = if is_group { '>' } else { '$' };
+                    return Err(Error::text(format!(
+                        "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{sign}' must be specified."
+                    )));
+                }
+                read.streams = more / 2;
+                break;
+            } else if args.is(at, "group") && more > 1 {
+                if !is_group {
+                    return Err(Error::line(
+                        "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
+                    ));
+                }
+                read.group = Some((args.get(at + 1), args.get(at + 2)));
+                at += 3;
+            } else if args.is(at, "noack") {
+                if !is_group {
+                    return Err(Error::line(
+                        "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
+                    ));
+                }
+                read.no_ack = true;
+                at += 1;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        if read.first == 0 {
+            return Err(Error::SYNTAX);
+        }
+        if is_group && read.group.is_none() {
+            return Err(Error::line("ERR Missing GROUP option for XREADGROUP"));
+        }
+        Ok(read)
+    }
+
+    /// The keys, and the ids that belong to them.
+    fn pairs(&self, args: &Args<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        args.from(self.first).zip(args.from(self.first + self.streams)).take(self.streams)
+    }
+
+    /// What there is, or else waits for it if it may.
+    fn answer(&self, found: Vec<(Reply, Reply)>, args: Option<OwnedArgs>) -> Result<Reply> {
+        if !found.is_empty() {
+            return Ok(Reply::Table(found));
+        }
+        let Some(timeout_ms) = self.block else { return Ok(Reply::NullArray) };
+        let keys = self.first..self.first + self.streams;
+        let mut wait = Wait::new(keys, Kind::Stream, timeout_ms, Reply::NullArray);
+        (wait.args, wait.if_gone) = (args, self.group.is_some());
+        Err(wait.into())
+    }
+}
+
+fn xread(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let read = Read::parse(args, false)?;
+    let mut from = Vec::with_capacity(read.streams);
+    for (key, id) in read.pairs(args) {
+        let stream = txn.stream(key)?;
+        from.push(match id {
+            b"$" => stream.map_or(StreamId::ZERO, |stream| stream.head().last),
+            // The last entry, if there is one: else what comes.
+            b"+" => match stream {
+                Some(mut stream) => stream.before_last()?,
+                None => StreamId::ZERO,
+            },
+            b">" => {
+                return Err(Error::line(
+                    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
+                ));
+            }
+            id => strict_id(id, 0)?,
+        });
+    }
+    let mut found = Vec::new();
+    for ((key, id), behind) in read.pairs(args).zip(&from) {
+        let count = if id == b"+" { Some(1) } else { read.count };
+        let Some(mut stream) = txn.stream(key)? else { continue };
+        let entries = new_entries(&mut stream, *behind, count)?;
+        if !entries.is_empty() {
+            found.push((Reply::copied(key), Reply::Array(entries)));
+        }
+    }
+    // Who waits for what is new waits for what comes behind what is there now.
+    let again = || {
+        let ids: Vec<String> = from.iter().map(ToString::to_string).collect();
+        let head = args.from(0).take(read.first + read.streams);
+        OwnedArgs::of(head.chain(ids.iter().map(String::as_bytes)))
+    };
+    let again = (found.is_empty() && read.block.is_some()).then(again);
+    read.answer(found, again)
+}
+
+fn new_entries(stream: &mut Stream<'_, '_>, behind: StreamId, count: Option<u64>) -> Result<Vec<Reply>> {
+    let mut entries = Vec::new();
+    let Some(from) = behind.next() else { return Ok(entries) };
+    stream.walk(from, StreamId::MAX, &mut |entry| -> Result<Flow> {
+        entries.push(entry_reply(entry));
+        Ok(if count.is_some_and(|count| entries.len() as u64 >= count) { Flow::Stop } else { Flow::More })
+    })?;
+    Ok(entries)
+}
+
+fn xreadgroup(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
+    let read = Read::parse(args, true)?;
+    let Some((group_name, consumer_name)) = read.group else { return Err(Error::SYNTAX) };
+    let mut from = Vec::with_capacity(read.streams);
+    for (key, id) in read.pairs(args) {
+        let group = match txn.stream(key)? {
+            Some(mut stream) => stream.group(group_name)?,
+            None => None,
+        };
+        if group.is_none() {
+            return Err(no_group([
+                b"NOGROUP No such key '",
+                key,
+                b"' or consumer group '",
+                group_name,
+                b"' in XREADGROUP with GROUP option",
+            ]));
+        }
+        from.push(match id {
+            b"$" => {
+                return Err(Error::line(
+                    "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
+                ));
+            }
+            b">" => None,
+            id => Some(strict_id(id, 0)?),
+        });
+    }
+    let now_ms = txn.now_ms();
+    let mut found = Vec::new();
+    for ((key, _), behind) in read.pairs(args).zip(from) {
+        let Some(mut stream) = txn.stream(key)? else { continue };
+        let Some(mut group) = stream.group(group_name)? else { continue };
+        let known = stream.consumer(&group, consumer_name)?;
+        let mut consumer = match known {
+            Some(consumer) => consumer,
+            None => stream.create_consumer((group_name, &mut group), consumer_name)?,
+        };
+        consumer.seen_ms = now_ms;
+        let mut told = Told { stream, group_name, group, consumer_name, consumer, now_ms };
+        let entries = match behind {
+            Some(behind) => Some(told.history(behind, read.count)?),
+            None => told.new(read.count, read.no_ack)?,
+        };
+        told.stream.put_consumer(&told.group, consumer_name, &told.consumer)?;
+        if let Some(entries) = entries {
+            found.push((Reply::copied(key), Reply::Array(entries)));
+        }
+    }
+    read.answer(found, None)
+}
+
+/// A consumer that is told of a stream.
+struct Told<'s, 't, 'g> {
+    stream: Stream<'t, 'g>,
+    group_name: &'s [u8],
+    group: ConsumerGroup,
+    consumer_name: &'s [u8],
+    consumer: Consumer,
+    now_ms: u64,
+}
+
+impl Told<'_, '_, '_> {
+    /// What the group was not told yet.
+    fn new(&mut self, count: Option<u64>, no_ack: bool) -> Result<Option<Vec<Reply>>> {
+        let head = *self.stream.head();
+        let (mut entries, mut ids) = (Vec::new(), Vec::new());
+        let Some(from) = self.group.last.next() else { return Ok(None) };
+        self.stream.walk(from, StreamId::MAX, &mut |entry| -> Result<Flow> {
+            entries.push(entry_reply(entry));
+            ids.push(entry.id);
+            Ok(if count.is_some_and(|count| ids.len() as u64 >= count) { Flow::Stop } else { Flow::More })
+        })?;
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        for id in ids {
+            self.group.read = match self.group.read {
+                Some(read) if !head.has_tombstones(Some(id), None) => Some(read + 1),
+                _ if head.added > 0 => head.distance(id),
+                read => read,
+            };
+            self.group.last = id;
+            if !no_ack {
+                let before = self.stream.pending(&self.group, id)?;
+                let to = (self.consumer_name, &mut self.consumer);
+                self.stream.put_pending(&self.group, to, id, (self.now_ms, 1), before.as_ref())?;
+            }
+        }
+        self.consumer.active_ms = Some(self.now_ms);
+        self.stream.put_group(self.group_name, &self.group)?;
+        Ok(Some(entries))
+    }
+
+    /// What is pending for the consumer.
+    fn history(&mut self, behind: StreamId, count: Option<u64>) -> Result<Vec<Reply>> {
+        let mut ids = Vec::new();
+        if let Some(from) = behind.next() {
+            let consumer = self.consumer;
+            self.stream.walk_pending_of(&self.group, &consumer, from, &mut |id| -> Result<Flow> {
+                ids.push(*id);
+                Ok(if count.is_some_and(|count| ids.len() as u64 >= count) { Flow::Stop } else { Flow::More })
+            })?;
+        }
+        let mut entries = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(entry) = self.stream.with(id, entry_reply)? else {
+                entries.push(Reply::Array(vec![id_reply(id), Reply::NullArray]));
+                continue;
+            };
+            entries.push(entry);
+            if let Some(before) = self.stream.pending(&self.group, id)? {
+                let to = (self.consumer_name, &mut self.consumer);
+                let told = (self.now_ms, before.times.saturating_add(1));
+                self.stream.put_pending(&self.group, to, id, told, Some(&before))?;
+            }
+        }
+        Ok(entries)
+    }
+}

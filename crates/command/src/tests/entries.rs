@@ -1,0 +1,104 @@
+//! Streams. What redis-server answers, in every lane.
+
+use crate::testing::check;
+
+#[test]
+fn entries_are_added_and_told() {
+    check(
+        r#"
+        XADD s 1-1 a 1 => "1-1"
+        XADD s 1-* b 2 => "1-2"
+        XADD s 2 c 3 d 4 => "2-0"
+        XADD s 2 c 3 => -ERR The ID specified in XADD is equal or smaller than the target stream top item
+        XADD s 0-0 c 3 => -ERR The ID specified in XADD must be greater than 0-0
+        XADD s 3-0 c => -ERR wrong number of arguments for 'xadd' command
+        XADD none NOMKSTREAM 1-1 a 1 => nil
+        XLEN s => :3
+        XLEN none => :0
+        TYPE s => +stream
+        OBJECT ENCODING s => "stream"
+        XRANGE s - + => [["1-1" ["a" "1"]] ["1-2" ["b" "2"]] ["2-0" ["c" "3" "d" "4"]]]
+        XRANGE s (1-1 + COUNT 1 => [["1-2" ["b" "2"]]]
+        XRANGE s 1 1 => [["1-1" ["a" "1"]] ["1-2" ["b" "2"]]]
+        XREVRANGE s + - COUNT 2 => [["2-0" ["c" "3" "d" "4"]] ["1-2" ["b" "2"]]]
+        XREVRANGE s (2-0 - => [["1-2" ["b" "2"]] ["1-1" ["a" "1"]]]
+        XDEL s 1-1 7-7 => :1
+        XRANGE s - + COUNT 1 => [["1-2" ["b" "2"]]]
+        XREAD COUNT 1 STREAMS s none 1-2 0 => {"s": [["2-0" ["c" "3" "d" "4"]]]}
+        XREAD STREAMS s 2 => NullArray
+        XREAD STREAMS s $ => NullArray
+        COPY s t => :1
+        XDEL s 1-2 2-0 => :2
+        XLEN s => :0
+        EXISTS s => :1
+        XRANGE s - + => []
+        XRANGE t - + => [["1-2" ["b" "2"]] ["2-0" ["c" "3" "d" "4"]]]
+        XADD s * a 1; XLEN s
+        "#,
+    );
+}
+
+#[test]
+fn streams_are_trimmed() {
+    let mut script: String = (1..=300).map(|id| format!("XADD s {id} f v => \"{id}-0\"\n")).collect();
+    script.push_str(
+        r#"
+        XTRIM s MAXLEN 299 => :1
+        XRANGE s - + COUNT 1 => [["2-0" ["f" "v"]]]
+        XTRIM s MINID 11 => :9
+        XLEN s => :290
+        XTRIM s MAXLEN ~ 250 => :0
+        XTRIM s MAXLEN ~ 150 => :100
+        XTRIM s MAXLEN = 100 => :90
+        XLEN s => :100
+        XRANGE s - + COUNT 1 => [["201-0" ["f" "v"]]]
+        XADD s MAXLEN 1 301 f v => "301-0"
+        XRANGE s - + => [["301-0" ["f" "v"]]]
+        XTRIM s MAXLEN 0 => :1
+        XRANGE s - + => []
+        XADD s 302 f v => "302-0"
+        XRANGE s - + => [["302-0" ["f" "v"]]]
+        XTRIM s MINID 303 => :1
+        XSETID s 5 => +OK
+        XADD s 6 f v => "6-0"
+        XRANGE s - + => [["6-0" ["f" "v"]]]
+        "#,
+    );
+    check(&script);
+}
+
+#[test]
+fn groups_are_told_what_is_new_once() {
+    check(
+        r#"
+        XGROUP CREATE s g $ => -ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.
+        XGROUP CREATE s g $ MKSTREAM => +OK
+        XGROUP CREATE s g 0 => -BUSYGROUP Consumer Group name already exists
+        XADD s 1 a 1 => "1-0"
+        XADD s 2 a 2 => "2-0"
+        XADD s 3 a 3 => "3-0"
+        XREADGROUP GROUP g x COUNT 2 STREAMS s > => {"s": [["1-0" ["a" "1"]] ["2-0" ["a" "2"]]]}
+        XREADGROUP GROUP g y STREAMS s > => {"s": [["3-0" ["a" "3"]]]}
+        XREADGROUP GROUP g y STREAMS s > => NullArray
+        XREADGROUP GROUP g x STREAMS s 0 => {"s": [["1-0" ["a" "1"]] ["2-0" ["a" "2"]]]}
+        XREADGROUP GROUP none x STREAMS s > => -NOGROUP No such key 's' or consumer group 'none' in XREADGROUP with GROUP option
+        XPENDING s g => [:3 "1-0" "3-0" [["x" "2"] ["y" "1"]]]
+        XACK s g 1 9 => :1
+        XACK s g 1 => :0
+        XCLAIM s g y 0 2 JUSTID => ["2-0"]
+        XPENDING s g => [:2 "2-0" "3-0" [["y" "2"]]]
+        XDEL s 2 => :1
+        XREADGROUP GROUP g y STREAMS s 0 => {"s": [["2-0" NullArray] ["3-0" ["a" "3"]]]}
+        XAUTOCLAIM s g z 0 0 COUNT 1 => ["3-0" [] ["2-0"]]
+        XAUTOCLAIM s g z 0 0 COUNT 1 => ["0-0" [["3-0" ["a" "3"]]] []]
+        XPENDING s g - + 10 y => []
+        XGROUP DELCONSUMER s g z => :1
+        XPENDING s g => [:0 nil nil NullArray]
+        COPY s t => :1
+        XGROUP DESTROY s g => :1
+        XGROUP DESTROY s g => :0
+        XREADGROUP GROUP g y STREAMS t > => NullArray
+        XREADGROUP GROUP g y STREAMS s > => -NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option
+        "#,
+    );
+}

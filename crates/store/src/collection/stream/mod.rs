@@ -1,0 +1,347 @@
+//! Streams: an entry a record, by its id; what is counted of them stands in the key's record ([`Head`]).
+//! A stream is never packed. Its groups, their consumers and what is pending are records of their own
+//! (`groups.rs`): reading and acknowledging does not touch the key.
+//!
+//! Nobody walks a range in the section. Whoever needs the entries behind an id there is told their ids by
+//! the [`Runs`](crate::runs::Runs) that the section keeps, and looks up each of them.
+
+mod copy;
+mod groups;
+mod head;
+mod id;
+mod trim;
+
+pub use groups::{Consumer, Group as ConsumerGroup, Pending};
+pub use head::Head;
+pub use id::StreamId;
+pub use trim::Cut;
+
+use base::codec::{DecodeError, Reader, Write as _};
+
+use crate::collection::Refusal;
+use crate::disk::DiskError;
+use crate::keys::{Entries, Unreachable};
+use crate::range::{Flow, visit, visit_back};
+use crate::record::{Encoding, Kind, Record, Value};
+use crate::runs::{Run, Wanted};
+use crate::scratch::{Appended, RowId};
+use crate::txn::{Stop, Txn};
+use crate::view::View;
+
+/// Entries that are loaded together for whoever walks in the section.
+const AT_A_TIME_MAX: usize = 64;
+
+/// A key's stream.
+pub struct Stream<'t, 'g> {
+    txn: &'t mut Txn<'g>,
+    row: RowId,
+    expiry_ms: Option<u64>,
+    head: Head,
+    changed: bool,
+}
+
+/// An entry, as a walk finds it.
+pub struct Entry<'a> {
+    pub id: StreamId,
+    fields: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// Its fields and values, one behind the other.
+    pub fn texts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut reader = Reader::new(self.fields);
+        // Records are checked when they are written, and by the checksums of what keeps them.
+        std::iter::from_fn(move || if reader.is_empty() { None } else { reader.bytes().ok() })
+    }
+}
+
+/// What the record of an entry holds: its fields and values, each with its length.
+fn encode<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Value {
+    let mut out = Vec::new();
+    for text in texts {
+        out.put_bytes(text);
+    }
+    Value::from(out)
+}
+
+impl<'g> Txn<'g> {
+    /// A key's stream, if it has one.
+    pub fn stream(&mut self, key: &[u8]) -> Result<Option<Stream<'_, 'g>>, Refusal> {
+        let (row, record) = self.get_row(key)?;
+        let Some(record) = record else { return Ok(None) };
+        if record.kind != Kind::Stream {
+            return Err(Refusal::WrongType);
+        }
+        let malformed = |why: DecodeError| Stop::Disk(DiskError::corrupt(record.value(), why));
+        let head = Head::decode(record.payload()).map_err(malformed)?;
+        let expiry_ms = record.expiry_ms;
+        Ok(Some(Stream { txn: self, row, expiry_ms, head, changed: false }))
+    }
+
+    /// A key's stream, which is made if there is none.
+    pub fn stream_or_new(&mut self, key: &[u8]) -> Result<Stream<'_, 'g>, Refusal> {
+        let (row, record) = self.get_row(key)?;
+        if record.is_none() {
+            let home = self.fresh_collection(base::slot::of(key));
+            let head = Head::new(home);
+            return Ok(Stream { txn: self, row, expiry_ms: None, head, changed: true });
+        }
+        self.stream(key)?.ok_or(Refusal::WrongType)
+    }
+
+    /// An entry's record.
+    fn entry_row(&mut self, entries: Entries, id: StreamId) -> Result<RowId, Stop> {
+        let mut key = std::mem::take(&mut self.scratch.key);
+        entries.record(&mut key, id);
+        let row = self.load(&key);
+        self.scratch.key = key;
+        row
+    }
+
+    fn put_entry(&mut self, entries: Entries, id: StreamId, value: Option<Value>) {
+        let mut key = std::mem::take(&mut self.scratch.key);
+        entries.record(&mut key, id);
+        self.write_blind(&key, value);
+        self.scratch.key = key;
+    }
+}
+
+impl Stream<'_, '_> {
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Adds an entry behind the others: its id is above that of the last one.
+    pub fn append<'a>(&mut self, id: StreamId, texts: impl Iterator<Item = &'a [u8]>) -> Result<(), Stop> {
+        let value = encode(texts);
+        self.txn.spend(1, value.len())?;
+        let entries = self.head.entries;
+        self.txn.put_entry(entries, id, Some(value));
+        self.txn.scratch.appended.push(Appended { entries, behind: self.head.last, id });
+        if self.head.len == 0 {
+            self.head.first = id;
+        }
+        self.head.last = id;
+        self.head.len += 1;
+        self.head.added += 1;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// The fields and values of an entry, if it is there.
+    pub fn get(&mut self, id: StreamId) -> Result<Option<Value>, Stop> {
+        if !self.head.may_have(id) {
+            return Ok(None);
+        }
+        let row = self.txn.entry_row(self.head.entries, id)?;
+        Ok(self.txn.row(row).value().cloned())
+    }
+
+    /// Calls back with an entry, if it is there.
+    pub fn with<R>(&mut self, id: StreamId, f: impl FnOnce(&Entry<'_>) -> R) -> Result<Option<R>, Stop> {
+        let value = self.get(id)?;
+        Ok(value.map(|value| f(&Entry { id, fields: &value })))
+    }
+
+    /// Visits the entries from an id on, up to and with another one.
+    pub fn walk<E: From<Stop>>(
+        &mut self,
+        from: StreamId,
+        to: StreamId,
+        each: &mut dyn FnMut(&Entry<'_>) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let Some((from, to)) = self.within(from, to) else { return Ok(()) };
+        if matches!(self.txn.view, View::Section(_)) {
+            return self.walk_runs(from, to, each);
+        }
+        let (start, end) = self.head.entries.range(from, to);
+        visit(self.txn, &start, Some(&end), &mut |key, value, _| each(&entry(key, value)?))
+    }
+
+    /// Like [`Self::walk`], from the last one to the first.
+    pub fn walk_back<E: From<Stop>>(
+        &mut self,
+        from: StreamId,
+        to: StreamId,
+        each: &mut dyn FnMut(&Entry<'_>) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let Some((from, to)) = self.within(from, to) else { return Ok(()) };
+        let (start, end) = self.head.entries.range(from, to);
+        visit_back(self.txn, &start, &end, &mut |key, value| each(&entry(key, value)?))
+    }
+
+    /// The ids that entries between these may have.
+    fn within(&self, from: StreamId, to: StreamId) -> Option<(StreamId, StreamId)> {
+        let (from, to) = (from.max(self.head.first), to.min(self.head.last));
+        (self.head.len > 0 && from <= to).then_some((from, to))
+    }
+
+    /// In the section: looks up those of which the section knows that they may be there.
+    fn walk_runs<E: From<Stop>>(
+        &mut self,
+        from: StreamId,
+        to: StreamId,
+        each: &mut dyn FnMut(&Entry<'_>) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let mut behind = from.previous().unwrap_or(StreamId::ZERO);
+        let (mut known, mut at_a_time) = (Vec::new(), 1);
+        while behind < to {
+            known.clear();
+            behind = self.known_behind(behind, to, &mut known)?;
+            for ids in known.chunks(at_a_time) {
+                // A few at a time: whoever wants few stops soon, and for many they are loaded together.
+                self.expect(ids)?;
+                for &id in ids {
+                    if self.with(id, |entry| each(entry))?.transpose()? == Some(Flow::Stop) {
+                        return Ok(());
+                    }
+                }
+            }
+            at_a_time = (at_a_time * 4).min(AT_A_TIME_MAX);
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, ids: &[StreamId]) -> Result<(), Stop> {
+        if ids.len() < 2 {
+            return Ok(());
+        }
+        let mut key = Vec::new();
+        for &id in ids {
+            self.head.entries.record(&mut key, id);
+            self.txn.expect(&key);
+        }
+        self.txn.stop_if_cold()
+    }
+
+    /// Adds ids of entries that may be there behind an id, and says up to where these are all.
+    fn known_behind(
+        &mut self,
+        behind: StreamId,
+        to: StreamId,
+        known: &mut Vec<StreamId>,
+    ) -> Result<StreamId, Stop> {
+        let entries = self.head.entries;
+        // What this transaction has added itself, nobody else knows yet. It lies behind all the others.
+        let own = || self.txn.scratch.appended.iter().filter(|own| own.entries == entries);
+        let others_to = own().map(|own| own.behind).min().map_or(to, |last| last.min(to));
+        if behind >= others_to {
+            known.extend(own().map(|own| own.id).filter(|id| *id > behind && *id <= to));
+            known.sort_unstable();
+            known.dedup();
+            return Ok(to);
+        }
+        let View::Section(section) = &mut self.txn.view else { return Err(Stop::Outgrown) };
+        if let Some(upto) = section.runs.behind(entries, behind, others_to, known) {
+            return Ok(upto);
+        }
+        let epoch = section.epoch();
+        self.txn.scratch.hints.run = Some(Wanted { entries, behind, last: self.head.last, epoch });
+        Err(Stop::Cold)
+    }
+
+    /// The id of the first entry from an id on, if there is one.
+    fn first_from(&mut self, from: StreamId) -> Result<Option<StreamId>, Stop> {
+        let mut found = None;
+        self.walk(from, StreamId::MAX, &mut |entry| -> Result<Flow, Stop> {
+            found = Some(entry.id);
+            Ok(Flow::Stop)
+        })?;
+        Ok(found)
+    }
+
+    /// Whether there is an entry behind an id.
+    pub fn has_behind(&mut self, id: StreamId) -> Result<bool, Stop> {
+        Ok(match id.next() {
+            Some(next) => self.first_from(next)?.is_some(),
+            None => false,
+        })
+    }
+
+    /// The id before that of the last entry, if there is one; else that of the last that there was.
+    pub fn before_last(&mut self) -> Result<StreamId, Stop> {
+        let mut found = self.head.last;
+        if self.head.len > 0 && self.get(found)?.is_none() {
+            self.walk_back(StreamId::ZERO, StreamId::MAX, &mut |entry| -> Result<Flow, Stop> {
+                found = entry.id;
+                Ok(Flow::Stop)
+            })?;
+        }
+        Ok(if self.head.len == 0 { found } else { found.previous().unwrap_or(StreamId::ZERO) })
+    }
+
+    /// Deletes an entry; says whether it was there.
+    pub fn delete(&mut self, id: StreamId) -> Result<bool, Stop> {
+        if self.get(id)?.is_none() {
+            return Ok(false);
+        }
+        self.txn.put_entry(self.head.entries, id, None);
+        self.head.len -= 1;
+        self.head.max_deleted = self.head.max_deleted.max(id);
+        self.changed = true;
+        if self.head.len == 0 {
+            self.head.first = StreamId::ZERO;
+        } else if id == self.head.first
+            && let Some(next) = id.next()
+        {
+            self.head.first = self.first_from(next)?.unwrap_or(StreamId::ZERO);
+        }
+        Ok(true)
+    }
+
+    /// Sets what is counted beside the entries themselves. Ids up to `last` are given out from then on.
+    pub fn set_id(&mut self, last: StreamId, added: Option<u64>, max_deleted: Option<StreamId>) {
+        if last < self.head.last {
+            // IMPORTANT: ids may be given once more, and not to entries that are on their way out.
+            self.leave_generation();
+        }
+        self.head.last = last;
+        self.head.added = added.unwrap_or(self.head.added);
+        self.head.max_deleted = max_deleted.unwrap_or(self.head.max_deleted);
+        self.changed = true;
+    }
+
+    /// Leaves what remains of former entries behind, where there is nothing but that.
+    fn leave_generation(&mut self) {
+        if self.head.len > 0 {
+            // Those on their way out lie in front of the first one, and no id there is given again.
+            return;
+        }
+        let left = Unreachable::Entries { entries: self.head.entries, below: StreamId::MAX };
+        self.txn.write_blind(&left.encode(), Some(Value::from(&[][..])));
+        self.head.entries.generation = self.head.entries.generation.wrapping_add(1);
+    }
+
+    /// Writes down that something in it has changed, though nothing in the key's record has.
+    pub fn touch(&mut self) {
+        self.changed = true;
+    }
+}
+
+fn entry<'a>(key: &[u8], value: &'a [u8]) -> Result<Entry<'a>, Stop> {
+    match crate::keys::id_at_end(key) {
+        Some(id) => Ok(Entry { id, fields: value }),
+        None => Err(Stop::Disk(DiskError::corrupt(key, DecodeError::Short))),
+    }
+}
+
+impl Drop for Stream<'_, '_> {
+    fn drop(&mut self) {
+        if self.changed {
+            let record =
+                Record::encode(Kind::Stream, Encoding::Entries, self.expiry_ms, &self.head.encode());
+            self.txn.set(self.row, Some(record));
+        }
+    }
+}
+
+impl crate::group::Group {
+    /// Looks up which entries there are behind an id, for whoever needs to know that in the section.
+    pub(crate) fn find_run(&self, wanted: &Wanted) -> Result<Run, Stop> {
+        let from = wanted.behind.next().unwrap_or(StreamId::MAX);
+        let (start, end) = wanted.entries.range(from, StreamId::MAX);
+        let window = self.peek_window(&start, &end, Run::IDS_MAX)?;
+        let ids = window.keys.iter().filter_map(|key| crate::keys::id_at_end(key)).collect();
+        Ok(Run::new(wanted, ids, window.next.as_deref().and_then(crate::keys::id_at_end)))
+    }
+}

@@ -1,0 +1,162 @@
+//! Which entries of a stream follow one another. Nobody walks a range in the section; but who reads what is
+//! new in a stream has to know what comes behind the last that he knows. That is looked up outside, a stretch
+//! at a time, and kept here; what is added to a stream is added to its runs as well, so that those who are
+//! at its end never look anything up.
+//!
+//! A run has every entry that there is between its ends, and may have some that are gone: entries are only
+//! ever added behind all the others, and whoever uses a run looks up each of them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::collection::stream::StreamId;
+use crate::keys::Entries;
+use crate::scratch::Appended;
+
+/// A stretch of a stream's ids.
+#[derive(Debug)]
+pub(crate) struct Run {
+    entries: Entries,
+    epoch: Option<u64>,
+    /// It begins behind this id.
+    behind: StreamId,
+    ids: VecDeque<StreamId>,
+    /// Up to and with this one, `ids` are all there are.
+    upto: StreamId,
+    used: u64,
+}
+
+/// What somebody needs to know.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) entries: Entries,
+    pub(crate) behind: StreamId,
+    /// The last id that was given out then.
+    pub(crate) last: StreamId,
+    pub(crate) epoch: Option<u64>,
+}
+
+impl Run {
+    /// Ids of one run; from the front it forgets those that are too many.
+    pub(crate) const IDS_MAX: usize = 1024;
+
+    /// What was looked up: up to the id where the next stretch begins, if there is one.
+    pub(crate) fn new(wanted: &Wanted, ids: VecDeque<StreamId>, next: Option<StreamId>) -> Self {
+        let found = ids.back().copied().unwrap_or(wanted.behind);
+        let upto = match next.and_then(StreamId::previous) {
+            Some(end) => end.max(found),
+            None => wanted.last.max(found),
+        };
+        Self { entries: wanted.entries, epoch: wanted.epoch, behind: wanted.behind, ids, upto, used: 0 }
+    }
+
+    fn push(&mut self, id: StreamId) {
+        // Nearly always the last place; an id that was given up may have been one above it.
+        let at = self.ids.partition_point(|known| *known < id);
+        if self.ids.get(at) != Some(&id) {
+            self.ids.insert(at, id);
+        }
+        self.upto = self.upto.max(id);
+        if self.ids.len() > Self::IDS_MAX
+            && let Some(gone) = self.ids.pop_front()
+        {
+            self.behind = gone;
+        }
+    }
+}
+
+/// The runs of a group's streams.
+#[derive(Default)]
+pub(crate) struct Runs {
+    /// Of each stream few: its readers are at its end, or each somewhere behind.
+    of: BTreeMap<Entries, Vec<Run>>,
+    count: usize,
+    clock: u64,
+}
+
+/// Runs of one stream, and of all.
+const OF_ONE_MAX: usize = 8;
+const RUNS_MAX: usize = 1024;
+/// Ids told at a time.
+const TOLD_MAX: usize = 256;
+
+impl Runs {
+    /// Adds ids behind one, at most up to another; says up to where they are all. `None` if nobody knows.
+    pub(crate) fn behind(
+        &mut self,
+        entries: Entries,
+        behind: StreamId,
+        to: StreamId,
+        known: &mut Vec<StreamId>,
+    ) -> Option<StreamId> {
+        self.clock += 1;
+        let runs = self.of.get_mut(&entries)?;
+        let run = runs.iter_mut().find(|run| run.behind <= behind && behind < run.upto)?;
+        run.used = self.clock;
+        let start = run.ids.partition_point(|id| *id <= behind);
+        let ids = run.ids.range(start..).copied().take_while(|id| *id <= to);
+        known.extend(ids.take(TOLD_MAX));
+        let is_cut = known.len() == TOLD_MAX;
+        let last = if is_cut { known.last().copied() } else { None };
+        Some(last.unwrap_or(run.upto.min(to)))
+    }
+
+    /// Keeps what was looked up, if it was in this epoch.
+    pub(crate) fn add(&mut self, mut run: Run, epoch: Option<u64>) {
+        if run.epoch != epoch || epoch.is_none() {
+            return;
+        }
+        self.clock += 1;
+        run.used = self.clock;
+        let runs = self.of.entry(run.entries).or_default();
+        let before = runs.len();
+        // What it goes on from is taken over.
+        if let Some(front) = runs.iter_mut().find(|other| other.behind <= run.behind && run.behind <= other.upto) {
+            let start = front.ids.partition_point(|id| *id <= run.behind);
+            front.ids.truncate(start);
+            front.ids.append(&mut run.ids);
+            (front.upto, front.used) = (run.upto.max(front.upto), run.used);
+            while front.ids.len() > Run::IDS_MAX
+                && let Some(gone) = front.ids.pop_front()
+            {
+                front.behind = gone;
+            }
+            return;
+        }
+        if runs.len() == OF_ONE_MAX
+            && let Some(oldest) = (0..runs.len()).min_by_key(|at| runs.get(*at).map_or(0, |run| run.used))
+        {
+            runs.swap_remove(oldest);
+        }
+        runs.push(run);
+        self.count += runs.len() - before.min(runs.len());
+        if self.count > RUNS_MAX {
+            self.forget_some();
+        }
+    }
+
+    /// Entries are added.
+    pub(crate) fn appended(&mut self, appended: &[Appended]) {
+        for &Appended { entries, behind, id } in appended {
+            let Some(runs) = self.of.get_mut(&entries) else { continue };
+            for run in runs.iter_mut().filter(|run| run.upto >= behind) {
+                run.push(id);
+            }
+        }
+    }
+
+    /// Forgets the half that was not used for the longest time.
+    fn forget_some(&mut self) {
+        let mut used: Vec<u64> = self.of.values().flatten().map(|run| run.used).collect();
+        used.sort_unstable();
+        let limit = used.get(used.len() / 2).copied().unwrap_or(0);
+        self.of.retain(|_, runs| {
+            runs.retain(|run| run.used > limit);
+            !runs.is_empty()
+        });
+        self.count = self.of.values().map(Vec::len).sum();
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -211,7 +211,9 @@ impl Keys {
 
     /// Whether one has to look at the arguments to find the keys.
     pub fn are_movable(&self) -> bool {
-        matches!(self.spec, KeySpec::Counted { .. } | KeySpec::Halves { .. }) || self.behind.is_some() || !self.unknown.is_empty()
+        matches!(self.spec, KeySpec::Counted { .. } | KeySpec::Halves { .. })
+            || self.behind.is_some()
+            || !self.unknown.is_empty()
     }
 
     pub const fn noted(mut self, note: &'static str) -> Self {

@@ -38,13 +38,9 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply, protocol: Protocol) -> mlua::Resu
             }
             field(lua, "map", Value::Table(map))?
         }
-        Reply::Pairs(entries) | Reply::Table(entries) if resp3 || matches!(reply, Reply::Table(_)) => {
-            let pairs = lua.create_table_with_capacity(entries.len(), 0)?;
-            for (at, (key, value)) in entries.iter().enumerate() {
-                pairs.raw_set(at + 1, list(lua, [key, value].into_iter(), protocol)?)?;
-            }
-            Value::Table(pairs)
-        }
+        // What is an array of its own in RESP3, or, of a table, in RESP2.
+        Reply::Pairs(entries) if resp3 => pairs_to_lua(lua, entries, protocol)?,
+        Reply::Table(entries) => pairs_to_lua(lua, entries, protocol)?,
         Reply::Map(entries) | Reply::Pairs(entries) => {
             list(lua, entries.iter().flat_map(|(key, value)| [key, value]), protocol)?
         }
@@ -76,6 +72,15 @@ fn as_written(number: f64) -> f64 {
     let mut digits = Vec::new();
     resp::encode::format_decimal(number, &mut digits);
     std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(number)
+}
+
+/// Pairs, each a list of its own.
+fn pairs_to_lua(lua: &Lua, entries: &[(Reply, Reply)], protocol: Protocol) -> mlua::Result<Value> {
+    let pairs = lua.create_table_with_capacity(entries.len(), 0)?;
+    for (at, (key, value)) in entries.iter().enumerate() {
+        pairs.raw_set(at + 1, list(lua, [key, value].into_iter(), protocol)?)?;
+    }
+    Ok(Value::Table(pairs))
 }
 
 fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {

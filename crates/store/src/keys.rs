@@ -23,8 +23,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::collection::stream::StreamId;
 
-pub use streams::{Entries, GroupHome, group_record, groups, id_at_end, name_of};
 pub use members::{MEMBER_IN_KEY_BYTES_MAX, Members, POSITIONS, beside_members, decode_member};
+pub use streams::{Entries, GroupHome, group_record, groups, id_at_end, name_of};
 
 pub const KEY: u8 = b'K';
 pub const COUNTERS: u8 = b'C';

@@ -41,8 +41,8 @@ mod waiters;
 mod watches;
 
 pub use collection::{
-    Consumer, ConsumerGroup, Cursor, Cut, End, Entry, Hash, HashBuilder, Head, List, ListBuilder, Member, Pending,
-    Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamId, score_of,
+    Consumer, ConsumerGroup, Cursor, Cut, End, Entry, Hash, HashBuilder, Head, List, ListBuilder, Member,
+    Pending, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamId, score_of,
 };
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::Expired;

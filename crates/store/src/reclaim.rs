@@ -79,7 +79,9 @@ impl Reclaimer {
             Unreachable::Collection(home) => self.collection_slice(group, home, &mut doomed)?,
             Unreachable::Items { home, from, to } => self.items_slice(group, home, from..to, &mut doomed)?,
             Unreachable::Entries { entries, below } => match below.previous() {
-                Some(last) => self.ranges_slice(group, &[entries.range(StreamId::ZERO, last)], &mut doomed)?,
+                Some(last) => {
+                    self.ranges_slice(group, &[entries.range(StreamId::ZERO, last)], &mut doomed)?
+                }
                 None => true,
             },
             Unreachable::Group(home) => self.ranges_slice(group, &home.all(), &mut doomed)?,

@@ -110,7 +110,9 @@ impl Runs {
         let runs = self.of.entry(run.entries).or_default();
         let before = runs.len();
         // What it goes on from is taken over.
-        if let Some(front) = runs.iter_mut().find(|other| other.behind <= run.behind && run.behind <= other.upto) {
+        if let Some(front) =
+            runs.iter_mut().find(|other| other.behind <= run.behind && run.behind <= other.upto)
+        {
             let start = front.ids.partition_point(|id| *id <= run.behind);
             front.ids.truncate(start);
             front.ids.append(&mut run.ids);

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 
+use crate::collection::stream::StreamId;
 use crate::counters::Counters;
 use crate::effects::{Change, CountDelta};
-use crate::collection::stream::StreamId;
 use crate::keys::{self, Entries, Home, Members};
 use crate::record::{RowKey, Value};
 use crate::runs::Wanted;

@@ -2,8 +2,8 @@
 //! commit finds out which of them may have something now; they are served in the section, each by a
 //! transaction of its own, before anybody else comes in between.
 
-use std::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 
 use parking_lot::MutexGuard;
 

@@ -15,10 +15,10 @@ mod string;
 mod time;
 mod zset;
 
-pub use stream::reads::waits;
 pub use generic::sort_keys::{
     OtherKeys, leaves_its_slot as sort_leaves_its_slot, reads_others as sort_reads_others,
 };
+pub use stream::reads::waits;
 
 use std::ops::Range;
 

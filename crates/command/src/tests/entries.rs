@@ -33,7 +33,7 @@ fn entries_are_added_and_told() {
         EXISTS s => :1
         XRANGE s - + => []
         XRANGE t - + => [["1-2" ["b" "2"]] ["2-0" ["c" "3" "d" "4"]]]
-        XADD s * a 1; XLEN s
+        XADD s * a 1; XLEN s => "1700000000000-0" ; :1
         "#,
     );
 }

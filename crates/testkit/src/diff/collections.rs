@@ -2,10 +2,93 @@
 
 use super::compare::Compare;
 use super::rows::{Row, row, valkey};
-use Compare::{Distances, Encoding, Exact, Kind, Nullness, Scan, Unordered};
+use Compare::{Distances, Encoding, Exact, Kind, Nullness, Scan, Stream, Unordered};
 
 /// What many commands of a session are about.
-pub(super) const THEMES: &[&[Row]] = &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS, DUMPS];
+pub(super) const THEMES: &[&[Row]] =
+    &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS, DUMPS, STREAMS, GROUPS];
+
+/// What is added gets an id within one time, which is that of both servers.
+const STREAMS: &[Row] = &[
+    row("XADD <key> 5-* <field> <element>", 60, Exact),
+    row("XADD <key> <entry> <field> <element> <field> <element>", 8, Exact),
+    row("XADD <key> {|NOMKSTREAM} {MAXLEN|MINID} {|=|~} <few> {5-*|<entry>} <field> <element>", 10, Exact),
+    row(
+        "XADD <key> {NOMKSTREAM|MAXLEN <few> MINID 1|LIMIT 3|MAXLEN ~ 2 LIMIT 100|MAXLEN x|MAXLEN -1} <entry> <field> <element>",
+        4,
+        Exact,
+    ),
+    row("XADD <key> {5-*|*x|5-x|-|+|5} <field> {|<element>}", 2, Exact),
+    row("XLEN <key>", 8, Exact),
+    row("XRANGE <key> {-|<entry>|(<entry>} {+|<entry>|(<entry>} {|COUNT <few>|COUNT <small>}", 20, Exact),
+    row("XREVRANGE <key> {+|<entry>} {-|<entry>} {|COUNT <few>}", 14, Exact),
+    row("{XRANGE|XREVRANGE} <key> {x|(-|(+|-} {+|x} {|COUNT x|COUNT|NOSUCH}", 3, Exact),
+    row("XRANGE <key> - +", 14, Exact),
+    row("XDEL <key> <entry>+", 16, Exact),
+    row("XDEL <key> {x|<entry> x}", 1, Exact),
+    row("XTRIM <key> {MAXLEN|MINID} {|=} {<few>|<entry>}", 6, Exact),
+    row("XTRIM <key> {MAXLEN|MINID} ~ <few> {|LIMIT 0|LIMIT <few>|LIMIT -1}", 3, Exact),
+    row("XTRIM <key> {MAXLEN 3 MINID 2|LIMIT 3|MAXLEN|MAXLEN 3 LIMIT 2|NOSUCH 3}", 2, Exact),
+    row(
+        "XSETID <key> {5-50|5-9|<entry>|0} {|ENTRIESADDED <few>|ENTRIESADDED 100 MAXDELETEDID <entry>|ENTRIESADDED -1}",
+        5,
+        Exact,
+    ),
+    row("XREAD {|COUNT <few>} STREAMS {<key> <entry>|<key> <key> <entry> 0|<key> $}", 14, Exact),
+    row("XREAD {|COUNT <few>} BLOCK {1|2} STREAMS {<key> <entry>|<key> $|<key> <key> $ <entry>}", 4, Exact),
+    row(
+        "XREAD {BLOCK -1|BLOCK x|COUNT x|NOACK|GROUP g c|NOSUCH|COUNT 1} STREAMS <key> {0|>|x|<key> 0}",
+        3,
+        Exact,
+    ),
+    row("XINFO STREAM <key> {||FULL|FULL COUNT <few>|NOSUCH}", 8, Stream),
+    row("{XGROUP CREATE <key> g <entry>|XREADGROUP GROUP g c STREAMS <key> >}", 4, Exact),
+    row("{COPY|RENAME} <key> <key>", 6, Exact),
+    row("{TYPE|DEL|EXISTS} <key>", 4, Exact),
+    row("EXPIRE <key> <seconds>", 2, Exact),
+    row("OBJECT ENCODING <key>", 3, Encoding),
+];
+
+const GROUPS: &[Row] = &[
+    row("XADD <key> 5-* <field> <element>", 50, Exact),
+    row("XGROUP CREATE <key> <group> {0|$|<entry>} {|MKSTREAM} {|ENTRIESREAD <few>}", 20, Exact),
+    row("XGROUP CREATE <key> <group> {x|0 NOSUCH|0 ENTRIESREAD x|0 ENTRIESREAD -2|0 ENTRIESREAD}", 2, Exact),
+    row("XREADGROUP GROUP <group> <consumer> {|COUNT <few>} {|NOACK} STREAMS <key> >", 40, Exact),
+    row("XREADGROUP GROUP <group> <consumer> {|COUNT <few>} STREAMS <key> {0|<entry>}", 10, Exact),
+    row("XREADGROUP GROUP <group> <consumer> COUNT <few> STREAMS <key> <key> > {>|0|<entry>}", 6, Exact),
+    row("XREADGROUP GROUP <group> <consumer> BLOCK 1 STREAMS <key> >", 4, Exact),
+    row("XREADGROUP GROUP <group> <consumer> {|NOSUCH|BLOCK -1} STREAMS <key> {$|x|> 0}", 2, Exact),
+    row("XACK <key> <group> <entry>+", 20, Exact),
+    row("XACK <key> <group> {x|<entry> x}", 1, Exact),
+    row("XPENDING <key> <group>", 12, Exact),
+    row(
+        "XPENDING <key> <group> {|IDLE 0|IDLE 100000} {-|<entry>|(<entry>} {+|<entry>} {<few>|100|0|-1} {|<consumer>}",
+        14,
+        Stream,
+    ),
+    row("XPENDING <key> <group> {IDLE|IDLE x - + 1|- +|x + 1|- + x}", 2, Exact),
+    row(
+        "XCLAIM <key> <group> <consumer> {0|0|100000|-1|x} <entry>+ {||FORCE|FORCE JUSTID|JUSTID|RETRYCOUNT <few>|IDLE 100000|TIME 5|LASTID <entry>|NOSUCH|IDLE x}",
+        20,
+        Exact,
+    ),
+    row(
+        "XAUTOCLAIM <key> <group> <consumer> {0|0|100000|x} {0|-|<entry>|(<entry>|x} {|COUNT <few>|COUNT 0|JUSTID|NOSUCH}",
+        14,
+        Exact,
+    ),
+    row("XGROUP CREATECONSUMER <key> <group> <consumer>", 6, Exact),
+    row("XGROUP DELCONSUMER <key> <group> <consumer>", 5, Exact),
+    row("XGROUP DESTROY <key> <group>", 3, Exact),
+    row("XGROUP SETID <key> <group> {0|$|<entry>|x} {|ENTRIESREAD <few>}", 5, Exact),
+    row("XDEL <key> <entry>+", 12, Exact),
+    row("XTRIM <key> MAXLEN <few>", 3, Exact),
+    row("XINFO GROUPS <key>", 10, Exact),
+    valkey("XINFO CONSUMERS <key> <group>", 10, Stream),
+    valkey("XINFO STREAM <key> FULL {|COUNT <few>|COUNT 0}", 8, Stream),
+    row("{COPY|RENAME} <key> <key>", 3, Exact),
+    row("DEL <key>", 2, Exact),
+];
 
 const LISTS: &[Row] = &[
     row("{LPUSH|RPUSH} <key> <element>+", 30, Exact),

@@ -38,6 +38,8 @@ pub(super) enum Compare {
     Nullness,
     /// Not at all.
     Ignored,
+    /// What is told of a stream: times as above, and not how it is kept.
+    Stream,
     /// How a value is kept: servers of other versions keep some of them in other ways.
     Encoding,
     /// The keys of a whole scan, from a first command on. (Its replies are gathered elsewhere.)
@@ -58,6 +60,7 @@ pub(super) fn same(compare: Compare, left: &Reply, right: &Reply) -> bool {
         Compare::Exact | Compare::Ignored => false,
         Compare::Unordered | Compare::Scan => sorted(left).is_some_and(|left| Some(left) == sorted(right)),
         Compare::Distances => same_distances(left, right),
+        Compare::Stream => same_stream(left, right),
         Compare::Encoding => {
             let pair = (left.bytes().unwrap_or_default(), right.bytes().unwrap_or_default());
             SAME_ENCODINGS.iter().any(|(ours, theirs)| pair == (ours.as_bytes(), theirs.as_bytes()))
@@ -87,6 +90,45 @@ const SAME_ENCODINGS: &[(&str, &str)] = &[
     ("embstr", "raw"),
     ("raw", "embstr"),
 ];
+
+/// Fields of which only one server says how many there are: how it keeps a stream.
+const OWN_FIELDS: &[&[u8]] = &[b"radix-tree-keys", b"radix-tree-nodes"];
+const TIME_FIELDS: &[&[u8]] = &[b"idle", b"inactive", b"seen-time", b"active-time"];
+/// Integers above this are times.
+const TIMES_FROM: i64 = 1_000_000_000_000;
+
+fn same_stream(left: &Reply, right: &Reply) -> bool {
+    let is_time = |left: &Reply, right: &Reply| match (left.integer(), right.integer()) {
+        (Some(left), Some(right)) => (left < 0) == (right < 0) && left.abs_diff(right) <= SLACK_MS as u64,
+        _ => false,
+    };
+    let same_field = |name: &Reply, left: &Reply, right: &Reply| {
+        let name = name.bytes().unwrap_or_default();
+        OWN_FIELDS.contains(&name)
+            || (TIME_FIELDS.contains(&name) && is_time(left, right))
+            || same_stream(left, right)
+    };
+    match (left, right) {
+        (Reply::Map(left), Reply::Map(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|(left, right)| left.0 == right.0 && same_field(&left.0, &left.1, &right.1))
+        }
+        (Reply::Array(left), Reply::Array(right)) if left.len() == right.len() => {
+            // What is pending: id, consumer, how long ago, how often.
+            let is_pending = left.len() == 4 && matches!(left[2..], [Reply::Integer(_), Reply::Integer(_)]);
+            (0..left.len()).all(|at| {
+                let name = at.checked_sub(1).and_then(|at| left.get(at)).unwrap_or(&Reply::Null);
+                (is_pending && at == 2 && is_time(&left[at], &right[at]))
+                    || same_field(name, &left[at], &right[at])
+            })
+        }
+        (Reply::Integer(at), Reply::Integer(_)) if *at >= TIMES_FROM => is_time(left, right),
+        _ => left == right,
+    }
+}
 
 fn sorted(reply: &Reply) -> Option<Vec<Reply>> {
     let mut items = match reply {
@@ -127,6 +169,25 @@ mod tests {
     #[track_caller]
     fn check(compare: Compare, left: Reply, right: Reply, expected: bool) {
         assert_eq!(same(compare, &left, &right), expected, "{compare:?} {left:?} {right:?}");
+    }
+
+    #[test]
+    fn what_is_told_of_a_stream_is_the_same_but_for_times() {
+        let field = |name: &str, value| Reply::Array(vec![Reply::bulk(name), Reply::Integer(value)]);
+        check(Compare::Stream, field("idle", 5), field("idle", 9), true);
+        check(Compare::Stream, field("inactive", -1), field("inactive", 9), false);
+        check(Compare::Stream, field("lag", 5), field("lag", 9), false);
+        check(Compare::Stream, field("radix-tree-keys", 5), field("radix-tree-keys", 9), true);
+        let pending = |idle, times| {
+            Reply::Array(vec![
+                Reply::bulk("1-0"),
+                Reply::bulk("c"),
+                Reply::Integer(idle),
+                Reply::Integer(times),
+            ])
+        };
+        check(Compare::Stream, pending(1, 2), pending(3, 2), true);
+        check(Compare::Stream, pending(1, 2), pending(1, 3), false);
     }
 
     #[test]

@@ -135,6 +135,10 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             return command.push(long(rng));
         }
         "<payload>" => PAYLOADS,
+        "<entry>" => ENTRIES,
+        "(<entry>" => return command.push([b"(", *rng.pick(ENTRIES)].concat()),
+        "<group>" => GROUPS,
+        "<consumer>" => CONSUMERS,
         "<town>" => TOWNS,
         "<hamlet>" => HAMLETS,
         "<map>" => return command.push(b"map".to_vec()),

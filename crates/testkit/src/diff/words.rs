@@ -344,3 +344,8 @@ pub(super) const DATABASES: &[&[u8]] = &[b"0", b"0", b"1", b"2", b"3", b"15", b"
 /// Bulkhead cuts strings into pieces of so many bytes.
 pub(super) const PIECE_BYTES: i64 = 16 << 10;
 pub(super) const PLACE_MAX: i64 = 2 << 20;
+
+pub(super) const ENTRIES: &[&[u8]] =
+    &[b"5-1", b"5-2", b"5-3", b"5-4", b"5-5", b"5-6", b"5-8", b"5-12", b"4", b"5", b"1-1", b"0-0", b"6-0"];
+pub(super) const GROUPS: &[&[u8]] = &[b"g", b"g", b"g", b"h"];
+pub(super) const CONSUMERS: &[&[u8]] = &[b"c", b"d", b"e"];

@@ -33,7 +33,11 @@ fn usage(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let key = args.get(2);
     let Some(record) = txn.get(key)? else { return Ok(Reply::Null) };
     let chunks = record.chunks().ok().flatten().map_or(0, |chunks| chunks.len);
-    let elements = if matches!(record.encoding, Encoding::Wide | Encoding::Entries) { txn.collection_len(&record)? } else { 0 };
+    let elements = if matches!(record.encoding, Encoding::Wide | Encoding::Entries) {
+        txn.collection_len(&record)?
+    } else {
+        0
+    };
     let elsewhere = chunks.saturating_add(elements.saturating_mul(ELEMENT_BYTES));
     let bytes = OVERHEAD_BYTES + key.len() + record.value().len();
     Ok(Reply::Integer(bytes as i64 + i64::try_from(elsewhere).unwrap_or(i64::MAX - bytes as i64)))

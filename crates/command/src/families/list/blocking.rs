@@ -49,9 +49,7 @@ fn blmpop(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let timeout_ms = timeout(args, 1)?;
     match pops.take(txn, args)? {
         Some(reply) => Ok(reply),
-        None => {
-            Err(Wait::new(pops.keys, Kind::List, timeout_ms, Reply::NullArray).into())
-        }
+        None => Err(Wait::new(pops.keys, Kind::List, timeout_ms, Reply::NullArray).into()),
     }
 }
 

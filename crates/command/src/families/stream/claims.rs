@@ -119,12 +119,7 @@ fn xpending(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         let idle = now_ms.saturating_sub(pending.told_ms);
         if idle >= filter.min_idle && (found.len() as u64) < filter.count {
             let name = Reply::copied(&pending.name);
-            found.push(Reply::Array(vec![
-                id_reply(id),
-                name,
-                count_reply(idle),
-                count_reply(pending.times),
-            ]));
+            found.push(Reply::Array(vec![id_reply(id), name, count_reply(idle), count_reply(pending.times)]));
         }
         if found.len() as u64 >= filter.count { Flow::Stop } else { Flow::More }
     };

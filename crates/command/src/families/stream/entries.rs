@@ -12,7 +12,8 @@ use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 const STRATEGY: Arg = arg::one_of("strategy", &[arg::word("MAXLEN"), arg::word("MINID").since("6.2.0")]);
 const OPERATOR: Arg =
-    arg::one_of("operator", &[arg::word("=").named("equal"), arg::word("~").named("approximately")]).optional();
+    arg::one_of("operator", &[arg::word("=").named("equal"), arg::word("~").named("approximately")])
+        .optional();
 const LIMIT: Arg = arg::integer("count").after("LIMIT").since("6.2.0").optional();
 const TRIM: &[Arg] = &[STRATEGY, OPERATOR, arg::string("threshold"), LIMIT];
 const TIPS: &[&str] = &["nondeterministic_output"];

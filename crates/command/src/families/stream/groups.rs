@@ -15,8 +15,11 @@ const ENTRIES_READ: Arg =
     arg::integer("entries-read").after("ENTRIESREAD").shown("entries-read").since("7.0.0").optional();
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("xgroup", -2, Keys::NONE, &[CONTAINER], xgroup)
-        .docs("5.0.0", "Depends on subcommand.", "Holds the commands on groups."),
+    row("xgroup", -2, Keys::NONE, &[CONTAINER], xgroup).docs(
+        "5.0.0",
+        "Depends on subcommand.",
+        "Holds the commands on groups.",
+    ),
     row("xgroup|create", -5, OF_KEY.with(&[RW, INSERT]), &[WRITE, DENYOOM], create)
         .docs("5.0.0", "O(1)", "Makes a group.")
         .takes(&[arg::KEY, GROUP, ID, arg::word("MKSTREAM").optional(), ENTRIES_READ]),
@@ -27,15 +30,26 @@ pub(crate) const COMMANDS: &[Command] = &[
         .docs("5.0.0", "O(1)", "Removes a consumer of a group with what is pending for it.")
         .takes(&[arg::KEY, GROUP, arg::string("consumer")]),
     row("xgroup|destroy", 4, OF_KEY.with(&[RW, DELETE]), &[WRITE], destroy)
-        .docs("5.0.0", "O(N) where N is the number of entries in the group's pending entries list (PEL).", "Removes a group.")
+        .docs(
+            "5.0.0",
+            "O(N) where N is the number of entries in the group's pending entries list (PEL).",
+            "Removes a group.",
+        )
         .takes(&[arg::KEY, GROUP]),
-    row("xgroup|help", 2, Keys::NONE, &[LOADING, STALE], help)
-        .docs("5.0.0", "O(1)", "Returns what the subcommands do."),
+    row("xgroup|help", 2, Keys::NONE, &[LOADING, STALE], help).docs(
+        "5.0.0",
+        "O(1)",
+        "Returns what the subcommands do.",
+    ),
     row("xgroup|setid", -5, OF_KEY.with(&[RW, UPDATE]), &[WRITE], set_id)
         .docs("5.0.0", "O(1)", "Sets the last id that a group was told.")
         .takes(&[arg::KEY, GROUP, ID, ENTRIES_READ]),
     row("xack", -4, key(&[RW, UPDATE]), &[WRITE, FAST], xack)
-        .docs("5.0.0", "O(1) for each message ID processed.", "Says that entries are dealt with, and returns how many were pending.")
+        .docs(
+            "5.0.0",
+            "O(1) for each message ID processed.",
+            "Says that entries are dealt with, and returns how many were pending.",
+        )
         .takes(&[arg::KEY, GROUP, arg::string("id").multiple()]),
 ];
 
@@ -71,9 +85,10 @@ fn options(args: &Args<'_>, is_create: bool) -> Result<(bool, Option<u64>)> {
         } else if args.is(at, "entriesread") && at + 1 < args.len() {
             read = match args.int(at + 1)? {
                 -1 => None,
-                count => Some(u64::try_from(count).map_err(|_| {
-                    Error::line("ERR value for ENTRIESREAD must be positive or -1")
-                })?),
+                count => Some(
+                    u64::try_from(count)
+                        .map_err(|_| Error::line("ERR value for ENTRIESREAD must be positive or -1"))?,
+                ),
             };
             at += 2;
         } else {

@@ -11,8 +11,11 @@ const OF_KEY: Keys = Keys::one(2).with(&[RO, ACCESS]);
 const TIPS: &[&str] = &["nondeterministic_output"];
 
 pub(crate) const COMMANDS: &[Command] = &[
-    row("xinfo", -2, Keys::NONE, &[CONTAINER], xinfo)
-        .docs("5.0.0", "Depends on subcommand.", "Holds the commands that describe streams."),
+    row("xinfo", -2, Keys::NONE, &[CONTAINER], xinfo).docs(
+        "5.0.0",
+        "Depends on subcommand.",
+        "Holds the commands that describe streams.",
+    ),
     row("xinfo|consumers", 4, OF_KEY, &[READONLY], consumers)
         .docs("5.0.0", "O(1)", "Describes the consumers of a group.")
         .tips(TIPS)
@@ -20,15 +23,21 @@ pub(crate) const COMMANDS: &[Command] = &[
     row("xinfo|groups", 3, OF_KEY, &[READONLY], groups)
         .docs("5.0.0", "O(1)", "Describes the groups of a stream.")
         .takes(&[arg::KEY]),
-    row("xinfo|help", 2, Keys::NONE, &[LOADING, STALE], help)
-        .docs("5.0.0", "O(1)", "Returns what the subcommands do."),
-    row("xinfo|stream", -3, OF_KEY, &[READONLY], stream)
-        .docs("5.0.0", "O(1)", "Describes a stream.")
-        .takes(&[
+    row("xinfo|help", 2, Keys::NONE, &[LOADING, STALE], help).docs(
+        "5.0.0",
+        "O(1)",
+        "Returns what the subcommands do.",
+    ),
+    row("xinfo|stream", -3, OF_KEY, &[READONLY], stream).docs("5.0.0", "O(1)", "Describes a stream.").takes(
+        &[
             arg::KEY,
-            arg::block("full-block", &[arg::word("FULL").named("full"), arg::integer("count").after("COUNT").optional()])
-                .optional(),
-        ]),
+            arg::block(
+                "full-block",
+                &[arg::word("FULL").named("full"), arg::integer("count").after("COUNT").optional()],
+            )
+            .optional(),
+        ],
+    ),
 ];
 
 fn xinfo(_: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -44,14 +53,17 @@ fn optional(count: Option<u64>) -> Reply {
     count.map_or(Reply::Null, count_reply)
 }
 
-/// How many entries the group was not told yet, if that is known.
-fn lag(head: &Head, group: &ConsumerGroup) -> Option<u64> {
+/// How many entries the group was not told yet, if that is known. Whoever has said that it was told more than
+/// there were gets what follows from that.
+fn lag(head: &Head, group: &ConsumerGroup) -> Reply {
     if head.added == 0 {
-        return Some(0);
+        return Reply::ZERO;
     }
     let read = group.read.filter(|_| !head.has_tombstones(Some(group.last), None));
-    let read = read.or_else(|| head.distance(group.last))?;
-    Some(head.added.saturating_sub(read))
+    match read.or_else(|| head.distance(group.last)) {
+        Some(read) => Reply::Integer((head.added as i64).wrapping_sub(read as i64)),
+        None => Reply::Null,
+    }
 }
 
 fn consumers(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -94,7 +106,7 @@ fn groups(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
             ("pending", count_reply(consumers.iter().map(|(_, consumer)| consumer.pending).sum())),
             ("last-delivered-id", id_reply(group.last)),
             ("entries-read", optional(group.read)),
-            ("lag", optional(lag(&head, &group))),
+            ("lag", lag(&head, &group)),
         ]));
     }
     Ok(Reply::Array(told))
@@ -132,8 +144,8 @@ fn full(args: &Args<'_>) -> Result<Option<u64>> {
 }
 
 fn stream(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
-    let full = full(args)?;
     let mut stream = txn.stream(args.get(2))?.ok_or(Error::NO_SUCH_KEY)?;
+    let full = full(args)?;
     let head = *stream.head();
     let nodes = head.len.div_ceil(NODE_ENTRIES);
     let mut fields = vec![
@@ -181,23 +193,27 @@ fn full_groups(stream: &mut Stream<'_, '_>, head: &Head, most: u64) -> Result<Ve
     for (name, group) in stream.groups()? {
         let total = pending_of(stream, &group)?;
         let mut pending = Vec::new();
-        stream.walk_pending(&group, (StreamId::ZERO, StreamId::MAX), &mut |(id, pending_entry)| -> Result<Flow> {
-            pending.push(Reply::Array(vec![
-                id_reply(*id),
-                Reply::copied(&pending_entry.name),
-                count_reply(pending_entry.told_ms),
-                count_reply(pending_entry.times),
-            ]));
-            Ok(if pending.len() as u64 >= most { Flow::Stop } else { Flow::More })
-        })?;
+        stream.walk_pending(
+            &group,
+            (StreamId::ZERO, StreamId::MAX),
+            &mut |(id, pending_entry)| -> Result<Flow> {
+                pending.push(Reply::Array(vec![
+                    id_reply(*id),
+                    Reply::copied(&pending_entry.name),
+                    count_reply(pending_entry.told_ms),
+                    count_reply(pending_entry.times),
+                ]));
+                Ok(if pending.len() as u64 >= most { Flow::Stop } else { Flow::More })
+            },
+        )?;
         let consumers = full_consumers(stream, &group, most)?;
         told.push(map([
             ("name", Reply::bulk(name)),
             ("last-delivered-id", id_reply(group.last)),
             ("entries-read", optional(group.read)),
-            ("lag", optional(lag(head, &group))),
+            ("lag", lag(head, &group)),
             ("pel-count", count_reply(total)),
-            ("pel", Reply::Array(pending)),
+            ("pending", Reply::Array(pending)),
             ("consumers", Reply::Array(consumers)),
         ]));
     }
@@ -224,7 +240,7 @@ fn full_consumers(stream: &mut Stream<'_, '_>, group: &ConsumerGroup, most: u64)
             ("seen-time", count_reply(consumer.seen_ms)),
             ("active-time", consumer.active_ms.map_or(Reply::Integer(-1), count_reply)),
             ("pel-count", count_reply(consumer.pending)),
-            ("pel", Reply::Array(pending)),
+            ("pending", Reply::Array(pending)),
         ]));
     }
     Ok(told)

@@ -58,9 +58,7 @@ impl Options {
             return Err(Error::line("ERR syntax error, XTRIM must be called with a trimming strategy"));
         }
         if limit.is_some() && !is_rough {
-            return Err(Error::line(
-                "ERR syntax error, LIMIT cannot be used without the special ~ option",
-            ));
+            return Err(Error::line("ERR syntax error, LIMIT cannot be used without the special ~ option"));
         }
         let limit = is_rough.then(|| limit.map_or(LIMIT_ROUGHLY, |limit| limit.unsigned_abs()));
         Ok(Self { cut, limit, no_make, id, end: at })
@@ -77,8 +75,8 @@ impl Parser<'_> {
             } else if args.is(self.at, "maxlen") && more > 0 {
                 self.strategy(more)?;
                 let max = args.int(self.at)?;
-                let max = u64::try_from(max)
-                    .map_err(|_| Error::line("ERR The MAXLEN argument must be >= 0."))?;
+                let max =
+                    u64::try_from(max).map_err(|_| Error::line("ERR The MAXLEN argument must be >= 0."))?;
                 self.cut = Some(Cut::MaxLen(max));
             } else if args.is(self.at, "minid") && more > 0 {
                 self.strategy(more)?;

@@ -51,8 +51,7 @@ pub fn waits(args: &Args<'_>) -> bool {
 impl<'a> Read<'a> {
     fn parse(args: &Args<'a>, is_group: bool) -> Result<Self> {
         let name = if is_group { "xreadgroup" } else { "xread" };
-        let mut read =
-            Self { count: None, block: None, group: None, no_ack: false, first: 0, streams: 0 };
+        let mut read = Self { count: None, block: None, group: None, no_ack: false, first: 0, streams: 0 };
         let mut at = 1;
         while at < args.len() {
             let more = args.len() - 1 - at;
@@ -247,8 +246,10 @@ impl Told<'_, '_, '_> {
             return Ok(None);
         }
         for id in ids {
+            let last = self.group.last;
+            let is_sure = last >= head.first && !head.has_tombstones(Some(last), None);
             self.group.read = match self.group.read {
-                Some(read) if !head.has_tombstones(Some(id), None) => Some(read + 1),
+                Some(read) if is_sure => Some(read + 1),
                 _ if head.added > 0 => head.distance(id),
                 read => read,
             };
@@ -259,7 +260,9 @@ impl Told<'_, '_, '_> {
                 self.stream.put_pending(&self.group, to, id, (self.now_ms, 1), before.as_ref())?;
             }
         }
-        self.consumer.active_ms = Some(self.now_ms);
+        if !no_ack {
+            self.consumer.active_ms = Some(self.now_ms);
+        }
         self.stream.put_group(self.group_name, &self.group)?;
         Ok(Some(entries))
     }

@@ -20,7 +20,8 @@ impl Txn<'_> {
         }
         let groups = keys::groups(head.home());
         visit(self, &groups.0, Some(&groups.1), &mut |key, value, _| -> Result<Flow, Stop> {
-            let group = ConsumerGroup::decode(head.home(), value).map_err(|why| DiskError::corrupt(key, why))?;
+            let group =
+                ConsumerGroup::decode(head.home(), value).map_err(|why| DiskError::corrupt(key, why))?;
             ranges.extend(group.home().all());
             Ok(Flow::More)
         })?;

@@ -328,8 +328,7 @@ fn entry<'a>(key: &[u8], value: &'a [u8]) -> Result<Entry<'a>, Stop> {
 impl Drop for Stream<'_, '_> {
     fn drop(&mut self) {
         if self.changed {
-            let record =
-                Record::encode(Kind::Stream, Encoding::Entries, self.expiry_ms, &self.head.encode());
+            let record = Record::encode(Kind::Stream, Encoding::Entries, self.expiry_ms, &self.head.encode());
             self.txn.set(self.row, Some(record));
         }
     }

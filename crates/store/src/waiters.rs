@@ -216,11 +216,18 @@ impl Group {
         if section.waiters.is_empty() && section.watches.is_empty() {
             return Vec::new();
         }
-        let written = scratch.rows.iter().filter(|row| row.is_changed_key()).filter_map(|row| {
+        let written = scratch.rows.iter().filter_map(|row| {
+            let is_quiet = !row.is_changed_key();
+            if is_quiet && !row.is_written() {
+                return None;
+            }
             let key = scratch.keys.get(row.key.clone()).filter(|key| key.first() == Some(&keys::KEY))?;
             let KeyRecord { space, key, .. } = KeyRecord::decode(key).ok()?;
             let kind = row.value().and_then(|value| Peek::at(value)).map(|peek| peek.kind);
-            Some(WrittenKey { name: (space, key.to_vec()), kind, came_and_went: row.came_and_went })
+            // The groups of a stream have changed.
+            let is_something = !is_quiet || kind == Some(Kind::Stream);
+            let (name, came_and_went) = ((space, key.to_vec()), row.came_and_went);
+            is_something.then_some(WrittenKey { name, kind, came_and_went, is_quiet })
         });
         written.collect()
     }

@@ -170,6 +170,8 @@ pub(crate) struct WrittenKey {
     pub(crate) kind: Option<Kind>,
     /// It holds nothing, but did in between.
     pub(crate) came_and_went: bool,
+    /// To who watches it nothing has changed; who waits for it may have to look.
+    pub(crate) is_quiet: bool,
 }
 
 impl Group {
@@ -208,7 +210,7 @@ impl Group {
             return;
         }
         let break_written = |section: &mut Section| {
-            for written in written {
+            for written in written.iter().filter(|written| !written.is_quiet) {
                 section.watches.changed(&written.name, written.kind.is_some() || written.came_and_went);
             }
         };

@@ -35,8 +35,8 @@ const STREAMS: &[Row] = &[
         Exact,
     ),
     row("XREAD {|COUNT <few>} STREAMS {<key> <entry>|<key> <key> <entry> 0|<key> $}", 14, Exact),
-    row("XREAD {|COUNT <few>} BLOCK {1|2} STREAMS {<key> <entry>|<key> $|<key> <key> $ <entry>}", 4, Exact),
-    row(
+    valkey("XREAD {|COUNT <few>} BLOCK {1|2} STREAMS {<key> <entry>|<key> $|<key> <key> $ <entry>}", 4, Exact),
+    valkey(
         "XREAD {BLOCK -1|BLOCK x|COUNT x|NOACK|GROUP g c|NOSUCH|COUNT 1} STREAMS <key> {0|>|x|<key> 0}",
         3,
         Exact,
@@ -56,8 +56,8 @@ const GROUPS: &[Row] = &[
     row("XREADGROUP GROUP <group> <consumer> {|COUNT <few>} {|NOACK} STREAMS <key> >", 40, Exact),
     row("XREADGROUP GROUP <group> <consumer> {|COUNT <few>} STREAMS <key> {0|<entry>}", 10, Exact),
     row("XREADGROUP GROUP <group> <consumer> COUNT <few> STREAMS <key> <key> > {>|0|<entry>}", 6, Exact),
-    row("XREADGROUP GROUP <group> <consumer> BLOCK 1 STREAMS <key> >", 4, Exact),
-    row("XREADGROUP GROUP <group> <consumer> {|NOSUCH|BLOCK -1} STREAMS <key> {$|x|> 0}", 2, Exact),
+    valkey("XREADGROUP GROUP <group> <consumer> BLOCK 1 STREAMS <key> >", 4, Exact),
+    valkey("XREADGROUP GROUP <group> <consumer> {|NOSUCH|BLOCK -1} STREAMS <key> {$|x|> 0}", 2, Exact),
     row("XACK <key> <group> <entry>+", 20, Exact),
     row("XACK <key> <group> {x|<entry> x}", 1, Exact),
     row("XPENDING <key> <group>", 12, Exact),

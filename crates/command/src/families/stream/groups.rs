@@ -98,6 +98,10 @@ fn options(args: &Args<'_>, is_create: bool) -> Result<(bool, Option<u64>)> {
     Ok((make, read))
 }
 
+/// Of XGROUP CREATE, and of SETID: no option twice.
+const CREATE_ARGS_MAX: usize = 8;
+const SETID_ARGS_MAX: usize = 7;
+
 fn last_id(text: &[u8], last: StreamId) -> Result<StreamId> {
     if text == b"$" { Ok(last) } else { strict_id(text, 0) }
 }
@@ -109,6 +113,9 @@ fn create(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         None if make => StreamId::ZERO,
         None => return Err(NO_KEY),
     };
+    if args.len() > CREATE_ARGS_MAX {
+        return Err(syntax(args));
+    }
     let id = last_id(args.get(4), last)?;
     let mut stream = txn.stream_or_new(args.get(2))?;
     if stream.create_group(args.get(3), id, read)? {
@@ -166,6 +173,9 @@ fn set_id(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let (_, read) = options(args, false)?;
     let mut stream = txn.stream(args.get(2))?.ok_or(NO_KEY)?;
     let mut group = stream.group(args.get(3))?.ok_or_else(|| missing(args))?;
+    if args.len() > SETID_ARGS_MAX {
+        return Err(syntax(args));
+    }
     group.last = last_id(args.get(4), stream.head().last)?;
     group.read = read;
     stream.put_group(args.get(3), &group)?;

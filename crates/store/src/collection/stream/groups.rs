@@ -164,7 +164,8 @@ impl Stream<'_, '_> {
         }
         let home = GroupHome { home: self.head.home(), number: self.head.next_group };
         self.head.next_group += 1;
-        self.changed = true;
+        // To who watches the stream it is the same: what is told of groups is not in it.
+        self.is_kept_anew = true;
         self.put_group(name, &Group { home, last, read, next_consumer: 0 })?;
         Ok(true)
     }
@@ -181,7 +182,8 @@ impl Stream<'_, '_> {
         self.txn.put_of_group(|key| keys::group_record(key, home, name), None)?;
         let left = Unreachable::Group(group.home);
         self.txn.write_blind(&left.encode(), Some(Value::from(&[][..])));
-        self.changed = true;
+        // Whoever waits for something to be told to the group has to know.
+        self.is_kept_anew = true;
         Ok(true)
     }
 

@@ -38,6 +38,8 @@ pub struct Stream<'t, 'g> {
     expiry_ms: Option<u64>,
     head: Head,
     changed: bool,
+    /// Its record is another one, though nothing that a client could see in it.
+    is_kept_anew: bool,
 }
 
 /// An entry, as a walk finds it.
@@ -75,7 +77,7 @@ impl<'g> Txn<'g> {
         let malformed = |why: DecodeError| Stop::Disk(DiskError::corrupt(record.value(), why));
         let head = Head::decode(record.payload()).map_err(malformed)?;
         let expiry_ms = record.expiry_ms;
-        Ok(Some(Stream { txn: self, row, expiry_ms, head, changed: false }))
+        Ok(Some(Stream { txn: self, row, expiry_ms, head, changed: false, is_kept_anew: false }))
     }
 
     /// A key's stream, which is made if there is none.
@@ -84,7 +86,7 @@ impl<'g> Txn<'g> {
         if record.is_none() {
             let home = self.fresh_collection(base::slot::of(key));
             let head = Head::new(home);
-            return Ok(Stream { txn: self, row, expiry_ms: None, head, changed: true });
+            return Ok(Stream { txn: self, row, expiry_ms: None, head, changed: true, is_kept_anew: false });
         }
         self.stream(key)?.ok_or(Refusal::WrongType)
     }
@@ -311,11 +313,6 @@ impl Stream<'_, '_> {
         self.txn.write_blind(&left.encode(), Some(Value::from(&[][..])));
         self.head.entries.generation = self.head.entries.generation.wrapping_add(1);
     }
-
-    /// Writes down that something in it has changed, though nothing in the key's record has.
-    pub fn touch(&mut self) {
-        self.changed = true;
-    }
 }
 
 fn entry<'a>(key: &[u8], value: &'a [u8]) -> Result<Entry<'a>, Stop> {
@@ -327,9 +324,14 @@ fn entry<'a>(key: &[u8], value: &'a [u8]) -> Result<Entry<'a>, Stop> {
 
 impl Drop for Stream<'_, '_> {
     fn drop(&mut self) {
+        if !self.changed && !self.is_kept_anew {
+            return;
+        }
+        let record = Record::encode(Kind::Stream, Encoding::Entries, self.expiry_ms, &self.head.encode());
         if self.changed {
-            let record = Record::encode(Kind::Stream, Encoding::Entries, self.expiry_ms, &self.head.encode());
             self.txn.set(self.row, Some(record));
+        } else {
+            self.txn.set_quietly(self.row, record);
         }
     }
 }

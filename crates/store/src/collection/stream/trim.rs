@@ -21,27 +21,22 @@ const ROUGHLY: u64 = 100;
 const REMOVED_MAX: usize = 64;
 
 impl Stream<'_, '_> {
-    /// Takes entries away from the front; says how many. Roughly means only as many as are little work, and at
-    /// most `limit` if that is not zero.
+    /// Takes entries away from the front; says how many. With a limit only roughly: as many as are little work, and
+    /// at most so many if it is not zero.
     pub fn trim(&mut self, cut: Cut, limit: Option<u64>) -> Result<u64, Stop> {
         let len = self.head.len;
-        let most = match cut {
-            Cut::MaxLen(max) => len.saturating_sub(max),
-            Cut::MinId(id) if id <= self.head.first => 0,
-            Cut::MinId(_) => len,
+        let (most, is_all) = match cut {
+            Cut::MaxLen(max) => (len.saturating_sub(max), max == 0),
+            Cut::MinId(id) => (if id <= self.head.first { 0 } else { len }, id > self.head.last),
         };
-        let most = match limit {
-            None => most,
-            Some(0) => most / ROUGHLY * ROUGHLY,
-            Some(limit) => most.min(limit) / ROUGHLY * ROUGHLY,
-        };
-        if most == 0 {
-            return Ok(0);
-        }
-        let is_all = most == len && !matches!(cut, Cut::MinId(id) if id <= self.head.last);
-        if is_all {
+        let limit_or_any = limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
+        if is_all && len <= limit_or_any {
             self.remove_front(Vec::new(), len, None);
             return Ok(len);
+        }
+        let most = if limit.is_some() { most.min(limit_or_any) / ROUGHLY * ROUGHLY } else { most };
+        if most == 0 {
+            return Ok(0);
         }
         let (gone, count, next) = self.front(cut, most)?;
         let kept = if limit.is_some() { count % ROUGHLY } else { 0 };
@@ -74,6 +69,9 @@ impl Stream<'_, '_> {
 
     fn remove_front(&mut self, gone: Vec<StreamId>, count: u64, next: Option<StreamId>) {
         let entries = self.head.entries;
+        if count == 0 {
+            return;
+        }
         if gone.len() as u64 == count {
             for id in gone {
                 self.txn.put_entry(entries, id, None);

@@ -18,13 +18,15 @@ pub enum Shape {
     Map,
     /// As [`Reply::Pairs`].
     Pairs,
+    /// As [`Reply::Table`].
+    Table,
 }
 
 impl Shape {
     /// Values of an entry.
     const fn width(self) -> u64 {
         match self {
-            Self::Map | Self::Pairs => 2,
+            Self::Map | Self::Pairs | Self::Table => 2,
             Self::One | Self::Array | Self::Set => 1,
         }
     }
@@ -35,9 +37,11 @@ impl Shape {
         match (self, protocol) {
             (Self::One, _) => {}
             (Self::Pairs, Protocol::Resp2) => encode::array_header(entries.saturating_mul(2), out),
-            (Self::Array | Self::Pairs, _) => encode::array_header(entries, out),
+            (Self::Array | Self::Pairs, _) | (Self::Table, Protocol::Resp2) => {
+                encode::array_header(entries, out);
+            }
             (Self::Set, _) => encode::set_header(entries, protocol, out),
-            (Self::Map, _) => encode::map_header(entries, protocol, out),
+            (Self::Map | Self::Table, _) => encode::map_header(entries, protocol, out),
         }
     }
 
@@ -52,6 +56,7 @@ impl Shape {
             Self::Set => Reply::Set(values),
             Self::Map => Reply::Map(pairs(values)),
             Self::Pairs => Reply::Pairs(pairs(values)),
+            Self::Table => Reply::Table(pairs(values)),
         }
     }
 }
@@ -118,8 +123,13 @@ impl Page {
 
     /// Counts a value, of which there is one more.
     fn count(&mut self, bytes: usize) {
-        if let (Form::Encoded { protocol: Protocol::Resp3, tail, .. }, Shape::Pairs) =
-            (&mut self.form, self.shape)
+        let in_arrays = match self.shape {
+            Shape::Pairs => Some(Protocol::Resp3),
+            Shape::Table => Some(Protocol::Resp2),
+            _ => None,
+        };
+        if let Form::Encoded { protocol, tail, .. } = &mut self.form
+            && in_arrays == Some(*protocol)
             && self.values.is_multiple_of(2)
         {
             encode::array_header(2, tail);
@@ -151,6 +161,32 @@ impl Page {
         match &mut self.form {
             Form::Values(values) => values.push(value.clone()),
             Form::Encoded { tail, protocol, .. } => value.encode(*protocol, tail),
+            Form::Counted => {}
+        }
+    }
+
+    /// Begins a list of so many items.
+    pub fn open_list(&mut self, len: u64) {
+        self.count(0);
+        match &mut self.form {
+            Form::Values(values) => values.push(Reply::Array(Vec::new())),
+            Form::Encoded { tail, .. } => {
+                encode::array_header(usize::try_from(len).unwrap_or(usize::MAX), tail);
+            }
+            Form::Counted => {}
+        }
+    }
+
+    /// An item of the list that has been begun.
+    pub fn item(&mut self, item: &Reply) {
+        self.bytes += item.size_hint() + FRAME_BYTES;
+        match &mut self.form {
+            Form::Values(values) => {
+                if let Some(Reply::Array(items)) = values.last_mut() {
+                    items.push(item.clone());
+                }
+            }
+            Form::Encoded { tail, protocol, .. } => item.encode(*protocol, tail),
             Form::Counted => {}
         }
     }

@@ -85,6 +85,9 @@ fn fill(bench: &mut Bench, elements: usize) {
         bench.run(&format!("RPUSH l i{at}{tail}"));
         bench.run(&format!("ZADD z {} m{at}{tail}", at as f64 / 2.0));
         bench.run(&format!("ZADD y 0 m{at}"));
+        for stream in ["x", "w"] {
+            bench.run(&format!("XADD {stream} 1-{} field{tail} {at}", at + 1));
+        }
     }
     // Signed zeros are kept apart from the order.
     bench.run("ZADD z -0.0 minus 0 plus");
@@ -116,6 +119,14 @@ const COLLECTIONS: &[&str] = &[
     "KEYS *",
     "KEYS ?",
     "KEYS nothing*",
+    "XRANGE x - +",
+    "XREVRANGE x + -",
+    "XRANGE x 1-2 1-9",
+    "XREVRANGE x 1-30 1-3 COUNT 20",
+    "XREAD STREAMS x 0",
+    "XREAD STREAMS nothing x w 0 1-3 0",
+    "XREAD COUNT 7 STREAMS x w 0 1-2",
+    "XREAD STREAMS x 9",
     "HGETALL nothing",
     "SMEMBERS nothing",
     "LRANGE nothing 0 -1",

@@ -7,6 +7,7 @@ use crate::arg::{self, Arg};
 use crate::args::OwnedArgs;
 use crate::row::access::{ACCESS, RO};
 use crate::row::flags::{BLOCKING, READONLY, WRITE};
+use crate::stream::{Feed, Page, Progress, Shape, answer};
 use crate::wait::Wait;
 
 const COUNT: Arg = arg::integer("count").after("COUNT").optional();
@@ -140,14 +141,16 @@ fn xread(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
             id => strict_id(id, 0)?,
         });
     }
-    let mut found = Vec::new();
+    let mut news = Vec::new();
     for ((key, id), behind) in read.pairs(args).zip(&from) {
         let count = if id == b"+" { Some(1) } else { read.count };
         let Some(mut stream) = txn.stream(key)? else { continue };
-        let entries = new_entries(&mut stream, *behind, count)?;
-        if !entries.is_empty() {
-            found.push((Reply::copied(key), Reply::Array(entries)));
+        if stream.has_behind(*behind)? {
+            news.push(New { key: key.to_vec(), behind: *behind, left: count.unwrap_or(u64::MAX) });
         }
+    }
+    if !news.is_empty() {
+        return answer(txn, Shape::Table, || News::new(news.clone()));
     }
     // Who waits for what is new waits for what comes behind what is there now.
     let again = || {
@@ -155,18 +158,91 @@ fn xread(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         let head = args.from(0).take(read.first + read.streams);
         OwnedArgs::of(head.chain(ids.iter().map(String::as_bytes)))
     };
-    let again = (found.is_empty() && read.block.is_some()).then(again);
-    read.answer(found, again)
+    let again = read.block.is_some().then(again);
+    read.answer(Vec::new(), again)
 }
 
-fn new_entries(stream: &mut Stream<'_, '_>, behind: StreamId, count: Option<u64>) -> Result<Vec<Reply>> {
-    let mut entries = Vec::new();
-    let Some(from) = behind.next() else { return Ok(entries) };
-    stream.walk(from, StreamId::MAX, &mut |entry| -> Result<Flow> {
-        entries.push(entry_reply(entry));
-        Ok(if count.is_some_and(|count| entries.len() as u64 >= count) { Flow::Stop } else { Flow::More })
-    })?;
-    Ok(entries)
+/// What is new in a stream, as far as it was not told yet.
+#[derive(Clone)]
+struct New {
+    key: Vec<u8>,
+    behind: StreamId,
+    left: u64,
+}
+
+/// Tells what is new in some streams, in each of which something is.
+struct News {
+    news: Vec<New>,
+    /// How many entries each has, if they have been counted: whoever tells all at once need not know.
+    counts: Option<Vec<u64>>,
+    at: usize,
+    /// The one at hand has been begun.
+    is_open: bool,
+}
+
+impl News {
+    fn new(news: Vec<New>) -> Self {
+        Self { news, counts: None, at: 0, is_open: false }
+    }
+}
+
+impl New {
+    /// Visits entries until there are no more, or `each` has enough; says whether there are no more.
+    fn walk(&mut self, txn: &mut Txn<'_>, mut each: impl FnMut(&Entry<'_>) -> Flow) -> Result<bool> {
+        let (Some(from), Some(mut stream)) = (self.behind.next(), txn.stream(&self.key)?) else {
+            return Ok(true);
+        };
+        let (mut left, mut behind, mut is_cut) = (self.left, self.behind, false);
+        stream.walk(from, StreamId::MAX, &mut |entry| -> Result<Flow> {
+            (left, behind) = (left - 1, entry.id);
+            is_cut = each(entry) == Flow::Stop;
+            Ok(if left == 0 || is_cut { Flow::Stop } else { Flow::More })
+        })?;
+        (self.left, self.behind) = (left, behind);
+        Ok(left == 0 || !is_cut)
+    }
+}
+
+/// Entries that are counted before what was read is forgotten.
+const COUNTED_MAX: u64 = 4096;
+
+impl Feed for News {
+    fn count(&mut self, txn: &mut Txn<'_>) -> Result<Option<u64>> {
+        let mut counts = Vec::with_capacity(self.news.len());
+        for mut new in self.news.clone() {
+            let mut count = 0u64;
+            while !new.walk(txn, |_| {
+                count += 1;
+                if count.is_multiple_of(COUNTED_MAX) { Flow::Stop } else { Flow::More }
+            })? {
+                txn.forget();
+            }
+            counts.push(count);
+        }
+        self.counts = Some(counts);
+        Ok(Some(self.news.len() as u64))
+    }
+
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut Page) -> Result<Progress> {
+        while let Some(new) = self.news.get_mut(self.at) {
+            if !self.is_open {
+                page.bulk(&new.key);
+                let count = self.counts.as_ref().and_then(|counts| counts.get(self.at));
+                page.open_list(count.copied().unwrap_or(0));
+                self.is_open = true;
+            }
+            let is_done = new.walk(txn, |entry| {
+                page.item(&entry_reply(entry));
+                if page.is_full() { Flow::Stop } else { Flow::More }
+            })?;
+            if !is_done {
+                return Ok(Progress::More);
+            }
+            self.at += 1;
+            self.is_open = false;
+        }
+        Ok(Progress::Done)
+    }
 }
 
 fn xreadgroup(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {

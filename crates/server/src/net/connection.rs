@@ -76,6 +76,10 @@ pub struct Connection {
     pub writable: bool,
     /// Until when it waits in all, if the heavy pool had to look in between.
     pub waits_until: Option<Instant>,
+    /// How many messages its thread has to have handed out before it has its turn.
+    pub hears_first: Option<u64>,
+    /// Whether it is in its thread's list of those who are yet to be sent what they were told.
+    pub is_unsent: bool,
     /// Whether it is in its thread's queue of connections to serve.
     pub queued: bool,
     /// Whether it is in its thread's list of connections with held replies.
@@ -113,6 +117,8 @@ impl Connection {
             readable: true,
             writable: true,
             waits_until: None,
+            hears_first: None,
+            is_unsent: false,
             queued: false,
             listed: false,
             has_announced: false,

@@ -127,9 +127,6 @@ impl NetThread {
             self.wake_waiting();
             self.wake_paused();
             self.end_waits();
-            // IMPORTANT: before commands run: whoever has seen the reply to a PUBLISH may say so to a client that
-            // hears it, which must not be answered before it is told.
-            self.tell_hearers();
             self.handshake_turns = 0;
             for _ in 0..self.runnable.len() {
                 if let Some(at) = self.runnable.pop_front() {
@@ -283,6 +280,12 @@ impl NetThread {
 
     /// One connection's turn: reads, runs, and says what comes next.
     fn turn(&mut self, at: usize) {
+        // IMPORTANT: whoever has seen the reply to a PUBLISH may say so to a client that hears it, which must not
+        // be answered before it is told.
+        if self.is_behind(at) {
+            self.runnable.push_back(at);
+            return;
+        }
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         let handshake = connection.stream.handshake_until();
         if handshake.is_some() {

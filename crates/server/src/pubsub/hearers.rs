@@ -15,7 +15,14 @@ type Clients = BTreeSet<u64>;
 #[derive(Default)]
 pub struct Hearers {
     names: Mutex<ByKind<HashMap<Name, Clients, foldhash::fast::RandomState>>>,
-    news: Mutex<VecDeque<Arc<Message>>>,
+    news: Mutex<News>,
+}
+
+#[derive(Default)]
+struct News {
+    messages: VecDeque<Arc<Message>>,
+    /// How many have come in all.
+    count: u64,
 }
 
 impl Hearers {
@@ -44,18 +51,28 @@ impl Hearers {
     /// There is something to be handed out. Says whether the thread has to be told so.
     pub(super) fn bring(&self, message: Arc<Message>) -> bool {
         let mut news = self.news.lock();
-        news.push_back(message);
-        news.len() == 1
+        news.messages.push_back(message);
+        news.count += 1;
+        news.messages.len() == 1
     }
 
     pub fn has_news(&self) -> bool {
-        !self.news.lock().is_empty()
+        !self.news.lock().messages.is_empty()
+    }
+
+    /// How many messages have come so far.
+    pub fn count(&self) -> u64 {
+        self.news.lock().count
     }
 
     /// Takes all that there is.
     pub fn take_news(&self, into: &mut VecDeque<Arc<Message>>) {
         let mut news = self.news.lock();
-        if into.is_empty() { std::mem::swap(into, &mut news) } else { into.append(&mut news) }
+        if into.is_empty() {
+            std::mem::swap(into, &mut news.messages);
+        } else {
+            into.append(&mut news.messages);
+        }
     }
 }
 

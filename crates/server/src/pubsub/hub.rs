@@ -88,7 +88,8 @@ impl Hub {
             return Err(Error::line(BUSY));
         }
         let to = found.threads.iter().filter_map(|at| threads.get(usize::from(*at)).cloned()).collect();
-        let message = Arc::new(Message::new(channel, payload, found.names, &self.under_way));
+        let message =
+            Arc::new(Message::new(channel, payload, (found.names, found.receivers), &self.under_way));
         Ok(Posted { receivers: found.receivers, told: Some(Told { message, threads: to }) })
     }
 

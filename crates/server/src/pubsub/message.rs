@@ -39,14 +39,15 @@ impl Drop for Held {
     }
 }
 
-/// What a message holds beside its texts, roughly.
+/// What a message holds beside its texts, roughly, and what it will with each of those who hear it: so what is
+/// under way is bounded as work to be done, too.
 const OVERHEAD_BYTES: usize = 256;
 
 impl Message {
     pub(super) fn new(
         channel: &[u8],
         payload: &[u8],
-        names: Vec<(Kind, Name)>,
+        (names, receivers): (Vec<(Kind, Name)>, i64),
         under_way: &Arc<AtomicUsize>,
     ) -> Self {
         const END: &[u8] = b"\r\n";
@@ -55,7 +56,9 @@ impl Message {
         body.extend_from_slice(END);
         let own = names.first().filter(|(kind, _)| *kind != Kind::Pattern);
         let channel = own.map_or_else(|| channel.into(), |(_, name)| name.clone());
-        let bytes = OVERHEAD_BYTES + channel.len() + body.len() + names.len() * size_of::<(Kind, Name)>();
+        let texts = channel.len() + body.len() + names.len() * size_of::<(Kind, Name)>();
+        let receivers = usize::try_from(receivers).unwrap_or(0);
+        let bytes = texts + OVERHEAD_BYTES * receivers.saturating_add(1);
         Self {
             channel,
             names,
@@ -129,15 +132,15 @@ mod tests {
         let under_way = Arc::default();
         let name = |text: &str| Name::from(text.as_bytes());
         let names = vec![(Kind::Channel, name("news")), (Kind::Pattern, name("n*"))];
-        let message = Message::new(b"news", b"hi", names, &under_way);
+        let message = Message::new(b"news", b"hi", (names, 3), &under_way);
         assert_eq!(shown(&message, 0, Protocol::Resp2), "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
         assert_eq!(
             shown(&message, 1, Protocol::Resp3),
             ">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n"
         );
-        let shard = Message::new(b"s", b"", vec![(Kind::Shard, name("s"))], &under_way);
+        let shard = Message::new(b"s", b"", (vec![(Kind::Shard, name("s"))], 1), &under_way);
         assert_eq!(shown(&shard, 0, Protocol::Resp3), ">3\r\n$8\r\nsmessage\r\n$1\r\ns\r\n$0\r\n\r\n");
-        assert!(under_way.load(Ordering::Relaxed) > 2 * OVERHEAD_BYTES);
+        assert!(under_way.load(Ordering::Relaxed) > (4 + 2) * OVERHEAD_BYTES);
         drop((message, shard));
         assert_eq!(under_way.load(Ordering::Relaxed), 0);
     }

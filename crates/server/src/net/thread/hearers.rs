@@ -21,29 +21,48 @@ pub(super) struct Telling {
     after: u64,
     /// What comes before its body then, in RESP2 and in RESP3.
     heads: [Option<Blob>; 2],
+    /// How many messages were handed out to everybody.
+    done: u64,
+    /// Connections that have got some, and are yet to be sent them.
+    unsent: VecDeque<usize>,
 }
 
 impl Telling {
     fn next_name(&mut self) {
-        *self = Self { news: std::mem::take(&mut self.news), name: self.name + 1, ..Self::default() };
+        (self.name, self.after, self.heads) = (self.name + 1, 0, [None, None]);
     }
 
     fn next_message(&mut self) {
-        let mut news = std::mem::take(&mut self.news);
-        news.pop_front();
-        *self = Self { news, ..Self::default() };
+        self.news.pop_front();
+        self.done += 1;
+        (self.name, self.after, self.heads) = (0, 0, [None, None]);
     }
 }
 
 impl NetThread {
     pub(super) fn has_news(&self) -> bool {
-        !self.telling.news.is_empty() || self.mailbox.hearers.has_news()
+        !self.telling.news.is_empty() || !self.telling.unsent.is_empty() || self.mailbox.hearers.has_news()
+    }
+
+    /// Whether a client that hears something is to be told more before it runs commands: what had come when it
+    /// asked for its turn.
+    pub(super) fn is_behind(&mut self, at: usize) -> bool {
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return false };
+        if !connection.session.hears {
+            connection.hears_first = None;
+            return false;
+        }
+        let first = *connection.hears_first.get_or_insert_with(|| self.mailbox.hearers.count());
+        let is_behind = self.telling.done < first;
+        if !is_behind {
+            connection.hears_first = None;
+        }
+        is_behind
     }
 
     /// Goes on with handing out.
     pub(super) fn tell_hearers(&mut self) {
         let mut left = limits::HANDED_OUT_IN_A_TURN;
-        let mut told = Vec::new();
         while left > 0 {
             if self.telling.news.is_empty() {
                 self.mailbox.hearers.take_news(&mut self.telling.news);
@@ -55,7 +74,7 @@ impl NetThread {
             };
             let clients = self.mailbox.hearers.next(*kind, name, self.telling.after, left);
             for &client in &clients {
-                self.tell_one(client, &message, &mut told);
+                self.tell_one(client, &message);
             }
             match clients.last() {
                 Some(&last) if clients.len() == left => self.telling.after = last,
@@ -63,12 +82,16 @@ impl NetThread {
             }
             left -= clients.len().clamp(1, left);
         }
-        told.sort_unstable();
-        told.dedup();
-        self.touched.append(&mut told);
+        let sent = self.telling.unsent.len().min(limits::HEARERS_SENT_TO_IN_A_TURN);
+        for at in self.telling.unsent.drain(..sent) {
+            if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
+                connection.is_unsent = false;
+                self.touched.push(at);
+            }
+        }
     }
 
-    fn tell_one(&mut self, client: u64, message: &Message, told: &mut Vec<usize>) {
+    fn tell_one(&mut self, client: u64, message: &Message) {
         let Some(&at) = self.by_client.get(&client) else { return };
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         if matches!(connection.state, State::Closing) {
@@ -79,7 +102,9 @@ impl NetThread {
         let head = if protocol == Protocol::Resp2 { resp2 } else { resp3 };
         let head = head.get_or_insert_with(|| message.head(self.telling.name, protocol));
         connection.output.push_shared(&[head, &message.body]);
-        told.push(at);
+        if !std::mem::replace(&mut connection.is_unsent, true) {
+            self.telling.unsent.push_back(at);
+        }
         if connection.is_over_limit(&self.node) {
             self.catch_up(at);
         }

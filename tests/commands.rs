@@ -300,6 +300,14 @@ const CALLS: &[&str] = &[
     "LOLWUT VERSION 5",
     "MULTI x",
     "DBSIZE x",
+    "PUBLISH a b",
+    "SPUBLISH a b",
+    "SUBSCRIBE a b",
+    "PSUBSCRIBE a",
+    "SSUBSCRIBE a b",
+    "SUNSUBSCRIBE a",
+    "PUBSUB NUMSUB a",
+    "PUBSUB NOSUCH a",
 ];
 /// Redis 7.0 says of these that COMMAND GETKEYS itself has too few arguments.
 const SHORT_CALLS: &[&str] =

@@ -106,6 +106,32 @@ pub const MONITOR_OUTPUT_BYTES_MAX: usize = 32 << 20;
 const _: () = assert!(MONITOR_LINE_BYTES_MAX * 5 < MONITOR_FEED_BYTES_MAX);
 const _: () = assert!(MONITOR_FEED_BYTES_MAX < MONITOR_OUTPUT_BYTES_MAX);
 
+/// The name of a channel, or a pattern: as long as keys, roughly.
+pub const CHANNEL_BYTES_MAX: usize = 64 << 10;
+/// What one client may hear, and what the names take: each is noted three times.
+pub const SUBSCRIPTIONS_MAX: usize = 1 << 17;
+pub const SUBSCRIPTIONS_BYTES_MAX: usize = 16 << 20;
+/// Messages that were published and not handed out yet, with what they will take where they are heard: with
+/// more, publishers wait. A quarter of a million short ones to be handed out, about half a second's work.
+pub const MESSAGES_BYTES_KEPT: usize = 64 << 20;
+/// With more, transactions and scripts that publish are told that the server is busy: they cannot wait in the
+/// middle.
+pub const MESSAGES_BYTES_MAX: usize = 128 << 20;
+/// A longer message is made in the heavy pool: a network thread copies this much in a tenth of a millisecond.
+pub const MESSAGE_BYTES_INLINE: usize = 1 << 20;
+/// How often a network thread puts a message into a client's output before it looks after everybody else
+/// again, and to how many of these clients it sends then: each costs a system call, and takes several messages
+/// at once where more have come than are sent.
+pub const HANDED_OUT_IN_A_TURN: usize = 2_048;
+pub const HEARERS_SENT_TO_IN_A_TURN: usize = 64;
+/// What any client may leave unread before it is cut off, whatever `client-output-buffer-limit` says: several
+/// of the longest values.
+pub const CLIENT_OUTPUT_BYTES_MAX: usize = 4 << 30;
+
+const _: () = assert!(MESSAGES_BYTES_KEPT < MESSAGES_BYTES_MAX);
+const _: () = assert!(CHANNEL_BYTES_MAX < SUBSCRIPTIONS_BYTES_MAX);
+const _: () = assert!(BULK_BYTES_MAX < CLIENT_OUTPUT_BYTES_MAX);
+
 /// Where a page of a long reply ends. A client that takes one has about two of them in memory.
 pub const STREAM_PAGE_BYTES: usize = 256 << 10;
 /// Replies told page by page at a time: each keeps a snapshot, and about three pages.

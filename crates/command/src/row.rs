@@ -222,9 +222,7 @@ impl<R> Command<R> {
     pub fn categories(&self) -> Vec<&'static str> {
         let group = self.docs.group;
         let family = match group {
-            "list" | "set" | "hash" | "string" | "bitmap" | "hyperloglog" | "geo" | "stream" | "pubsub" => {
-                group
-            }
+            "list" | "set" | "hash" | "string" | "bitmap" | "hyperloglog" | "geo" | "stream" => group,
             "sorted-set" => "sortedset",
             _ => "",
         };
@@ -249,7 +247,7 @@ impl<R> Command<R> {
             (family == "hyperloglog", "@hyperloglog"),
             (family == "geo", "@geo"),
             (family == "stream", "@stream"),
-            ((family == "pubsub" && !container) || has(flags::PUBSUB), "@pubsub"),
+            (has(flags::PUBSUB), "@pubsub"),
             (has(flags::ADMIN) || has(flags::FOR_ADMINS), "@admin"),
             (fast, "@fast"),
             (!fast, "@slow"),

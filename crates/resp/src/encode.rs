@@ -144,6 +144,11 @@ pub fn array_header(len: usize, out: &mut Vec<u8>) {
     header(b'*', len, out);
 }
 
+/// Opens a push, which is an array in RESP2: `len` replies follow.
+pub fn push_header(len: usize, protocol: Protocol, out: &mut Vec<u8>) {
+    header(if protocol == Protocol::Resp3 { b'>' } else { b'*' }, len, out);
+}
+
 /// Opens a set: `len` replies follow.
 pub fn set_header(len: usize, protocol: Protocol, out: &mut Vec<u8>) {
     header(if protocol == Protocol::Resp3 { b'~' } else { b'*' }, len, out);

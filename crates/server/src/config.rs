@@ -9,6 +9,7 @@ use base::limits;
 pub use wal::Fsync;
 
 pub use crate::engine::streams::StreamOptions;
+use crate::net::output_limits::OutputLimits;
 pub use crate::net::tls::files::{ClientAuth, TlsFiles};
 
 /// Each group has an apply thread, and its share of every buffer.
@@ -114,6 +115,7 @@ pub struct Live {
     connections_max: AtomicUsize,
     idle_s_max: AtomicU64,
     acl_log_len_max: AtomicUsize,
+    pub output_limits: OutputLimits,
 }
 
 impl Live {
@@ -125,6 +127,7 @@ impl Live {
             connections_max: AtomicUsize::new(config.max_connections),
             idle_s_max: AtomicU64::new(0),
             acl_log_len_max: AtomicUsize::new(ACL_LOG_LEN_MAX),
+            output_limits: OutputLimits::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The server: a node's groups on their threads, and the clients that talk to them.
 //!
 //! `engine/` runs the groups (store, consensus and the way between them) and the heavy pool; `net/`
-//! has the sockets; `session/` the commands on connections and on the node.
+//! has the sockets; `session/` the commands on connections and on the node; `scripting/` runs scripts; `pubsub/`
+//! knows who hears what.
 //!
 //! Invariant: nothing here encodes a record or decides what a data command does.
 
@@ -10,6 +11,7 @@ pub mod data_dir;
 pub mod engine;
 pub mod net;
 pub mod open_files;
+pub mod pubsub;
 pub mod scripting;
 pub mod session;
 mod table;

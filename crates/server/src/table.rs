@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use command::Command;
 
+use crate::pubsub;
 use crate::scripting::{self, ScriptRun};
 use crate::session::{self, SessionRun};
 
@@ -48,7 +49,7 @@ fn with_handler<R: Copy>(row: &Command<R>, handler: impl Fn(R) -> Handler) -> Co
 impl Table {
     fn build() -> Self {
         let data = command::FAMILIES.iter().copied().flatten().map(|row| with_handler(row, Handler::Data));
-        let scripts = scripting::FAMILIES.iter().copied().flatten();
+        let scripts = scripting::FAMILIES.iter().copied().chain([pubsub::COMMANDS]).flatten();
         let scripts = scripts.map(|row| with_handler(row, Handler::Script));
         let sessions = session::FAMILIES.iter().chain(scripting::SESSION_FAMILIES).copied().flatten();
         let sessions = sessions.map(|row| with_handler(row, Handler::Session));

@@ -99,9 +99,10 @@ impl Group {
         Some(())
     }
 
-    /// Gives up what a transaction built aside and did not name. If its epoch has ended, whoever
-    /// opens the next one does it.
+    /// Gives up what a transaction built aside and did not name, and what it would have told. If its epoch
+    /// has ended, whoever opens the next one does it.
     pub(crate) fn give_up_built(&self, scratch: &mut Scratch) {
+        scratch.tidings.clear();
         let built = scratch.fresh.drain(..).filter(|fresh| fresh.aside);
         let built: Vec<_> = built.map(|fresh| fresh.home).collect();
         if let Some(epoch) = self.sequencer.open_epoch().filter(|_| !built.is_empty()) {

@@ -26,6 +26,7 @@ use crate::record::Value;
 use crate::scratch::Scratch;
 use crate::sequencer::{Catalog, Counts, Section, Sequencer, Write};
 use crate::table::{Hashed, Place, Seen, Table};
+use crate::tidings::Tidings;
 use crate::txn::{Begin, Stop};
 use crate::view::Cancel;
 
@@ -68,6 +69,8 @@ pub struct Group {
     pub(crate) queue: OnceLock<Arc<Queue>>,
     /// The collections whose members are to be moved.
     pub moves: Moves,
+    /// What others are told of transactions once they are committed.
+    pub(crate) tidings: Tidings,
 }
 
 /// How often somebody who waits for the apply thread looks whether he still has to.
@@ -105,6 +108,7 @@ impl Group {
             serving: Mutex::default(),
             queue: OnceLock::new(),
             moves: Moves::default(),
+            tidings: Tidings::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::keys::Home;
 use crate::parked::Parked;
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
+use crate::tidings::Does;
 use crate::txn::{Begin, Meter, Stop, Txn};
 use crate::view::{Cancel, Pinned, Reserving, View};
 use crate::waiters::{Ticket, Waiting};
@@ -55,6 +56,8 @@ pub struct Done<R, E> {
     pub result: Result<R, E>,
     pub gate: Gate,
     pub wrote: bool,
+    /// Others are told of it: it must not run once more.
+    pub told: bool,
     /// Its place among those who wait, if it does.
     pub ticket: Option<Ticket>,
     /// Its snapshot, if it is told page by page.
@@ -62,13 +65,17 @@ pub struct Done<R, E> {
 }
 
 impl<R, E: Failure> Done<R, E> {
+    fn new(result: Result<R, E>, gate: Gate, does: Does) -> Self {
+        Self { result, gate, wrote: does.write, told: does.tell, ticket: None, parked: None }
+    }
+
     /// A read on a snapshot, which it keeps if it is told page by page.
     fn of_read(txn: Txn<'_>, result: Result<R, E>, seen: Gate) -> Self {
         let streams = result.as_ref().err().is_some_and(Failure::streams);
         let parked = if streams { Parked::of(txn).map(Box::new) } else { None };
         // What is told later may depend on all of the view.
         let stamp = parked.as_ref().map_or(seen.stamp, |parked| parked.view().max(seen.stamp));
-        Self { result, gate: Gate { stamp, ..seen }, wrote: false, ticket: None, parked }
+        Self { parked, ..Self::new(result, Gate { stamp, ..seen }, Does::NOTHING) }
     }
 }
 
@@ -126,7 +133,7 @@ impl Group {
                 return Err(Leave::Closed);
             }
             let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-            return Ok(Done { result, gate, wrote: false, ticket: None, parked: None });
+            return Ok(Done::new(result, gate, Does::NOTHING));
         }
         Err(Leave::Outgrown)
     }
@@ -188,13 +195,14 @@ impl Group {
                 }
                 Some(stop) => return Err(leave(stop)),
             }
+            let does = txn.does();
             // Who is going to wait may have left something behind all the same.
             let waits = result.as_ref().err().is_some_and(Failure::waiting);
-            if (result.is_err() && !waits) || !txn.has_writes() {
+            if (result.is_err() && !waits) || does == Does::NOTHING {
                 let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
                 drop(txn);
                 let ticket = register(&mut section, &result, wait);
-                return Ok(Done { result, gate, wrote: false, ticket, parked: None });
+                return Ok(Done { ticket, ..Done::new(result, gate, Does::NOTHING) });
             }
             txn.derive().map_err(|stop| leave(&stop))?;
             drop(txn);
@@ -215,7 +223,7 @@ impl Group {
             let gate = self.commit(&mut section, begin.epoch, scratch);
             let ticket = register(&mut section, &result, wait);
             self.leave_section(section);
-            return Ok(Done { result, gate, wrote: true, ticket, parked: None });
+            return Ok(Done { ticket, ..Done::new(result, gate, does) });
         }
         Err(Leave::Outgrown)
     }
@@ -308,7 +316,8 @@ impl Group {
         // Who is going to wait depends on there being nothing still: it is validated like a writer.
         let waits = result.as_ref().err().is_some_and(Failure::waiting);
         let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
-        if !waits && (result.is_err() || !txn.has_writes()) {
+        let does = txn.does();
+        if !waits && (result.is_err() || does == Does::NOTHING) {
             if self.sequencer.epoch() != begin.epoch {
                 return Err(Leave::Closed);
             }
@@ -336,9 +345,9 @@ impl Group {
             return Ok(Ran::Lost);
         }
         drop(reads);
-        if waits && !scratch.has_writes() {
+        if waits && does == Does::NOTHING {
             let ticket = register(&mut section, &result, wait);
-            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket, parked: None }));
+            return Ok(Ran::Done(Done { ticket, ..Done::new(result, seen, Does::NOTHING) }));
         }
         if let Some(ran) = self.settle_waiting(scratch)? {
             return Ok(ran);
@@ -346,7 +355,7 @@ impl Group {
         let gate = self.commit(&mut section, begin.epoch, scratch);
         let ticket = register(&mut section, &result, wait);
         self.leave_section(section);
-        Ok(Ran::Done(Done { result, gate, wrote: true, ticket, parked: None }))
+        Ok(Ran::Done(Done { ticket, ..Done::new(result, gate, does) }))
     }
 
     /// Finds out what the changed counters are; in the section, once [`Self::warm_counters`] has seen to
@@ -387,8 +396,9 @@ impl Group {
             None => {}
         }
         let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+        let does = txn.does();
         let waits = result.as_ref().err().is_some_and(Failure::waiting);
-        if (result.is_err() && !waits) || !txn.has_writes() {
+        if (result.is_err() && !waits) || does == Does::NOTHING {
             drop(txn);
             // What it found not to be there is reserved: nobody has written it since.
             let mut section = self.sequencer.lock();
@@ -397,7 +407,7 @@ impl Group {
             }
             self.check_watch(&section, scratch)?;
             let ticket = register(&mut section, &result, wait);
-            return Ok(Ran::Done(Done { result, gate: seen, wrote: false, ticket, parked: None }));
+            return Ok(Ran::Done(Done { ticket, ..Done::new(result, seen, Does::NOTHING) }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
         let Txn { scratch, .. } = txn;
@@ -417,7 +427,7 @@ impl Group {
         self.sequencer.notify_released();
         let ticket = register(&mut section, &result, wait);
         self.leave_section(section);
-        Ok(Ran::Done(Done { result, gate, wrote: true, ticket, parked: None }))
+        Ok(Ran::Done(Done { ticket, ..Done::new(result, gate, does) }))
     }
 
     pub(crate) fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
@@ -433,7 +443,11 @@ impl Group {
         section.runs.appended(&scratch.appended);
         Self::break_watches(section, &written, &changes);
         Self::find_ready(section, written, &changes);
-        Gate { epoch, stamp }
+        let gate = Gate { epoch, stamp };
+        if !scratch.tidings.is_empty() {
+            self.tidings.push(gate, scratch.tidings.drain(..));
+        }
+        gate
     }
 
     pub(crate) fn wait_for_room(&self, cancel: &Cancel) -> Result<(), Leave> {

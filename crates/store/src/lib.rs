@@ -32,6 +32,7 @@ mod small;
 mod splice;
 mod string;
 mod table;
+mod tidings;
 // Public for its benchmark only.
 #[doc(hidden)]
 pub mod tree;
@@ -56,6 +57,7 @@ pub use record::{Encoding, Kind, Peek, Record, Value};
 pub use scratch::Scratch;
 pub use sequencer::{Batch, Counts, Fate};
 pub use string::Piece;
+pub use tidings::Tiding;
 pub use txn::named::{Area, Index};
 pub use txn::{Stop, Txn};
 pub use view::Cancel;

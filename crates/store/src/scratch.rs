@@ -12,6 +12,7 @@ use crate::record::{RowKey, Value};
 use crate::runs::Wanted;
 use crate::sequencer::{Section, Write};
 use crate::table::{Place, Seen};
+use crate::tidings::Tiding;
 use crate::watches::WatchId;
 
 /// A record that the transaction has read or written.
@@ -51,7 +52,10 @@ struct Undo {
 
 /// Where an attempt began.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark(usize);
+pub(crate) struct Mark {
+    undo: usize,
+    tidings: usize,
+}
 
 /// What a transaction depends on of a record that it read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +139,8 @@ pub struct Scratch {
     pub(crate) lookups: (u32, u32),
     /// The collections that the transaction made.
     pub(crate) fresh: Vec<Fresh>,
+    /// What others are to be told.
+    pub(crate) tidings: Vec<Box<dyn Tiding>>,
     /// What was changed since the outermost attempt began that is going on, if one is.
     undo: Vec<Undo>,
     /// Entries that were added to streams, those of attempts that failed among them.
@@ -269,7 +275,7 @@ impl Scratch {
     /// From here on everything can be undone by [`Self::roll_back`], until [`Self::end_attempt`].
     pub(crate) fn begin_attempt(&mut self) -> Mark {
         self.attempts += 1;
-        Mark(self.undo.len())
+        Mark { undo: self.undo.len(), tidings: self.tidings.len() }
     }
 
     pub(crate) fn end_attempt(&mut self) {
@@ -282,7 +288,8 @@ impl Scratch {
     /// Undoes what was changed since an attempt began. What was read stays: the outcome depends on it.
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn roll_back(&mut self, to: Mark) {
-        while self.undo.len() > to.0
+        self.tidings.truncate(to.tidings);
+        while self.undo.len() > to.undo
             && let Some(undo) = self.undo.pop()
         {
             let row = &mut self.rows[undo.row.0];
@@ -404,6 +411,7 @@ impl Scratch {
         self.appended.clear();
         self.fresh.clear();
         self.cold.clear();
+        self.tidings.clear();
         if self.rows.capacity() > SCRATCH_ROWS_MAX || self.keys.capacity() > SCRATCH_KEYS_BYTES_MAX {
             *self = Self { only_if: self.only_if, ..Self::default() };
             return;

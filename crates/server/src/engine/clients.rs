@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::engine::pause::Pause;
 use crate::net::blocked::Place;
 use crate::net::mailbox::{Mail, Mailbox};
+use crate::pubsub::Hearing;
 use crate::session::monitor::Monitors;
 
 /// The network threads' mailboxes.
@@ -83,6 +84,11 @@ pub struct Client {
     pub no_evict: AtomicBool,
     pub no_touch: AtomicBool,
     pub monitors: AtomicBool,
+    pub hearing: Mutex<Hearing>,
+    /// Whether it hears something.
+    pub hears: AtomicBool,
+    /// Until when it may leave as much unread as it does: zero if that is nothing to speak of.
+    unread_until_ms: AtomicU64,
     /// What it waits for, as its network thread has noted at the end of its last turn.
     pub waits: Mutex<Waits>,
     /// Its network thread closes it: CLIENT KILL, ACL DELUSER.
@@ -141,6 +147,9 @@ impl Client {
             no_evict: false.into(),
             no_touch: false.into(),
             monitors: false.into(),
+            hearing: Mutex::default(),
+            hears: false.into(),
+            unread_until_ms: 0.into(),
             waits: Mutex::default(),
             killed: false.into(),
             details: Mutex::new(Details { user: "default".into(), ..Details::default() }),
@@ -181,6 +190,9 @@ pub struct Clients {
     pub rejected: AtomicU64,
     pub pause: Pause,
     pub monitors: Arc<Monitors>,
+    /// Clients that leave much unread, and clients that were cut off for it.
+    with_unread: AtomicUsize,
+    cut_off: AtomicU64,
 }
 
 impl Clients {
@@ -194,7 +206,53 @@ impl Clients {
     }
 
     pub fn remove(&self, id: u64) {
-        self.connected.lock().remove(&id);
+        let removed = self.connected.lock().remove(&id);
+        if let Some(client) = removed {
+            self.note_unread(&client, None, || 0);
+        }
+    }
+
+    /// A client leaves much unread, and may for so many seconds, or it does not.
+    pub fn note_unread(&self, client: &Client, may_for_s: Option<u64>, now_ms: impl FnOnce() -> u64) {
+        let before = client.unread_until_ms.load(Ordering::Relaxed);
+        match may_for_s {
+            Some(seconds) if before == 0 => {
+                let until_ms = now_ms().saturating_add(seconds.saturating_mul(1000)).max(1);
+                client.unread_until_ms.store(until_ms, Ordering::Relaxed);
+                self.with_unread.fetch_add(1, Ordering::Relaxed);
+            }
+            None if before != 0 => {
+                client.unread_until_ms.store(0, Ordering::Relaxed);
+                self.with_unread.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Cuts those off who have left much unread for too long.
+    pub fn cut_off_unread(&self, now_ms: u64) {
+        if self.with_unread.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        for client in self.list() {
+            let until_ms = client.unread_until_ms.load(Ordering::Relaxed);
+            if until_ms != 0 && until_ms <= now_ms && !client.killed.load(Ordering::Relaxed) {
+                tracing::warn!(client = client.id, peer = %client.peer, "cut off: it does not read");
+                self.note_cut_off(&client);
+                client.kill();
+            }
+        }
+    }
+
+    /// A client is cut off because it does not take what it is told.
+    pub fn note_cut_off(&self, client: &Client) {
+        client.killed.store(true, Ordering::SeqCst);
+        self.cut_off.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many clients were cut off because they did not read.
+    pub fn cut_off(&self) -> u64 {
+        self.cut_off.load(Ordering::Relaxed)
     }
 
     pub fn len(&self) -> usize {

@@ -139,6 +139,7 @@ impl Group {
         for Proposal { group, term, payload, done } in self.next_proposals() {
             group.submit(term, payload, done);
         }
+        self.store.release_tidings();
     }
 
     /// The entries of the next batch, if none is in flight.

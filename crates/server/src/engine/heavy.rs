@@ -105,7 +105,8 @@ pub struct Caller {
     pub mailbox: Arc<Mailbox>,
     /// Who may do what its scripts do.
     pub user: Arc<User>,
-    /// Whether it may be told page by page. Not while it monitors: lines would come between the pages.
+    /// Whether it may be told page by page. Not while it monitors, or hears something: that would come
+    /// between the pages.
     pub may_stream: bool,
 }
 

@@ -66,6 +66,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     let slowest = node.wal.take_slowest_sync();
     node.stats.latency.happened(latency::FDATASYNC, slowest, || node.wall_ms());
     disconnect_idle(&node);
+    node.clients.cut_off_unread(node.wall_ms());
     if let Some(tls) = &node.tls {
         tls.look();
     }
@@ -121,7 +122,9 @@ fn disconnect_idle(node: &Node) {
     }
     let now_ms = node.wall_ms();
     for client in node.clients.list() {
-        if now_ms.saturating_sub(client.last_ms.load(Ordering::Relaxed)) > limit_ms {
+        // Whoever hears something need not say anything.
+        let hears = client.hears.load(Ordering::Relaxed);
+        if !hears && now_ms.saturating_sub(client.last_ms.load(Ordering::Relaxed)) > limit_ms {
             client.kill();
         }
     }

@@ -28,6 +28,7 @@ use crate::engine::maintenance;
 use crate::engine::streams::Streams;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
+use crate::pubsub::Hub;
 use crate::scripting::{LongNames, Running, Scripts};
 use crate::session::acl::{self, Users};
 use crate::session::info::{Pages, Sampler};
@@ -69,6 +70,7 @@ pub struct Node {
     pub heavy: HeavyPool,
     pub streams: Arc<Streams>,
     pub clients: Clients,
+    pub hub: Hub,
     pub stats: Stats,
     pub live: Live,
     pub users: Users,
@@ -164,6 +166,7 @@ impl Node {
             disk,
             wal,
             clients: Clients::default(),
+            hub: Hub::default(),
             stats: Stats::new(),
             slowlog: SlowLog::default(),
             scripts: Scripts::default(),
@@ -281,7 +284,7 @@ impl Node {
         }
     }
 
-    /// Submits the batches that are ready.
+    /// Submits the batches that are ready, and tells what is committed.
     pub fn pump(&self) {
         if let [group] = self.groups.as_slice() {
             return group.pump();
@@ -290,6 +293,7 @@ impl Node {
         if !proposals.is_empty() {
             consensus::Group::submit_together(proposals);
         }
+        self.groups.iter().for_each(|group| group.store.release_tidings());
     }
 
     /// The group that owns a slot: contiguous ranges of nearly equal size.

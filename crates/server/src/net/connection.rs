@@ -15,6 +15,7 @@ use crate::engine::streams::Flow;
 use crate::net::blocked::Place;
 use crate::net::dispatch;
 use crate::net::output::Output;
+use crate::net::output_limits::Class;
 use crate::net::stream::{Got, Stream};
 use crate::session::Session;
 
@@ -75,6 +76,10 @@ pub struct Connection {
     pub writable: bool,
     /// Until when it waits in all, if the heavy pool had to look in between.
     pub waits_until: Option<Instant>,
+    /// How many messages its thread has to have handed out before it has its turn.
+    pub hears_first: Option<u64>,
+    /// Whether it is in its thread's list of those who are yet to be sent what they were told.
+    pub is_unsent: bool,
     /// Whether it is in its thread's queue of connections to serve.
     pub queued: bool,
     /// Whether it is in its thread's list of connections with held replies.
@@ -112,6 +117,8 @@ impl Connection {
             readable: true,
             writable: true,
             waits_until: None,
+            hears_first: None,
+            is_unsent: false,
             queued: false,
             listed: false,
             has_announced: false,
@@ -212,13 +219,39 @@ impl Connection {
         self.output.push(reply, self.session.protocol);
     }
 
+    /// Tells what is no reply, to a client that wants none as well.
+    pub fn push(&mut self, pushes: &[Reply]) {
+        let muted = self.output.is_muted();
+        self.output.mute(false);
+        pushes.iter().for_each(|push| self.reply(push));
+        self.output.mute(muted);
+    }
+
+    /// Whether it has left more unread than its class may. Takes note of one that may for a while.
+    pub fn is_over_limit(&self, node: &Node) -> bool {
+        let class = if self.session.hears { Class::PubSub } else { Class::Normal };
+        let (limit, unread) = (node.live.output_limits.get(class), self.output.len() as u64);
+        node.clients
+            .note_unread(&self.client, limit.is_soft(unread).then_some(limit.soft_s), || node.wall_ms());
+        limit.is_hard(unread)
+    }
+
+    /// Whether replies wait that depend on other groups than this one, or, without one, on any.
+    pub fn waits_for_others(&mut self, node: &Node, group: Option<u16>) -> bool {
+        self.release(node) && self.output.depends_on_others(group)
+    }
+
     /// Lets out what is committed by now. Says whether something is still held.
     pub fn release(&mut self, node: &Node) -> bool {
         while let Some(held) = self.output.held() {
             let Some(group) = node.groups.get(usize::from(held.group)) else { break };
             match group.store.sequencer.fate(held.gate.epoch, held.gate.stamp) {
                 Fate::Pending => return true,
-                Fate::Committed => self.output.release(),
+                Fate::Committed => {
+                    // What it tells others is on its way before it is answered.
+                    group.store.release_tidings();
+                    self.output.release();
+                }
                 Fate::Uncertain => self.output.replace(&dispatch::void(None), self.session.protocol),
                 Fate::Refused(why) => {
                     self.output.replace(&dispatch::void(Some(&why)), self.session.protocol);

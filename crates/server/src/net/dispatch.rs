@@ -15,6 +15,7 @@ use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
 use crate::engine::streams::{Begun, Flow, Part};
 use crate::net::blocked::{Place, Waiter};
+use crate::pubsub::{is_long, publishes};
 use crate::scripting::{self, Env, OnData};
 use crate::session::acl::{self, Denied};
 use crate::session::stats::Lap;
@@ -35,6 +36,8 @@ pub enum Step {
     Stalled,
 }
 
+const UNCERTAIN: &str =
+    "UNCERTAIN leadership changed before the outcome was known; the write may or may not take effect";
 pub const BUSY: &str = "BUSY server overloaded, retry later";
 pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 /// How often a heavy command looks whether its group is open again.
@@ -45,9 +48,7 @@ const NOT_LEADING: &str = "CLUSTERDOWN this node does not lead these keys now, r
 pub fn void(refused: Option<&str>) -> Reply {
     match refused {
         Some(why) => Reply::error(format!("MISCONF the write was refused and has had no effect: {why}")),
-        None => Reply::error(
-            "UNCERTAIN leadership changed before the outcome was known; the write may or may not take effect",
-        ),
+        None => Reply::error(UNCERTAIN),
     }
 }
 
@@ -74,11 +75,13 @@ pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'sta
         return Err(Error::line("NOAUTH Authentication required."));
     }
     match acl::may(session.login.user(), entry, args) {
-        Ok(()) => Ok(entry),
+        Ok(()) => {}
         // It is found out when it runs, as other errors of its arguments are.
-        Err(Denied::AnyKey(_)) if session.is_queueing() => Ok(entry),
-        Err(denied) => Err(acl::denied(node, session, entry, args, denied)),
+        Err(Denied::AnyKey(_)) if session.is_queueing() => {}
+        Err(denied) => return Err(acl::denied(node, session, entry, args, denied)),
     }
+    session.check_hearing(entry)?;
+    Ok(entry)
 }
 
 fn unknown(args: &Args<'_>) -> Error {
@@ -179,6 +182,10 @@ pub fn run(
     let Target::One(id) = target else { return Step::Heavy(entry, target) };
     let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
     let mut env = Env::new(node, session.client.id, Some(session.login.user()), id, None);
+    let lane = lane(node, entry, args);
+    if let Err(failed) = env.prepare(entry, args, lane) {
+        return error(failed);
+    }
     let f = |txn: &mut store::Txn<'_>| {
         env.begin();
         handler.run(txn, args, &mut env)
@@ -193,7 +200,7 @@ pub fn run(
         database,
         group: id,
     };
-    let ran = match lane(node, entry, args) {
+    let ran = match lane {
         Lane::Read => group.store.run_read(database, scratch, f),
         Lane::Inline => {
             let mut wait = |error: &Error| Some(waiter().waiting(args, error.wait()?, false));
@@ -204,21 +211,16 @@ pub fn run(
     if ran.is_ok() {
         env.count();
     }
-    match ran {
+    match if_led(group, ran, || lap.end()) {
         Ok(Done { result: Err(Error::Wait(wait)), ticket: Some(ticket), .. }) => {
             Step::Blocked(Place::new(id, ticket, &wait))
         }
-        Ok(done) if done.wrote || group.has_led(done.gate.epoch, lap.end()) => {
-            finished(node, group, entry, done)
-        }
+        Ok(done) => finished(node, group, entry, done),
         Err(Leave::Outgrown) => {
             node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
             Step::Heavy(entry, target)
         }
-        // What was read may be old: nobody is told.
-        Ok(_) if group.is_reopening() => Step::Stalled,
         Err(left) if is_for_later(group, &left) => Step::Stalled,
-        Ok(_) => Step::Reply(left_reply(&Leave::Closed), None),
         Err(left) => Step::Reply(left_reply(&left), None),
     }
 }
@@ -236,7 +238,7 @@ const ARGS_INLINE_MAX: usize = 2 * limits::BUDGET_RECORDS as usize;
 /// Where a command starts. One that would only write down what it has read reads all the same where
 /// nothing is written.
 pub fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
-    if args.len() > ARGS_INLINE_MAX {
+    if args.len() > ARGS_INLINE_MAX || publishes(entry).is_some_and(|kind| is_long(node, kind, args)) {
         return Lane::Heavy;
     }
     if matches!(entry.row.run, Handler::Script(_)) && scripting::prepare(node, entry, args) {
@@ -296,11 +298,19 @@ pub fn is_for_later(group: &Group, left: &Leave) -> bool {
     }
 }
 
-/// What was read may be old where this node does not lead any more: nobody is told.
-pub fn if_led<R>(group: &Group, ran: Result<Done<R, Error>, Leave>) -> Result<Done<R, Error>, Leave> {
+/// What was read may be old where this node does not lead any more, as of a time after reading: nobody is
+/// told.
+pub fn if_led<R>(
+    group: &Group,
+    ran: Result<Done<R, Error>, Leave>,
+    now: impl FnOnce() -> Instant,
+) -> Result<Done<R, Error>, Leave> {
     match ran {
-        Ok(done) if !done.wrote && !group.has_led(done.gate.epoch, Instant::now()) => Err(Leave::Closed),
-        ran => ran,
+        Ok(done) if done.wrote || done.ticket.is_some() || group.has_led(done.gate.epoch, now()) => Ok(done),
+        // What it published may be heard all the same: it must not run once more.
+        Ok(done) if done.told => Ok(Done { result: Err(Error::line(UNCERTAIN)), ..done }),
+        Ok(_) => Err(Leave::Closed),
+        Err(left) => Err(left),
     }
 }
 
@@ -312,7 +322,7 @@ pub fn run_when_open<R>(
     mut run: impl FnMut() -> Result<Result<Done<R, Error>, Leave>, Outcome>,
 ) -> Result<Done<R, Error>, Outcome> {
     let ran = loop {
-        let ran = if_led(group, run()?);
+        let ran = if_led(group, run()?, Instant::now);
         if !matches!(ran, Err(Leave::Closed)) || !group.is_reopening() || cancel.is_cancelled() {
             break ran;
         }

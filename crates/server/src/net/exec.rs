@@ -1,13 +1,14 @@
 //! EXEC: the queued commands run as one transaction, in the lane that they need. Those on data run within
 //! it; those on the session run behind it, once it is known that there is a transaction.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use base::slot;
 use command::{Error, Lane, OwnedArgs, flags};
-use resp::Reply;
+use resp::{Protocol, Reply};
 use store::{Cancel, Done, Gate, Leave, Scratch, Txn};
 
 use crate::engine::group::Group;
@@ -21,7 +22,7 @@ use crate::scripting::Env;
 use crate::session::account::{self, Spent};
 use crate::session::connection::selected;
 use crate::session::multi::{Exec, Queued, Unit};
-use crate::session::{Answer, Context, Session, monitor};
+use crate::session::{Answer, Context, Session, SessionRun, monitor};
 use crate::table::{Entry, Handler};
 
 /// What became of one command of a transaction.
@@ -164,7 +165,7 @@ impl Exec {
             Lane::Inline => group.store.run_inline(database, scratch, f),
             Lane::Heavy => Err(Leave::Outgrown),
         });
-        let ran = dispatch::if_led(group, ran);
+        let ran = dispatch::if_led(group, ran, Instant::now);
         if ran.is_ok() {
             env.count();
         }
@@ -294,32 +295,57 @@ pub fn finish(node: &Arc<Node>, connection: &mut Connection, mut ran: Ran, gates
     let session = &mut connection.session;
     let client = session.client.id;
     let replies = ran.replies(node, client, |queued, part| {
-        let reply = match (part, queued.entry.row.run) {
-            (Part::Data(reply, _), _) => reply,
-            (Part::Session, Handler::Data(_) | Handler::Script(_)) => Reply::error(NOT_IN_UNITS),
-            (Part::Session, Handler::Session(run)) => {
-                match run(&mut Context { node, session }, &queued.args.as_args()) {
-                    Ok(Answer::Reply(reply) | Answer::After(_, reply)) => reply,
-                    Ok(Answer::Close(reply)) => {
-                        closes = true;
-                        reply
-                    }
-                    Ok(Answer::Silent) => Reply::Ok,
-                    Ok(Answer::Monitor) => Reply::error(NO_MONITOR),
-                    Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled) => Reply::error(NOT_IN_UNITS),
-                    Err(error) => error.reply(),
-                }
+        let (reply, more) = match (part, queued.entry.row.run) {
+            (Part::Data(reply, _), _) => (reply, Vec::new()),
+            (Part::Session, Handler::Data(_) | Handler::Script(_)) => {
+                (Reply::error(NOT_IN_UNITS), Vec::new())
             }
+            (Part::Session, Handler::Session(run)) => answer(node, session, queued, run, &mut closes),
         };
-        (reply, session.protocol)
+        (reply, (session.protocol, more))
     });
     monitor::saw_from(node, &connection.client, &said.as_args());
-    connection.output.push_gated(Encoded::several(&replies), gates);
+    let commands = replies.len();
+    let replies: Vec<(Reply, Protocol)> = replies
+        .into_iter()
+        .flat_map(|(reply, (protocol, more))| iter::once(reply).chain(more).map(move |one| (one, protocol)))
+        .collect();
+    connection.output.push_gated(Encoded::several(commands, &replies), gates);
     if closes {
         connection.state = State::Closing;
     }
 }
 
+/// Runs a transaction's command on the session. Gives its answer, and what else is told behind it.
+fn answer(
+    node: &Arc<Node>,
+    session: &mut Session,
+    queued: &Queued,
+    run: SessionRun,
+    closes: &mut bool,
+) -> (Reply, Vec<Reply>) {
+    if queued.entry.row.name == "ssubscribe" {
+        return (Reply::error(NO_SSUBSCRIBE), Vec::new());
+    }
+    let reply = match run(&mut Context { node, session }, &queued.args.as_args()) {
+        Ok(Answer::Reply(reply) | Answer::After(_, reply)) => reply,
+        Ok(Answer::Close(reply)) => {
+            *closes = true;
+            reply
+        }
+        Ok(Answer::Pushes(mut pushes)) => {
+            let more = pushes.split_off(pushes.len().min(1));
+            return (pushes.pop().unwrap_or(Reply::Ok), more);
+        }
+        Ok(Answer::Silent) => Reply::Ok,
+        Ok(Answer::Monitor) => Reply::error(NO_MONITOR),
+        Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled) => Reply::error(NOT_IN_UNITS),
+        Err(error) => error.reply(),
+    };
+    (reply, Vec::new())
+}
+
+const NO_SSUBSCRIBE: &str = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client";
 const NO_MONITOR: &str = "ERR MONITOR isn't allowed for DENY BLOCKING client";
 pub const NOT_IN_UNITS: &str = "ERR Command not allowed inside a transaction";
 

@@ -13,6 +13,7 @@ use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch::{self, Step};
 use crate::net::exec::{self, Ended};
+use crate::pubsub;
 use crate::session::stats::Lap;
 use crate::session::{Answer, account};
 use crate::table::Entry;
@@ -36,6 +37,14 @@ pub fn execute(
         connection.state = State::Paused;
         return false;
     }
+    if let Ok(entry) = found
+        && pubsub::must_wait(node, connection, entry)
+    {
+        connection.state = State::Stalled;
+        waiting.push(at);
+        return false;
+    }
+    let (session, args) = connection.split();
     let replies = session.replies;
     session.begin_command();
     if session.is_queueing() && !found.as_ref().is_ok_and(exec::runs_at_once) {
@@ -175,7 +184,8 @@ pub fn submit(
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
             user: connection.session.login.user().clone(),
-            may_stream: connection.session.monitoring.is_none(),
+            // Nothing else may come between the pages.
+            may_stream: connection.session.monitoring.is_none() && !connection.session.hears,
         },
         cancel: cancel.clone(),
         work,
@@ -217,6 +227,10 @@ fn give(node: &Node, connection: &mut Connection, answer: Answer) -> bool {
             connection.reply(&Reply::Ok);
             let monitoring = node.clients.monitors.begin(&connection.client);
             connection.session.monitoring = Some(monitoring);
+            true
+        }
+        Answer::Pushes(pushes) => {
+            connection.push(&pushes);
             true
         }
         Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Silent => true,

@@ -13,6 +13,7 @@ use crate::net::blocked::Place;
 use crate::net::exec::Ran;
 use crate::net::feed::Feed;
 use crate::net::tls::Handshake;
+use crate::pubsub::Hearers;
 use crate::table::Entry;
 
 pub enum Mail {
@@ -39,17 +40,28 @@ pub enum Mail {
 }
 
 pub struct Mailbox {
+    /// Which of the network threads it belongs to.
+    pub at: u16,
     waker: Waker,
     mail: Mutex<Vec<Mail>>,
     /// Some client of this thread waits for a commit.
     waiting: AtomicBool,
     /// What its monitoring clients are to be told.
     pub feed: Feed,
+    /// Which of its clients hear what, and what they are to be told.
+    pub hearers: Hearers,
 }
 
 impl Mailbox {
-    pub fn new(waker: Waker) -> Self {
-        Self { waker, mail: Mutex::default(), waiting: AtomicBool::new(false), feed: Feed::default() }
+    pub fn new(waker: Waker, at: u16) -> Self {
+        Self {
+            at,
+            waker,
+            mail: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            feed: Feed::default(),
+            hearers: Hearers::default(),
+        }
     }
 
     pub fn send(&self, mail: Mail) {

@@ -8,6 +8,7 @@ mod execute;
 pub mod feed;
 pub mod mailbox;
 pub mod output;
+pub mod output_limits;
 pub mod stream;
 pub mod thread;
 pub mod tls;

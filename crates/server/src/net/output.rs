@@ -41,11 +41,12 @@ impl Encoded {
         Self { len: output.end, segments: output.segments }
     }
 
-    /// Replies in one, each as its protocol has it: a command among them may have changed that.
-    pub fn several(replies: &[(Reply, Protocol)]) -> Self {
+    /// Replies to so many commands in one, each as its protocol has it: a command among them may have changed
+    /// that. One that is answered by several pushes has all of them in its place, as in Redis.
+    pub fn several(commands: usize, replies: &[(Reply, Protocol)]) -> Self {
         let mut output = Output::default();
         let mut header = Vec::new();
-        encode::array_header(replies.len(), &mut header);
+        encode::array_header(commands, &mut header);
         output.push_bytes(&header);
         for (reply, protocol) in replies {
             output.push(reply, *protocol);
@@ -114,6 +115,11 @@ impl Output {
     /// The oldest reply that waits.
     pub fn held(&self) -> Option<&Held> {
         self.held.front()
+    }
+
+    /// Whether a reply waits for another group than this one, or, without one, for any.
+    pub fn depends_on_others(&self, group: Option<u16>) -> bool {
+        self.held.iter().any(|held| Some(held.group) != group)
     }
 
     /// Appends a reply that may go out as soon as its turn comes.
@@ -221,6 +227,18 @@ impl Output {
         }
         self.end += lines.len() as u64;
         self.segments.push_back(Segment::Blob(lines.clone()));
+    }
+
+    /// Appends what several clients are told, whether this one wants replies or not.
+    pub fn push_shared(&mut self, pieces: &[&Blob]) {
+        for piece in pieces {
+            if piece.len() < SHARED_BYTES_MIN {
+                self.push_bytes(piece);
+                continue;
+            }
+            self.end += piece.len() as u64;
+            self.segments.push_back(Segment::Blob((*piece).clone()));
+        }
     }
 
     /// How many pieces wait, and how much room the first one has.
@@ -419,6 +437,23 @@ mod tests {
         output.push_gated(page(), &[]);
         assert!(!output.ends_replaced());
         assert_eq!(sent(&mut output), "-E\r\n-F\r\n*2\r\n:1\r\n");
+    }
+
+    #[test]
+    fn what_is_told_comes_in_its_place_also_to_those_who_want_no_replies() {
+        let mut output = Output::default();
+        let long = Blob::from(vec![b'x'; SHARED_BYTES_MIN]);
+        output.push_held(&Reply::Integer(1), Protocol::Resp2, 3, gate(5));
+        assert!(output.depends_on_others(None) && output.depends_on_others(Some(2)));
+        assert!(!output.depends_on_others(Some(3)));
+        output.mute(true);
+        output.push(&Reply::Integer(2), Protocol::Resp2);
+        output.push_shared(&[&Blob::from("+head\r\n"), &long]);
+        assert_eq!(sent(&mut output), "");
+        output.release();
+        let told = sent(&mut output);
+        assert!(told.starts_with(":1\r\n+head\r\nxxx") && told.len() == 11 + long.len());
+        assert!(output.is_empty() && !output.depends_on_others(None));
     }
 
     #[test]

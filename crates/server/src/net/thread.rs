@@ -2,6 +2,7 @@
 //! submits the batch that came of it, and sends what is committed.
 
 mod accept;
+mod hearers;
 mod monitors;
 mod streams;
 mod waits;
@@ -24,6 +25,7 @@ use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::stats;
 use accept::Listener;
+use hearers::Telling;
 
 const WAKE: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
@@ -57,6 +59,8 @@ pub struct NetThread {
     paused: Vec<usize>,
     paused_in: u64,
     touched: Vec<usize>,
+    /// Messages for those who hear them.
+    telling: Telling,
     /// When connections that wait for a key have waited long enough.
     timers: BTreeSet<(Instant, usize)>,
     scratch: Scratch,
@@ -83,6 +87,7 @@ impl NetThread {
             paused: Vec::new(),
             paused_in: 0,
             touched: Vec::new(),
+            telling: Telling::default(),
             timers: BTreeSet::new(),
             scratch: Scratch::default(),
             buffer: vec![0; READ_BYTES_MAX],
@@ -91,11 +96,11 @@ impl NetThread {
         }
     }
 
-    /// A poll and the mailbox that wakes it.
-    pub fn prepare() -> io::Result<(Poll, Arc<Mailbox>)> {
+    /// A poll and the mailbox that wakes it, of the thread of this number.
+    pub fn prepare(at: u16) -> io::Result<(Poll, Arc<Mailbox>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
-        Ok((poll, Arc::new(Mailbox::new(waker))))
+        Ok((poll, Arc::new(Mailbox::new(waker, at))))
     }
 
     pub fn run(mut self) {
@@ -130,6 +135,7 @@ impl NetThread {
             }
             // First the batch goes on its way, then replies go out while it does.
             self.node.pump();
+            self.tell_hearers();
             self.send();
             if self.is_done() {
                 return;
@@ -138,7 +144,7 @@ impl NetThread {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.runnable.is_empty() {
+        if !self.runnable.is_empty() || self.has_news() {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
@@ -206,6 +212,7 @@ impl NetThread {
             State::Paused => self.paused.retain(|paused| *paused != at),
             _ => {}
         }
+        self.node.hub.leave(&connection.client);
         self.node.clients.remove(connection.client.id);
         self.by_client.remove(&connection.client.id);
         self.free.push(at);
@@ -273,6 +280,12 @@ impl NetThread {
 
     /// One connection's turn: reads, runs, and says what comes next.
     fn turn(&mut self, at: usize) {
+        // IMPORTANT: whoever has seen the reply to a PUBLISH may say so to a client that hears it, which must not
+        // be answered before it is told.
+        if self.is_behind(at) {
+            self.runnable.push_back(at);
+            return;
+        }
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         let handshake = connection.stream.handshake_until();
         if handshake.is_some() {
@@ -389,6 +402,9 @@ impl NetThread {
             return;
         }
         connection.announce(before);
+        if connection.is_over_limit(&node) {
+            return self.cut_off(at);
+        }
         let has_room = was_full && connection.output.len() <= OUTPUT_BYTES_MAX;
         // The socket would take more: another turn.
         let has_more = connection.writable && connection.output.sendable() > 0;

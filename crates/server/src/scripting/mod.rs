@@ -23,6 +23,7 @@ use script::Level;
 use store::{Cancel, Txn};
 
 use crate::engine::node::Node;
+use crate::pubsub::Posted;
 use crate::session::SessionRun;
 use crate::session::acl::User;
 use crate::table::{Entry, Handler};
@@ -31,7 +32,8 @@ pub use cache::{LongNames, Scripts};
 pub use functions::count as count_functions;
 pub use running::Running;
 
-/// The function of a command that runs a script: on a transaction, and with those around it.
+/// The function of a command that runs a script, or asks who hears what: on a transaction, and with those
+/// around it.
 pub type ScriptRun = fn(&mut Txn<'_>, &Args<'_>, &mut Env<'_>) -> command::Result<Reply>;
 
 /// Commands that run scripts, or are about them, in a transaction.
@@ -50,6 +52,8 @@ pub struct Env<'a> {
     pub group: u16,
     /// How it is stopped, in the heavy pool.
     pub cancel: Option<&'a Arc<Cancel>>,
+    /// What it publishes, if that was made ready before.
+    pub posted: Option<Posted>,
     /// What its scripts have called, to be counted if that comes to something.
     called: Vec<Called>,
     /// What clients that monitor are told then.
@@ -80,7 +84,17 @@ impl<'a> Env<'a> {
         group: u16,
         cancel: Option<&'a Arc<Cancel>>,
     ) -> Self {
-        Self { node, client, user, group, cancel, called: Vec::new(), seen: Vec::new(), logged: Vec::new() }
+        Self {
+            node,
+            client,
+            user,
+            group,
+            cancel,
+            posted: None,
+            called: Vec::new(),
+            seen: Vec::new(),
+            logged: Vec::new(),
+        }
     }
 }
 

@@ -48,7 +48,8 @@ pub fn ran(
         Step::Answer(Answer::Reply(reply) | Answer::After(_, reply) | Answer::Close(reply)) => {
             count_failure(node, entry, reply);
         }
-        Step::Answer(Answer::Silent | Answer::Stalled | Answer::Monitor) | Step::Blocked(_) => {}
+        Step::Answer(Answer::Silent | Answer::Stalled | Answer::Monitor | Answer::Pushes(_))
+        | Step::Blocked(_) => {}
     }
     node.stats.ran(entry, took);
     node.stats.latency.ran(entry, took, || node.wall_ms());

@@ -218,8 +218,8 @@ impl Kind {
         found.map(|(_, kind)| kind).ok_or_else(unknown)
     }
 
-    pub(super) fn of(_: &Client) -> Self {
-        Self::Normal
+    pub(super) fn of(client: &Client) -> Self {
+        if client.hears.load(Relaxed) { Self::PubSub } else { Self::Normal }
     }
 }
 

@@ -63,8 +63,9 @@ impl About {
         let argv = if client.id == self.me { self.said as u64 } else { 0 };
         let queued = number(&client.queued_bytes);
         let memory = input + free + output.max(buffer) + argv + queued + size_of::<Client>() as u64;
+        let [channels, patterns, shards] = client.hearing.lock().counts();
         format!(
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
              multi={} qbuf={input} qbuf-free={free} argv-mem={argv} multi-mem={queued} rbs={buffer} rbp={} \
              obl={output} oll={} omem={output} tot-mem={memory} events={} cmd={last} user={} redir=-1 \
              resp={} lib-name={} lib-ver={}\n",
@@ -77,6 +78,9 @@ impl About {
             seconds(number(&client.last_ms)),
             flags(client),
             number(&client.database),
+            channels,
+            patterns,
+            shards,
             i64::try_from(number(&client.queued)).unwrap_or(i64::MAX) - 1,
             number(&client.output_peak_bytes),
             number(&client.output_pieces),
@@ -94,6 +98,7 @@ fn flags(client: &Client) -> String {
     let set = |flag: &AtomicBool| flag.load(Relaxed);
     let letters = [
         (set(&client.monitors), 'O'),
+        (set(&client.hears), 'P'),
         (client.queued.load(Relaxed) > 0, 'x'),
         (!matches!(*client.waits.lock(), Waits::Not), 'b'),
         (set(&client.killed), 'A'),

@@ -1,7 +1,7 @@
 //! COMMAND: the table told to clients.
 
 use base::glob;
-use command::{Args, Command, Error, Flags, Keys, OwnedArgs, arg, describe, flags};
+use command::{Args, Command, Error, Flags, Keys, OwnedArgs, access, arg, describe, flags};
 use resp::Reply;
 
 use super::rows::{self, reply};
@@ -155,7 +155,7 @@ fn called(args: &Args<'_>) -> Option<&'static Entry> {
 fn parse(args: &Args<'_>) -> command::Result<(&'static Command<Handler>, OwnedArgs)> {
     let given = OwnedArgs::of(args.from(2));
     let row = &called(args).ok_or(Error::line("ERR Invalid command specified"))?.row;
-    if row.keys == Keys::NONE {
+    if row.keys == Keys::NONE || row.keys.access.has(access::NOT_KEY) {
         return Err(Error::line("ERR The command has no key arguments"));
     }
     if !row.arity.accepts(given.as_args().len()) {

@@ -71,8 +71,12 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     rows::row("cluster", "readwrite", 1, READING, read_only).docs("3.0.0", "O(1)", "Takes READONLY back."),
 ];
 
-fn ping(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+fn ping(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     match args.len() {
+        // As a message, which is what such a client waits for.
+        1 | 2 if context.session.only_hears() => {
+            reply(Reply::Array(vec![Reply::bulk("pong"), Reply::copied(args.get(1))]))
+        }
         1 => reply(Reply::PONG),
         2 => reply(Reply::copied(args.get(1))),
         _ => Err(Error::arity("ping")),
@@ -110,6 +114,8 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     session.set_multi(None);
     session.watching = None;
     session.monitoring = None;
+    node.hub.leave(&session.client);
+    session.hears = false;
     session.become_nobody(&node.users);
     session.client.reset();
     reply(Reply::simple("RESET"))

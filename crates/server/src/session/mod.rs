@@ -23,6 +23,7 @@ mod memory;
 pub mod monitor;
 pub mod multi;
 pub mod persistence;
+mod pubsub;
 pub mod rows;
 mod server;
 mod settings;
@@ -64,6 +65,7 @@ pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     memory::COMMANDS,
     latency_commands::COMMANDS,
     monitor::COMMANDS,
+    pubsub::COMMANDS,
     cluster::COMMANDS,
 ];
 
@@ -88,6 +90,8 @@ pub enum Answer {
     Stalled,
     /// The client is told from now on what others do.
     Monitor,
+    /// What is no reply, one after the other: told to a client that wants no replies as well.
+    Pushes(Vec<Reply>),
     /// Nothing at all.
     Silent,
 }
@@ -114,6 +118,8 @@ pub struct Session {
     multi: Option<Multi>,
     watching: Option<Watching>,
     pub monitoring: Option<Monitoring>,
+    /// Its client hears something.
+    pub hears: bool,
     /// Who its client is.
     pub login: Login,
 }
@@ -128,6 +134,7 @@ impl Session {
             multi: None,
             watching: None,
             monitoring: None,
+            hears: false,
             login: Login::new(users),
         }
     }

@@ -9,6 +9,8 @@ mod groups;
 mod harness;
 mod info;
 mod lifecycle;
+#[cfg(debug_assertions)]
+mod pubsub;
 mod server;
 mod settings;
 mod streams;

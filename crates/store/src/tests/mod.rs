@@ -11,6 +11,7 @@ mod named;
 mod persistence;
 mod splices;
 mod strings;
+mod tidings;
 mod watches;
 
 use std::sync::Arc;

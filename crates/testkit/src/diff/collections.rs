@@ -35,7 +35,11 @@ const STREAMS: &[Row] = &[
         Exact,
     ),
     row("XREAD {|COUNT <few>} STREAMS {<key> <entry>|<key> <key> <entry> 0|<key> $}", 14, Exact),
-    valkey("XREAD {|COUNT <few>} BLOCK {1|2} STREAMS {<key> <entry>|<key> $|<key> <key> $ <entry>}", 4, Exact),
+    valkey(
+        "XREAD {|COUNT <few>} BLOCK {1|2} STREAMS {<key> <entry>|<key> $|<key> <key> $ <entry>}",
+        4,
+        Exact,
+    ),
     valkey(
         "XREAD {BLOCK -1|BLOCK x|COUNT x|NOACK|GROUP g c|NOSUCH|COUNT 1} STREAMS <key> {0|>|x|<key> 0}",
         3,

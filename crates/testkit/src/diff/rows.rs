@@ -173,6 +173,9 @@ pub(super) const ROWS: &[Row] = &[
     // Connection
     row("PING {|<value>}", 2, Exact),
     row("ECHO <value>", 2, Exact),
+    // Nobody hears it: those who do are compared in a test of their own.
+    row("{PUBLISH|SPUBLISH} <key> <value>", 2, Exact),
+    row("PUBSUB {NUMPAT|CHANNELS|NUMSUB <key>+|SHARDCHANNELS <key>|SHARDNUMSUB <key>}", 1, Exact),
     row("CLIENT {GETNAME|SETNAME name|SETNAME {|has\nnewline}|NOSUCH|REPLY NOSUCH}", 2, Exact),
     row("CLIENT ID", 1, Kind),
     row("CLIENT {PAUSE 0|PAUSE 0 WRITE|PAUSE x|PAUSE -1|PAUSE 1 NOSUCH|UNPAUSE|TRACKINGINFO}", 1, Exact),

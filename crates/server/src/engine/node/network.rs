@@ -19,12 +19,13 @@ impl Node {
     pub(super) fn start_network(self: &Arc<Self>) -> Result<(), StartError> {
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
-        for _ in 0..self.config.net_threads {
-            let (poll, mailbox) = NetThread::prepare()?;
+        for at in 0..self.config.net_threads {
+            let (poll, mailbox) = NetThread::prepare(u16::try_from(at).unwrap_or(u16::MAX))?;
             polls.push(poll);
             mailboxes.push(mailbox);
         }
         self.wakers.connect(mailboxes.clone());
+        self.hub.connect(&mailboxes);
         let _ = self.mailboxes.set(mailboxes.clone());
         for (at, (poll, mailbox)) in polls.into_iter().zip(mailboxes).enumerate() {
             let mut thread = NetThread::new(self, poll, mailbox);

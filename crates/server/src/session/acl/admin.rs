@@ -107,7 +107,7 @@ fn who_am_i(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     reply(Reply::bulk(context.session.login.user().name.clone()))
 }
 
-fn set_user(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+fn set_user(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let name = args.get(2);
     if has_spaces(name) {
         return Err(Error::line("ERR Usernames can't contain spaces or null characters"));
@@ -120,10 +120,11 @@ fn set_user(_: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
         return Err(Error::text(why));
     }
     let args = args.to_owned();
+    let caller = context.session.client.id;
     Ok(Answer::Heavy(Box::new(move |node, cancel| {
         let args = args.as_args();
         let rules: Vec<&[u8]> = args.from(3).collect();
-        catalog::set_user(node, cancel, args.get(2), &rules)
+        catalog::set_user(node, cancel, args.get(2), &rules, caller)
     })))
 }
 

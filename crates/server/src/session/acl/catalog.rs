@@ -1,6 +1,8 @@
 //! Where users are kept: a named record each, in the group that has the catalog. A change is a transaction
 //! like any other; what is in force follows once it has its place in the log.
 
+use std::sync::atomic::Ordering;
+
 use base::limits;
 use command::Error;
 use resp::Reply;
@@ -52,6 +54,7 @@ pub fn load(node: &Node) -> Result<Option<Gate>, LoadError> {
     refreshed.epoch = Some(gate.epoch);
     drop(refreshed);
     close_connections(node, &gone, None);
+    close_hearers(node, None, None);
     Ok(Some(gate))
 }
 
@@ -72,8 +75,9 @@ pub fn keep_current(node: &Node) {
     }
 }
 
-/// Brings what is in force of these users up to date. Whoever does it last has read the last.
-fn refresh(node: &Node, names: &[Vec<u8>]) -> command::Result<()> {
+/// Brings what is in force of these users up to date. Whoever does it last has read the last. `caller` is the
+/// client that asks, which is still answered.
+fn refresh(node: &Node, names: &[Vec<u8>], caller: u64) -> command::Result<()> {
     let Some(group) = node.groups.get(usize::from(GROUP)) else { return Ok(()) };
     let _refreshing = node.users.refreshing.lock();
     for name in names {
@@ -85,6 +89,7 @@ fn refresh(node: &Node, names: &[Vec<u8>]) -> command::Result<()> {
                     node.users.settle_default();
                 }
                 node.users.set(name, user);
+                close_hearers(node, Some(name), Some(caller));
             }
             // The epoch has ended: everything is read anew when the next one begins.
             Err(_) => return Ok(()),
@@ -96,7 +101,7 @@ fn refresh(node: &Node, names: &[Vec<u8>]) -> command::Result<()> {
 /// Runs a change as a transaction, and has it in force. `change` gives the reply and the names that it is about.
 fn commit(
     node: &Node,
-    cancel: &Cancel,
+    (cancel, caller): (&Cancel, u64),
     mut change: impl FnMut(&mut Txn<'_>) -> command::Result<(Reply, Vec<Vec<u8>>)>,
 ) -> Result<(Reply, Vec<Vec<u8>>, Gate), Outcome> {
     let Some(group) = node.groups.get(usize::from(GROUP)) else {
@@ -112,7 +117,7 @@ fn commit(
     let gate = done.gate;
     let gated = |reply| Outcome { told: Told::Reply(reply), gates: vec![(GROUP, gate)] };
     let (reply, names) = done.result.map_err(|error| gated(error.reply()))?;
-    refresh(node, &names).map_err(|error| gated(error.reply()))?;
+    refresh(node, &names, caller).map_err(|error| gated(error.reply()))?;
     Ok((reply, names, gate))
 }
 
@@ -127,7 +132,7 @@ const TOO_MANY: Error = Error::line("ERR there are too many users");
 const TOO_LONG: Error = Error::line("ERR the rules of the user are too long");
 
 /// ACL SETUSER.
-pub fn set_user(node: &Node, cancel: &Cancel, name: &[u8], rules: &[&[u8]]) -> Outcome {
+pub fn set_user(node: &Node, cancel: &Cancel, name: &[u8], rules: &[&[u8]], caller: u64) -> Outcome {
     let change = |txn: &mut Txn<'_>| {
         let before = stored(txn, name)?;
         if before.is_none() && txn.area(Area::Users)?.names.len() >= limits::USERS_MAX {
@@ -141,7 +146,7 @@ pub fn set_user(node: &Node, cancel: &Cancel, name: &[u8], rules: &[&[u8]]) -> O
         txn.set_named(Area::Users, name, Some(record))?;
         Ok((Reply::Ok, vec![name.to_vec()]))
     };
-    let done = commit(node, cancel, change);
+    let done = commit(node, (cancel, caller), change);
     outcome(done.map(|(reply, _, gate)| (reply, gate)))
 }
 
@@ -156,7 +161,7 @@ pub fn delete_users(node: &Node, cancel: &Cancel, names: &[&[u8]], caller: u64) 
         }
         Ok((Reply::Integer(deleted.len() as i64), deleted))
     };
-    let done = commit(node, cancel, change).map(|(reply, deleted, gate)| {
+    let done = commit(node, (cancel, caller), change).map(|(reply, deleted, gate)| {
         close_connections(node, &deleted, Some(caller));
         (reply, gate)
     });
@@ -170,6 +175,29 @@ pub fn load_again(node: &Node) -> Outcome {
         Ok(None) => Outcome::ungated(Reply::Ok),
         Err(LoadError::Left(left)) => Outcome::ungated(dispatch::left_reply(&left)),
         Err(error) => Outcome::ungated(Reply::error(format!("ERR {error}"))),
+    }
+}
+
+/// Closes connections that hear what their users may not hear any more: those of one user, or of all; that
+/// of `last` once it is answered.
+fn close_hearers(node: &Node, name: Option<&[u8]>, last: Option<u64>) {
+    if node.hub.clients() == 0 {
+        return;
+    }
+    for client in node.clients.list() {
+        if !client.hears.load(Ordering::Relaxed) {
+            continue;
+        }
+        let user = client.details.lock().user.clone();
+        if name.is_some_and(|name| name != user) {
+            continue;
+        }
+        let may_all = |user: &User| client.hearing.lock().is_allowed(user);
+        match node.users.get(&user) {
+            Some(user) if may_all(&user) => {}
+            _ if last == Some(client.id) => client.close_when_answered(),
+            _ => client.kill(),
+        }
     }
 }
 

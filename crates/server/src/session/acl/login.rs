@@ -33,6 +33,11 @@ impl Login {
         self.is_authenticated || self.is_open
     }
 
+    /// Whether there were changes that it has not taken notice of.
+    pub fn is_outdated(&self, users: &Users) -> bool {
+        self.generation != users.generation()
+    }
+
     /// Takes notice of changes. One whose user is gone is nobody.
     #[inline]
     pub fn refresh(&mut self, users: &Users) {

@@ -55,7 +55,7 @@ impl Source for Pages {
         let mut page = Exposition::default();
         if let Some(node) = self.node.upgrade() {
             about_process(&node, &mut page);
-            about_clients(&node, &mut page);
+            super::client_metrics::about_clients(&node, &mut page);
             about_tls(&node, &mut page);
             about_commands(&node, &mut page);
             about_lanes(&node, &mut page);
@@ -116,46 +116,6 @@ fn about_process(node: &Node, page: &mut Exposition) {
     for (class, threads) in &sample.threads {
         metric.sample(&[("class", class.trim_end_matches('-'))], threads.cpu.as_secs_f64());
     }
-}
-
-fn about_clients(node: &Node, page: &mut Exposition) {
-    use Kind::{Counter, Gauge};
-    let (clients, stats) = (&node.clients, &node.stats);
-    page.single("bulkhead_clients", Gauge, "Clients connected now.", clients.len() as f64);
-    page.single("bulkhead_clients_max", Gauge, "Clients allowed.", node.live.connections_max() as f64);
-    page.single(
-        "bulkhead_connections_total",
-        Counter,
-        "Connections accepted.",
-        clients.accepted.load(Relaxed) as f64,
-    );
-    page.single(
-        "bulkhead_connections_rejected_total",
-        Counter,
-        "Connections turned away because there were too many.",
-        clients.rejected.load(Relaxed) as f64,
-    );
-    let monitors = &clients.monitors;
-    page.single("bulkhead_monitors", Gauge, "Clients that said MONITOR.", monitors.count() as f64);
-    page.single(
-        "bulkhead_monitors_cut_off_total",
-        Counter,
-        "Clients that monitored and did not read what they were told.",
-        monitors.cut_off.load(Relaxed) as f64,
-    );
-    let mut metric = page.metric("bulkhead_acl_denied_total", Counter, "What users were refused, by reason.");
-    for (reason, count) in node.users.log.counts() {
-        metric.sample(&[("reason", reason.name())], count as f64);
-    }
-    page.metric("bulkhead_net_bytes_total", Counter, "Bytes from and to clients.")
-        .sample(&[("direction", "in")], stats.input_bytes.load(Relaxed) as f64)
-        .sample(&[("direction", "out")], stats.output_bytes.load(Relaxed) as f64);
-    page.single(
-        "bulkhead_client_buffer_bytes",
-        Gauge,
-        "What connections hold: input not understood yet, output not taken yet.",
-        super::client_bytes(node) as f64,
-    );
 }
 
 fn about_tls(node: &Node, page: &mut Exposition) {

@@ -1,5 +1,6 @@
 //! INFO: what is true of this node, under Redis' names where Redis has them, and under ours.
 
+mod client_metrics;
 mod metrics;
 mod own;
 mod redis;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{Lines, REDIS_VERSION, VERSION};
 use crate::engine::node::Node;
 use crate::engine::pause::Paused;
+use crate::pubsub::Kind;
 use crate::session::acl::Reason;
 
 /// What a single-threaded server would say of its event loop.
@@ -64,6 +65,7 @@ pub(super) fn clients(node: &Node, lines: &mut Lines) {
     lines.add("blocked_clients", for_keys + otherwise);
     lines.add("watching_clients", node.groups.iter().map(|group| group.store.watching()).sum::<usize>());
     lines.add("tracking_clients", 0);
+    lines.add("pubsub_clients", node.hub.clients());
     lines.add("clients_in_timeout_table", 0);
     lines.add("monitoring_clients", node.clients.monitors.count());
     lines.add("monitoring_clients_cut_off", node.clients.monitors.cut_off.load(Relaxed));
@@ -176,9 +178,11 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     let (hits, misses) = stats.keyspace_lookups();
     lines.add("keyspace_hits", hits);
     lines.add("keyspace_misses", misses);
-    lines.add("pubsub_channels", 0);
-    lines.add("pubsub_patterns", 0);
-    lines.add("pubsubshard_channels", 0);
+    lines.add("pubsub_channels", node.hub.len(Kind::Channel));
+    lines.add("pubsub_patterns", node.hub.len(Kind::Pattern));
+    lines.add("pubsubshard_channels", node.hub.len(Kind::Shard));
+    lines.add("pubsub_bytes_under_way", node.hub.under_way());
+    lines.add("client_output_buffer_limit_disconnections", node.clients.cut_off());
     lines.add("latest_fork_usec", 0);
     lines.add("total_forks", 0);
     lines.add("migrate_cached_sockets", 0);

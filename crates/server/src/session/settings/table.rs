@@ -7,6 +7,7 @@ use wal::Fsync;
 use store::Shapes;
 
 use crate::engine::node::Node;
+use crate::net::output_limits::{self, Class, Limit};
 use crate::net::tls::files::{ClientAuth, TlsFiles};
 
 /// A row.
@@ -50,6 +51,7 @@ pub(super) enum Change {
     Password(Vec<u8>),
     BusyAfter(u64),
     AclLogLen(usize),
+    OutputLimits(Vec<(Class, Limit)>),
     Shape(Shape, i64),
     Tls(TlsSetting, String),
 }
@@ -102,6 +104,9 @@ impl Change {
             Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
             Self::Connections(count) => node.live.set_connections_max(count),
             Self::AclLogLen(len) => node.live.set_acl_log_len_max(len),
+            Self::OutputLimits(all) => {
+                all.into_iter().for_each(|(class, limit)| node.live.output_limits.set(class, limit));
+            }
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
             Self::Password(password) => node.users.set_password(&password),
@@ -182,6 +187,11 @@ fn acl_log_len(value: &[u8]) -> Result<Change, String> {
 
 fn connections(value: &[u8]) -> Result<Change, String> {
     Ok(Change::Connections(integer(value, 1, u32::MAX.into())? as usize))
+}
+
+fn output_limits(value: &[u8]) -> Result<Change, String> {
+    let text = std::str::from_utf8(value).map_err(|error| error.to_string())?;
+    Ok(Change::OutputLimits(output_limits::parse(text, memory)?))
 }
 
 fn idle(value: &[u8]) -> Result<Change, String> {
@@ -349,7 +359,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("active-expire-effort", |_| "1".into()),
     same("activedefrag", |_| "no".into()),
     same("activerehashing", |_| "no".into()),
-    same("client-output-buffer-limit", |_| "normal 0 0 0 slave 0 0 0 pubsub 0 0 0".into()),
+    live("client-output-buffer-limit", |node| node.live.output_limits.show(), output_limits),
     immutable("daemonize", |_| "no".into()),
     same("dbfilename", |_| String::new()),
     immutable("enable-debug-command", |_| "yes".into()),

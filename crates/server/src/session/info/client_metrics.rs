@@ -1,0 +1,65 @@
+//! What the page of metrics says of clients.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use observe::{Exposition, Kind};
+
+use crate::engine::node::Node;
+
+pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let (clients, stats) = (&node.clients, &node.stats);
+    page.single("bulkhead_clients", Gauge, "Clients connected now.", clients.len() as f64);
+    page.single("bulkhead_clients_max", Gauge, "Clients allowed.", node.live.connections_max() as f64);
+    page.single(
+        "bulkhead_connections_total",
+        Counter,
+        "Connections accepted.",
+        clients.accepted.load(Relaxed) as f64,
+    );
+    page.single(
+        "bulkhead_connections_rejected_total",
+        Counter,
+        "Connections turned away because there were too many.",
+        clients.rejected.load(Relaxed) as f64,
+    );
+    let monitors = &clients.monitors;
+    page.single("bulkhead_monitors", Gauge, "Clients that said MONITOR.", monitors.count() as f64);
+    page.single(
+        "bulkhead_monitors_cut_off_total",
+        Counter,
+        "Clients that monitored and did not read what they were told.",
+        monitors.cut_off.load(Relaxed) as f64,
+    );
+    page.single(
+        "bulkhead_pubsub_clients",
+        Gauge,
+        "Clients that hear channels or patterns.",
+        node.hub.clients() as f64,
+    );
+    page.single(
+        "bulkhead_pubsub_bytes_under_way",
+        Gauge,
+        "Messages that were published and not handed out yet.",
+        node.hub.under_way() as f64,
+    );
+    page.single(
+        "bulkhead_clients_cut_off_total",
+        Counter,
+        "Clients that left more unread than client-output-buffer-limit allows.",
+        clients.cut_off() as f64,
+    );
+    let mut metric = page.metric("bulkhead_acl_denied_total", Counter, "What users were refused, by reason.");
+    for (reason, count) in node.users.log.counts() {
+        metric.sample(&[("reason", reason.name())], count as f64);
+    }
+    page.metric("bulkhead_net_bytes_total", Counter, "Bytes from and to clients.")
+        .sample(&[("direction", "in")], stats.input_bytes.load(Relaxed) as f64)
+        .sample(&[("direction", "out")], stats.output_bytes.load(Relaxed) as f64);
+    page.single(
+        "bulkhead_client_buffer_bytes",
+        Gauge,
+        "What connections hold: input not understood yet, output not taken yet.",
+        super::client_bytes(node) as f64,
+    );
+}

@@ -1,0 +1,196 @@
+//! SUBSCRIBE and its kin: what a client hears. Its answers are pushes: one for each name, also for a client
+//! that wants no replies.
+
+use base::slot;
+use command::{Args, Command, Error, Flags, Keys, access, arg, flags};
+use resp::{Protocol, Reply};
+
+use super::rows::{self, CONTAINER, HELP};
+use super::{Answer, Context, Session, SessionRun, client};
+use crate::net::dispatch;
+use crate::pubsub::{Kind, Name};
+use crate::table::Entry;
+
+const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
+    rows::row("pubsub", name, arity, flags, run)
+}
+
+const HEARS: &[Flags] = &[flags::PUBSUB, flags::NOSCRIPT, flags::LOADING, flags::STALE];
+const SHARDS: Keys = Keys::rest(1).with(&[access::NOT_KEY]);
+
+pub(super) const COMMANDS: &[Command<SessionRun>] = &[
+    row("subscribe", -2, HEARS, subscribe)
+        .docs(
+            "2.0.0",
+            "O(N) where N is the number of channels to subscribe to.",
+            "Tells the client what is published on channels.",
+        )
+        .takes(&[arg::string("channel").multiple()]),
+    row("unsubscribe", -1, HEARS, unsubscribe)
+        .docs(
+            "2.0.0",
+            "O(N) where N is the number of channels to unsubscribe.",
+            "Tells the client no more of channels.",
+        )
+        .takes(&[arg::string("channel").optional().multiple()]),
+    row("psubscribe", -2, HEARS, psubscribe)
+        .docs(
+            "2.0.0",
+            "O(N) where N is the number of patterns to subscribe to.",
+            "Tells the client what is published on channels that are like patterns.",
+        )
+        .takes(&[arg::pattern("pattern").multiple()]),
+    row("punsubscribe", -1, HEARS, punsubscribe)
+        .docs(
+            "2.0.0",
+            "O(N) where N is the number of patterns to unsubscribe.",
+            "Tells the client no more of channels that are like patterns.",
+        )
+        .takes(&[arg::pattern("pattern").optional().multiple()]),
+    Command { keys: SHARDS, ..row("ssubscribe", -2, HEARS, ssubscribe) }
+        .docs(
+            "7.0.0",
+            "O(N) where N is the number of shard channels to subscribe to.",
+            "Tells the client what is published on shards' channels.",
+        )
+        .takes(&[arg::string("shardchannel").multiple()]),
+    Command { keys: SHARDS, ..row("sunsubscribe", -1, HEARS, sunsubscribe) }
+        .docs(
+            "7.0.0",
+            "O(N) where N is the number of shard channels to unsubscribe.",
+            "Tells the client no more of shards' channels.",
+        )
+        .takes(&[arg::string("shardchannel").optional().multiple()]),
+    row("pubsub", -2, CONTAINER, client::unknown).docs(
+        "2.8.0",
+        "Depends on subcommand.",
+        "Holds the commands about who hears what.",
+    ),
+    row("pubsub|help", 2, HELP, help).docs("6.2.0", "O(1)", "Returns what the subcommands do."),
+];
+
+const LINES: &[&str] = &[
+    "CHANNELS [<pattern>]",
+    "    Return the currently active channels matching a <pattern> (default: '*').",
+    "NUMPAT",
+    "    Return number of subscriptions to patterns.",
+    "NUMSUB [<channel> ...]",
+    "    Return the number of subscribers for the specified channels, excluding",
+    "    pattern subscriptions(default: no channels).",
+    "SHARDCHANNELS [<pattern>]",
+    "    Return the currently active shard level channels matching a <pattern> (default: '*').",
+    "SHARDNUMSUB [<shardchannel> ...]",
+    "    Return the number of subscribers for the specified shard level channel(s)",
+];
+
+fn help(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    rows::help("PUBSUB", LINES)
+}
+
+/// What a client in RESP2 may say while it hears something: it could not tell other replies from messages.
+const WHILE_HEARING: &[&str] = &[
+    "ping",
+    "quit",
+    "reset",
+    "subscribe",
+    "unsubscribe",
+    "psubscribe",
+    "punsubscribe",
+    "ssubscribe",
+    "sunsubscribe",
+];
+
+impl Session {
+    /// Whether its client hears something and cannot tell replies from messages.
+    #[inline]
+    pub fn only_hears(&self) -> bool {
+        self.hears && self.protocol == Protocol::Resp2
+    }
+
+    /// Refuses what such a client may not say.
+    #[inline]
+    pub fn check_hearing(&self, entry: &Entry) -> command::Result<()> {
+        if self.only_hears() && !WHILE_HEARING.contains(&entry.row.name) {
+            return Err(Error::text(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+                 allowed in this context",
+                entry.row.name
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn push(word: &'static str, name: Reply, count: i64) -> Reply {
+    Reply::Push(vec![Reply::bulk(word), name, Reply::Integer(count)])
+}
+
+/// With several groups, the shards' channels of a command are of one slot.
+fn check_slot(context: &Context<'_>, args: &Args<'_>) -> command::Result<()> {
+    let mut slots = args.from(1).map(slot::of);
+    let first = slots.next();
+    if context.node.groups.len() > 1 && slots.any(|slot| Some(slot) != first) {
+        return Err(Error::line(dispatch::CROSSSLOT));
+    }
+    Ok(())
+}
+
+fn hear(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static str) -> rows::Result {
+    let Context { node, session } = context;
+    let client = &session.client;
+    client.hearing.lock().check_room(args.from(1))?;
+    let answer = |name| push(word, Reply::copied(name), node.hub.subscribe(client, kind, name));
+    let answers = args.from(1).map(answer).collect();
+    session.hears = true;
+    // IMPORTANT: looked at after it is noted: whoever changes the rules looks at what is noted.
+    if session.login.is_outdated(&node.users) {
+        session.login.refresh(&node.users);
+        if !session.client.hearing.lock().is_allowed(session.login.user()) {
+            session.client.kill();
+        }
+    }
+    Ok(Answer::Pushes(answers))
+}
+
+fn stop(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static str) -> rows::Result {
+    let Context { node, session } = context;
+    let client = &session.client;
+    let (all, told): (Vec<Name>, i64) = {
+        let hearing = client.hearing.lock();
+        let all = if args.len() == 1 { hearing.of(kind).iter().cloned().collect() } else { Vec::new() };
+        (all, hearing.told(kind))
+    };
+    let answer = |name: &[u8]| push(word, Reply::copied(name), node.hub.unsubscribe(client, kind, name));
+    let mut answers: Vec<Reply> = args.from(1).chain(all.iter().map(|name| &**name)).map(answer).collect();
+    if answers.is_empty() {
+        answers.push(push(word, Reply::Null, told));
+    }
+    session.hears = !client.hearing.lock().is_empty();
+    Ok(Answer::Pushes(answers))
+}
+
+fn subscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    hear(context, args, Kind::Channel, "subscribe")
+}
+
+fn psubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    hear(context, args, Kind::Pattern, "psubscribe")
+}
+
+fn ssubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    check_slot(context, args)?;
+    hear(context, args, Kind::Shard, "ssubscribe")
+}
+
+fn unsubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    stop(context, args, Kind::Channel, "unsubscribe")
+}
+
+fn punsubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    stop(context, args, Kind::Pattern, "punsubscribe")
+}
+
+fn sunsubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
+    check_slot(context, args)?;
+    stop(context, args, Kind::Shard, "sunsubscribe")
+}

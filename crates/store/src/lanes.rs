@@ -2,6 +2,7 @@
 //! these; which one is decided above, and by what the transaction turns out to touch.
 
 mod depends;
+mod warm;
 
 use base::Stamp;
 use parking_lot::MutexGuard;
@@ -233,23 +234,6 @@ impl Group {
         if section.waiters.has_ready() {
             self.serve(section);
         }
-    }
-
-    /// Loads what an inline transaction missed.
-    pub(crate) fn warm(&self, scratch: &mut Scratch) -> Result<(), Leave> {
-        for key in std::mem::take(&mut scratch.cold) {
-            self.load(self.table.hash(&key)).map_err(|stop| leave(&stop))?;
-        }
-        if let Some(members) = scratch.hints.wanted.take() {
-            self.find_hints(members, &mut scratch.hints).map_err(|stop| leave(&stop))?;
-        }
-        if let Some(wanted) = scratch.hints.run.take() {
-            let run = self.find_run(&wanted).map_err(|stop| leave(&stop))?;
-            let mut section = self.sequencer.lock();
-            let epoch = section.epoch();
-            section.runs.add(run, epoch);
-        }
-        Ok(())
     }
 
     /// On a thread of the heavy pool: on a snapshot, validated; if it lost a race, once more with

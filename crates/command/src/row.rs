@@ -246,7 +246,7 @@ impl<R> Command<R> {
             (family == "bitmap", "@bitmap"),
             (family == "hyperloglog", "@hyperloglog"),
             (family == "geo", "@geo"),
-            (family == "stream", "@stream"),
+            (family == "stream" && !container, "@stream"),
             (has(flags::PUBSUB), "@pubsub"),
             (has(flags::ADMIN) || has(flags::FOR_ADMINS), "@admin"),
             (fast, "@fast"),

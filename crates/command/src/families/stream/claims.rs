@@ -46,7 +46,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             arg::word("JUSTID").optional(),
             arg::string("lastid").after("LASTID").optional(),
         ]),
-    row("xautoclaim", -6, key(&[RW, ACCESS, DELETE]), &[WRITE, FAST], xautoclaim)
+    row("xautoclaim", -6, key(&[RW, DELETE]), &[WRITE, FAST], xautoclaim)
         .docs("6.2.0", "O(1) if COUNT is small.", "Takes over what has been pending for others for some time.")
         .tips(TIPS)
         .takes(&[

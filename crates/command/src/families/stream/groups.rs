@@ -11,8 +11,7 @@ use crate::row::flags::{CONTAINER, DENYOOM, FAST, LOADING, STALE, WRITE};
 const OF_KEY: Keys = Keys::one(2);
 const GROUP: Arg = arg::string("group");
 const ID: Arg = arg::one_of("id-selector", &[arg::string("id"), arg::word("$").named("new-id")]);
-const ENTRIES_READ: Arg =
-    arg::integer("entries-read").after("ENTRIESREAD").shown("entries-read").since("7.0.0").optional();
+const ENTRIES_READ: Arg = arg::integer("entriesread").after("ENTRIESREAD").shown("entries-read").optional();
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("xgroup", -2, Keys::NONE, &[CONTAINER], xgroup).docs(

@@ -17,7 +17,7 @@ const STREAMS: Arg =
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("xread", -4, Keys::halves("streams", 1).with(&[RO, ACCESS]), &[READONLY, BLOCKING], xread)
-        .docs("5.0.0", "", "Returns what is new in one or several streams, and waits for it if need be.")
+        .docs("5.0.0", "O(N) with N being the number of entries returned.", "Returns what is new in one or several streams, and waits for it if need be.")
         .takes(&[COUNT, BLOCK, STREAMS]),
     row("xreadgroup", -7, Keys::halves("streams", 4).with(&[RO, ACCESS]), &[WRITE, BLOCKING], xreadgroup)
         .docs("5.0.0", "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.", "Returns what is new in streams for a consumer of a group, or what is pending for it.")

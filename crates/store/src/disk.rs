@@ -12,9 +12,9 @@ use thiserror::Error;
 use crate::keys;
 
 /// The on-disk format this build reads and writes. A node refuses what it does not know.
-pub const FORMAT_VERSION: u32 = 4;
-/// One that has no named records, and is otherwise the same.
-const FORMAT_WITHOUT_NAMED: u32 = 3;
+pub const FORMAT_VERSION: u32 = 5;
+/// Those that have no streams, the first of them no named records either, and are otherwise the same.
+const FORMATS_WITH_LESS: [u32; 2] = [3, 4];
 
 #[derive(Debug, Error, Clone)]
 pub enum DiskError {
@@ -104,7 +104,7 @@ impl Disk {
         }
         let format = disk.get(keys::META_FORMAT)?;
         match format.as_deref() {
-            Some(found) if found == FORMAT_WITHOUT_NAMED.to_be_bytes() => {
+            Some(found) if FORMATS_WITH_LESS.iter().any(|less| found == less.to_be_bytes()) => {
                 disk.write([(keys::META_FORMAT, Some(&FORMAT_VERSION.to_be_bytes()[..]))])?;
             }
             None => disk.write([(keys::META_FORMAT, Some(&FORMAT_VERSION.to_be_bytes()[..]))])?,

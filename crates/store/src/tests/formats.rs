@@ -143,7 +143,7 @@ fn record_values_stay_as_they_are() {
     let applied = Applied { term: 1, index: 2, last: Stamp(3) };
     check(&applied.encode(), "0000000000000001 0000000000000002 0000000000000003");
     check(&encode_count(Counts { keys: 5, expires: -1 }), "0000000000000005 ffffffffffffffff");
-    check(&disk::FORMAT_VERSION.to_be_bytes(), "00000004");
+    check(&disk::FORMAT_VERSION.to_be_bytes(), "00000005");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_store_stays_as_it_is() {
         "4b3c8700000000616fe5c0d34361 0031",
         // Space 0: two keys, one of which expires. The format. The hash seed. The expiry index.
         "4d636f756e7400000000 00000000000000020000000000000001",
-        "4d666f726d6174 00000004",
+        "4d666f726d6174 00000005",
         "5368 537f0b4cbf9f00071706541dfaca0000",
         "540000018bcfe568000ce400000000fdaea21fae1862 ",
     ];

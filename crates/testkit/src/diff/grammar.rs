@@ -97,8 +97,9 @@ fn split(text: &str) -> Vec<&str> {
     choices
 }
 
-fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
-    let list: &[&[u8]] = match token {
+/// The words that a hole is filled with, where it is filled with one of some words.
+fn list(token: &str) -> Option<&'static [&'static [u8]]> {
+    Some(match token {
         "<key>" => KEYS,
         "<value>" => VALUES,
         "<integer>" => INTEGERS,
@@ -110,17 +111,35 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<bound>" => BOUNDS,
         "<name-bound>" => NAME_BOUNDS,
         "<names>" => NAMES,
-        "<zeros>" => return command.push(b"zeros".to_vec()),
         "<field>" => FIELDS,
-        "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
-        "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),
-        "<few>" => return command.push(rng.range(1, 6).to_string().into_bytes()),
         "<byte-index>" => INDEXES,
         "<bit>" => BITS,
         "<sketch>" => SKETCHES,
         "<glob>" => PATTERNS,
         "<db>" => DATABASES,
         "<junk>" => JUNK,
+        "<payload>" => PAYLOADS,
+        "<entry>" => ENTRIES,
+        "<group>" => GROUPS,
+        "<consumer>" => CONSUMERS,
+        "<town>" => TOWNS,
+        "<hamlet>" => HAMLETS,
+        "<weight>" => WEIGHTS,
+        "<record>" => RECORDS,
+        "<radius>" => RADII,
+        _ => return None,
+    })
+}
+
+fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
+    if let Some(list) = list(token) {
+        return command.push(rng.pick(list).to_vec());
+    }
+    let list: &[&[u8]] = match token {
+        "<zeros>" => return command.push(b"zeros".to_vec()),
+        "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
+        "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),
+        "<few>" => return command.push(rng.range(1, 6).to_string().into_bytes()),
         "<pair>" => {
             command.push(rng.pick(KEYS).to_vec());
             VALUES
@@ -138,18 +157,9 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
             command.push(rng.pick(KEYS).to_vec());
             return command.push(long(rng));
         }
-        "<payload>" => PAYLOADS,
-        "<entry>" => ENTRIES,
         "(<entry>" => return command.push([b"(", *rng.pick(ENTRIES)].concat()),
-        "<group>" => GROUPS,
-        "<consumer>" => CONSUMERS,
-        "<town>" => TOWNS,
-        "<hamlet>" => HAMLETS,
         "<map>" => return command.push(b"map".to_vec()),
-        "<weight>" => WEIGHTS,
-        "<record>" => RECORDS,
         "<weights>" => return command.push(rng.pick(PATTERNS_OF_WEIGHTS).to_vec()),
-        "<radius>" => RADII,
         "<spot>" => return spot(rng, 0, command),
         "<located>" => {
             // Each a little beside the others: places that are equally far come in any order.

@@ -66,7 +66,7 @@ impl<'a> Read<'a> {
                 at += 2;
             } else if args.is(at, "streams") && more > 0 {
                 read.first = at + 1;
-                if more % 2 != 0 {
+                if !more.is_multiple_of(2) {
                     let sign = if is_group { '>' } else { '$' };
                     return Err(Error::text(format!(
                         "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{sign}' must be specified."
@@ -287,7 +287,7 @@ fn xreadgroup(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         let mut told = Told { stream, group_name, group, consumer_name, consumer, now_ms };
         let entries = match behind {
             Some(behind) => Some(told.history(behind, read.count)?),
-            None => told.new(read.count, read.no_ack)?,
+            None => told.what_is_new(read.count, read.no_ack)?,
         };
         told.stream.put_consumer(&told.group, consumer_name, &told.consumer)?;
         if let Some(entries) = entries {
@@ -309,7 +309,7 @@ struct Told<'s, 't, 'g> {
 
 impl Told<'_, '_, '_> {
     /// What the group was not told yet.
-    fn new(&mut self, count: Option<u64>, no_ack: bool) -> Result<Option<Vec<Reply>>> {
+    fn what_is_new(&mut self, count: Option<u64>, no_ack: bool) -> Result<Option<Vec<Reply>>> {
         let head = *self.stream.head();
         let (mut entries, mut ids) = (Vec::new(), Vec::new());
         let Some(from) = self.group.last.next() else { return Ok(None) };

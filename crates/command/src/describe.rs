@@ -152,7 +152,7 @@ fn placed_specs(keys: &Keys) -> Vec<Reply> {
             let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
             vec![spec(keys.access, keys.note, begin_at(first), find_range(last, step))]
         }
-        KeySpec::Halves { word, from } => {
+        KeySpec::Halves { word, from, .. } => {
             vec![spec(keys.access, keys.note, begin_behind(word, from as usize), find_half())]
         }
         KeySpec::Counted { at, extra } => {

@@ -59,10 +59,12 @@ pub enum KeySpec {
         at: u32,
         extra: Option<u32>,
     },
-    /// The first half of what stands behind a word, which may stand at `from`.
+    /// The first half of what stands behind a word. COMMAND says that the word may stand at `from`; what is in
+    /// front of it are options, whose arguments may look like it.
     Halves {
         word: &'static str,
         from: u32,
+        skipped: &'static [(&'static str, usize)],
     },
 }
 
@@ -151,9 +153,9 @@ impl Keys {
         Self::at(KeySpec::Counted { at, extra })
     }
 
-    /// The first half of what stands behind a word.
-    pub const fn halves(word: &'static str, from: u32) -> Self {
-        Self::at(KeySpec::Halves { word, from })
+    /// The first half of what stands behind a word, and behind options that have so many arguments.
+    pub const fn halves(word: &'static str, from: u32, skipped: &'static [(&'static str, usize)]) -> Self {
+        Self::at(KeySpec::Halves { word, from, skipped })
     }
 
     /// What is done with the keys.
@@ -264,9 +266,13 @@ impl Keys {
                 let end = (last + 1).clamp(0, args.len() as i64) as usize;
                 Positions { next: first as usize, last: end, step: step.max(1) as usize, extra: None }
             }
-            KeySpec::Halves { word, from } => {
-                let word = (from as usize..args.len()).find(|at| args.is(*at, word));
-                let first = word.map_or(args.len(), |at| at + 1);
+            KeySpec::Halves { word, skipped, .. } => {
+                let mut at = 1;
+                while at < args.len() && !args.is(at, word) {
+                    let option = skipped.iter().find(|(option, _)| args.is(at, option));
+                    at += 1 + option.map_or(0, |(_, count)| *count);
+                }
+                let first = (at + 1).min(args.len());
                 Positions { next: first, last: first + (args.len() - first) / 2, step: 1, extra: None }
             }
             KeySpec::Counted { at, extra } => {
@@ -332,9 +338,13 @@ mod tests {
         check(Keys::counted(1, None), "zunion 9 a b", &[]);
         check(Keys::counted(2, Some(1)), "zunionstore d 3 a b", &[]);
         check(Keys::counted(1, None), "zunion x a b", &[]);
-        check(Keys::halves("streams", 1), "xread count 1 Streams a b 0 0", &[4, 5]);
-        check(Keys::halves("streams", 1), "xread streams", &[]);
-        check(Keys::halves("streams", 1), "xread count 1", &[]);
+        let halves = Keys::halves("streams", 4, &[("count", 1), ("group", 2)]);
+        check(halves, "xread count 1 Streams a b 0 0", &[4, 5]);
+        check(halves, "xread streams", &[]);
+        check(halves, "xread count 1", &[]);
+        check(halves, "xreadgroup count 1 group streams c streams k >", &[7]);
+        check(halves, "xreadgroup group g streams streams k >", &[5]);
+        check(halves, "xreadgroup group streams", &[]);
         let stored = Keys::one(1).behind(2, &["store"], &[], &[("get", 1), ("limit", 2)]);
         check(stored, "sort a", &[1]);
         check(stored, "sort a store", &[1]);

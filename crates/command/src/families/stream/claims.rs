@@ -249,11 +249,7 @@ impl<'s, 't, 'g> Claimer<'s, 't, 'g> {
         name: &'s [u8],
         now_ms: u64,
     ) -> Result<Self> {
-        let mut consumer = match stream.consumer(&group, name)? {
-            Some(consumer) => consumer,
-            None => stream.create_consumer((group_name, &mut group), name)?,
-        };
-        consumer.seen_ms = now_ms;
+        let consumer = stream.seen_consumer((group_name, &mut group), name)?;
         Ok(Self { stream, group, name, consumer, now_ms })
     }
 

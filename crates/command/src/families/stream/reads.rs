@@ -15,11 +15,14 @@ const BLOCK: Arg = arg::integer("milliseconds").after("BLOCK").optional();
 const STREAMS: Arg =
     arg::block("streams", &[arg::KEY.multiple(), arg::string("id").multiple()]).after("STREAMS");
 
+/// The options, and how many arguments each has: they may be called like what begins the streams.
+const OPTIONS: &[(&str, usize)] = &[("block", 1), ("count", 1), ("group", 2)];
+
 pub(crate) const COMMANDS: &[Command] = &[
-    row("xread", -4, Keys::halves("streams", 1).with(&[RO, ACCESS]), &[READONLY, BLOCKING], xread)
+    row("xread", -4, Keys::halves("streams", 1, OPTIONS).with(&[RO, ACCESS]), &[READONLY, BLOCKING], xread)
         .docs("5.0.0", "O(N) with N being the number of entries returned.", "Returns what is new in one or several streams, and waits for it if need be.")
         .takes(&[COUNT, BLOCK, STREAMS]),
-    row("xreadgroup", -7, Keys::halves("streams", 4).with(&[RO, ACCESS]), &[WRITE, BLOCKING], xreadgroup)
+    row("xreadgroup", -7, Keys::halves("streams", 4, OPTIONS).with(&[RO, ACCESS]), &[WRITE, BLOCKING], xreadgroup)
         .docs("5.0.0", "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.", "Returns what is new in streams for a consumer of a group, or what is pending for it.")
         .takes(&[
             arg::block("group-block", &[arg::string("group"), arg::string("consumer")]).after("GROUP"),
@@ -278,12 +281,7 @@ fn xreadgroup(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     for ((key, _), behind) in read.pairs(args).zip(from) {
         let Some(mut stream) = txn.stream(key)? else { continue };
         let Some(mut group) = stream.group(group_name)? else { continue };
-        let known = stream.consumer(&group, consumer_name)?;
-        let mut consumer = match known {
-            Some(consumer) => consumer,
-            None => stream.create_consumer((group_name, &mut group), consumer_name)?,
-        };
-        consumer.seen_ms = now_ms;
+        let consumer = stream.seen_consumer((group_name, &mut group), consumer_name)?;
         let mut told = Told { stream, group_name, group, consumer_name, consumer, now_ms };
         let entries = match behind {
             Some(behind) => Some(told.history(behind, read.count)?),

@@ -227,6 +227,14 @@ impl Stream<'_, '_> {
         Ok(consumer)
     }
 
+    /// A consumer that asks for something: it is made if it is not there.
+    pub fn seen_consumer(&mut self, group: (&[u8], &mut Group), name: &[u8]) -> Result<Consumer, Stop> {
+        match self.consumer(group.1, name)? {
+            Some(consumer) => Ok(Consumer { seen_ms: self.txn.now_ms(), ..consumer }),
+            None => self.create_consumer(group, name),
+        }
+    }
+
     pub fn put_consumer(&mut self, group: &Group, name: &[u8], consumer: &Consumer) -> Result<(), Stop> {
         self.txn.put_of_group(|key| group.home.consumer_record(key, name), Some(consumer.encode()))
     }

@@ -131,6 +131,11 @@ impl SimDisk {
         self.disk.lock().faults = faults;
     }
 
+    /// The disk answers nobody while `during` runs, and has the faults that it sets from then on.
+    pub fn while_it_hangs(&self, during: impl FnOnce(&mut Faults)) {
+        during(&mut self.disk.lock().faults);
+    }
+
     /// Operations that changed the disk, or were to: what `cut_after` counts from here on.
     pub fn changes(&self) -> u64 {
         self.disk.lock().changes

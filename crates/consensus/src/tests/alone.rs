@@ -232,18 +232,15 @@ fn what_was_admitted_before_the_disk_was_known_to_be_full_waits_for_space() {
     let mut cluster = alone(options());
     cluster.write(0, "before");
     let disk = cluster.members[&1].disk.clone();
-    let used: u64 = disk.paths().iter().filter_map(|p| disk.contents(p)).map(|c| c.len() as u64).sum();
-    disk.set_faults(DiskFaults { space_bytes: Some(used), ..DiskFaults::default() });
-    // As many as fill what room was made before.
-    let (mut names, mut proposals) = (Vec::new(), Vec::new());
-    eventually("held", || {
-        if names.len() < 100 {
-            let name = large(names.len() as u32, 900_000);
-            proposals.push(cluster.propose(1, 0, &name));
-            names.push(name);
-        }
-        cluster.group(1, 0).metrics().held > 0
+    // More than what room may have been made before.
+    let names: Vec<String> = (0..40).map(|n| large(n, 900_000)).collect();
+    let mut proposals = Vec::new();
+    disk.while_it_hangs(|faults| {
+        faults.space_bytes = Some(0);
+        proposals.extend(names.iter().map(|name| cluster.propose(1, 0, name)));
+        eventually("admitted", || cluster.group(1, 0).metrics().in_flight == names.len() as u64);
     });
+    eventually("held", || cluster.group(1, 0).metrics().held > 0);
     assert_eq!(cluster.group(1, 0).metrics().role, Role::Leader);
     disk.set_faults(DiskFaults::default());
     for (name, proposal) in names.iter().zip(&proposals) {

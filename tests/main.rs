@@ -12,6 +12,7 @@ mod crash;
 mod differential;
 mod durability;
 mod histories;
+mod key_events;
 mod monitor;
 mod pubsub;
 mod queues;

@@ -197,6 +197,35 @@ fn transactions_are_counted() {
     }
 }
 
+/// Commands that find nothing to change break no watch, however they look for it.
+#[test]
+fn what_changes_nothing_breaks_no_watch() {
+    let server = start();
+    let (mut client, mut other) = (server.client().unwrap(), server.client().unwrap());
+    let nothing = [
+        ("SET k 9", "SETBIT k 2 1"),
+        ("SET k x", "SETRANGE k 0 ''"),
+        ("SET k x", "BITFIELD k SET u8 0 120"),
+        ("ZADD k 1 a 2 b", "ZREMRANGEBYSCORE k 5 9"),
+        ("ZADD k 1 a 2 b", "ZREMRANGEBYLEX k [x [y"),
+        ("ZADD k 1 a 2 b", "ZREMRANGEBYRANK k 7 9"),
+        ("ZADD k 1 a 2 b", "ZPOPMIN k 0"),
+        ("SADD k a b", "SPOP k 0"),
+        ("SADD k a b", "SREM k c"),
+        ("HSET k f v", "HDEL k g"),
+        ("RPUSH k a", "LREM k 0 b"),
+        ("RPUSH k a", "LPOP k 0"),
+        ("XADD k 1-1 f v", "XDEL k 2-2"),
+        ("XADD k 1-1 f v", "XTRIM k MAXLEN 5"),
+    ];
+    for (before, command) in nothing {
+        all(&mut client, &["DEL k", before, "WATCH k"]);
+        assert!(!other.line(command).unwrap().is_error(), "{command}");
+        let replies = all(&mut client, &["MULTI", "PING", "EXEC"]);
+        assert_eq!(replies[2], Reply::Array(vec![Reply::Simple("PONG".into())]), "{command}");
+    }
+}
+
 #[test]
 fn a_client_is_shown_with_what_it_has_queued() {
     let server = start();

@@ -9,6 +9,7 @@ pub mod arg;
 mod args;
 pub mod describe;
 mod error;
+pub mod events;
 mod families;
 mod keys;
 mod row;

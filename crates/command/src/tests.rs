@@ -5,6 +5,7 @@ mod collections;
 mod database;
 mod dump;
 mod entries;
+mod events;
 mod expiry;
 mod geo;
 mod hyperloglogs;

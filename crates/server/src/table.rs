@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use command::Command;
+use command::events::{Events, events_of};
 
 use crate::pubsub;
 use crate::scripting::{self, ScriptRun};
@@ -24,6 +25,8 @@ pub struct Entry {
     pub row: Command<Handler>,
     /// Ids of its subcommands.
     pub subcommands: Vec<usize>,
+    /// What it says to those who hear of changes, if it changes keys.
+    pub events: Option<Events>,
 }
 
 pub struct Table {
@@ -58,7 +61,8 @@ impl Table {
             let id = table.entries.len();
             let twice = table.by_name.insert(row.name.as_bytes(), id);
             assert!(twice.is_none(), "two commands are called {}", row.name);
-            table.entries.push(Entry { id, row, subcommands: Vec::new() });
+            let events = events_of(row.name);
+            table.entries.push(Entry { id, row, subcommands: Vec::new(), events });
         }
         for id in 0..table.entries.len() {
             let name = table.entries[id].row.name;

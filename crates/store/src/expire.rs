@@ -8,10 +8,13 @@ use crate::keys;
 use crate::lanes::Leave;
 use crate::range::Window;
 use crate::scratch::Scratch;
-use crate::txn::Stop;
+use crate::txn::{Stop, Txn};
 
 /// Index entries looked at in one slice.
 const SLICE: usize = 128;
+
+/// What else is done, in its transaction, about a key that has expired.
+pub type OnExpired<'f> = dyn FnMut(&mut Txn<'_>, &[u8]) -> Result<(), Stop> + 'f;
 
 /// What a round of active expiry did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +34,12 @@ impl Group {
     }
 
     /// Removes keys that have expired, looking at no more than about `slices` slices of the index.
-    pub fn expire(&self, scratch: &mut Scratch, slices: usize) -> Result<Expired, Leave> {
+    pub fn expire(
+        &self,
+        scratch: &mut Scratch,
+        slices: usize,
+        also: &mut OnExpired<'_>,
+    ) -> Result<Expired, Leave> {
         let now = self.now_ms();
         let head = self.expiry_head_ms.load(Ordering::SeqCst);
         if head > now {
@@ -41,7 +49,7 @@ impl Group {
         // meanwhile moves it down again.
         self.expiry_head_ms.store(u64::MAX, Ordering::SeqCst);
         let mut expired = Expired::default();
-        let result = self.expire_from(head, now, slices, scratch, &mut expired);
+        let result = self.expire_from((head, now), slices, scratch, also, &mut expired);
         self.expiry_head_ms.fetch_min(*result.as_ref().unwrap_or(&head), Ordering::SeqCst);
         result.map(|_| expired)
     }
@@ -49,10 +57,10 @@ impl Group {
     /// Says from when on the index has to be looked at the next time.
     fn expire_from(
         &self,
-        head: u64,
-        now: u64,
+        (head, now): (u64, u64),
         slices: usize,
         scratch: &mut Scratch,
+        also: &mut OnExpired<'_>,
         expired: &mut Expired,
     ) -> Result<u64, Leave> {
         let end = keys::expiry_seek(now + 1);
@@ -60,7 +68,7 @@ impl Group {
         for _ in 0..slices {
             let window = self.peek(&from, &end)?;
             for key in &window.keys {
-                expired.keys += u64::from(self.expire_one(key, scratch)?);
+                expired.keys += u64::from(self.expire_one(key, scratch, also)?);
             }
             match window.next {
                 Some(next) => from = next,
@@ -87,12 +95,18 @@ impl Group {
 
     /// Removes a key if its record still expires at the index entry's time, and the entry itself if
     /// it does not: that of a database that was flushed, for instance.
-    fn expire_one(&self, index_key: &[u8], scratch: &mut Scratch) -> Result<bool, Leave> {
+    fn expire_one(
+        &self,
+        index_key: &[u8],
+        scratch: &mut Scratch,
+        also: &mut OnExpired<'_>,
+    ) -> Result<bool, Leave> {
         let Ok((at, owner)) = keys::decode_expiry(index_key) else { return Ok(false) };
         let done = self.run_inline(0, scratch, |txn| -> Result<bool, Stop> {
             if let Some(database) = txn.begin.spaces.iter().position(|space| *space == owner.space) {
                 txn.select(database as u8);
                 if txn.remove_if_expires_at(owner.key, at)? {
+                    also(txn, owner.key)?;
                     return Ok(true);
                 }
             }

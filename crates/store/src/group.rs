@@ -21,6 +21,7 @@ use crate::effects::Change;
 use crate::keys::{self, Cid, HashSeed, Home, Space};
 use crate::lanes::Leave;
 use crate::moving::Moves;
+use crate::onlooker::Onlooker;
 use crate::pins::Pins;
 use crate::record::Value;
 use crate::scratch::Scratch;
@@ -71,6 +72,7 @@ pub struct Group {
     pub moves: Moves,
     /// What others are told of transactions once they are committed.
     pub(crate) tidings: Tidings,
+    pub(crate) onlooker: OnceLock<Arc<dyn Onlooker>>,
 }
 
 /// How often somebody who waits for the apply thread looks whether he still has to.
@@ -109,6 +111,7 @@ impl Group {
             queue: OnceLock::new(),
             moves: Moves::default(),
             tidings: Tidings::default(),
+            onlooker: OnceLock::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The three ways to run a transaction: read, inline, heavy. Every command goes through one of
 //! these; which one is decided above, and by what the transaction turns out to touch.
 
+mod commit;
 mod depends;
 mod warm;
 
@@ -134,6 +135,7 @@ impl Group {
                 return Err(Leave::Closed);
             }
             let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
+            self.tell_behind(gate, scratch);
             return Ok(Done::new(result, gate, Does::NOTHING));
         }
         Err(Leave::Outgrown)
@@ -412,26 +414,6 @@ impl Group {
         let ticket = register(&mut section, &result, wait);
         self.leave_section(section);
         Ok(Ran::Done(Done { ticket, ..Done::new(result, gate, does) }))
-    }
-
-    pub(crate) fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
-        // What was built aside is named, or given up, by these writes.
-        scratch.fresh.clear();
-        let changes = scratch.catalog_changes();
-        let written = Self::written_keys(section, scratch);
-        let counts = std::mem::take(&mut scratch.counts);
-        let stamp = self.sequencer.commit(section, self.wall_ms(), scratch.take_writes(), &counts);
-        scratch.counts = counts;
-        self.note_catalog(section, stamp, &changes);
-        self.note_expiry(scratch.earliest_expiry_ms());
-        section.runs.appended(&scratch.appended);
-        Self::break_watches(section, &written, &changes);
-        Self::find_ready(section, written, &changes);
-        let gate = Gate { epoch, stamp };
-        if !scratch.tidings.is_empty() {
-            self.tidings.push(gate, scratch.tidings.drain(..));
-        }
-        gate
     }
 
     pub(crate) fn wait_for_room(&self, cancel: &Cancel) -> Result<(), Leave> {

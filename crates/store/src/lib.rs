@@ -6,6 +6,7 @@
 
 pub mod apply;
 mod aside;
+mod changes;
 mod collection;
 pub mod counters;
 mod derive;
@@ -18,6 +19,7 @@ mod group;
 pub mod keys;
 mod lanes;
 mod moving;
+mod onlooker;
 mod parked;
 mod parts;
 mod pins;
@@ -45,12 +47,14 @@ pub use collection::{
     Consumer, ConsumerGroup, Cursor, Cut, End, Entry, Hash, HashBuilder, Head, List, ListBuilder, Member,
     Pending, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamId, score_of,
 };
+pub use changes::{Changes, KeyChange, KeyName, KeyState, Noting};
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
-pub use expire::Expired;
+pub use expire::{Expired, OnExpired};
 pub use group::{Group, GroupOptions, Pump};
 pub use keys::KeyPosition;
 pub use lanes::{Done, Failure, Gate, Leave};
 pub use moving::Moves;
+pub use onlooker::{Changed, Onlooker};
 pub use parked::Parked;
 pub use range::{Flow, Found, Step, walk_keys};
 pub use record::{Encoding, Kind, Peek, Record, Value};

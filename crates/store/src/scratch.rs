@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 
+use crate::changes::Notes;
 use crate::collection::stream::StreamId;
 use crate::counters::Counters;
 use crate::effects::{Change, CountDelta};
@@ -145,6 +146,9 @@ pub struct Scratch {
     undo: Vec<Undo>,
     /// Entries that were added to streams, those of attempts that failed among them.
     pub(crate) appended: Vec<Appended>,
+    pub(crate) notes: Notes,
+    /// For whom the transaction acts.
+    pub(crate) author: u64,
     /// How many attempts are going on, one within the other.
     attempts: usize,
     /// The next transaction is committed only if nothing has happened to what is watched here. Stays until
@@ -202,7 +206,7 @@ const SCRATCH_ROWS_MAX: usize = 4096;
 const SCRATCH_KEYS_BYTES_MAX: usize = 256 << 10;
 
 /// A record key and where the transaction keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct RowId(usize);
 
 impl Scratch {
@@ -301,6 +305,12 @@ impl Scratch {
 
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn set(&mut self, row: RowId, value: Option<Value>) {
+        self.note_change(row, true);
+        self.change(row, value);
+    }
+
+    #[allow(clippy::indexing_slicing)] // as above
+    fn change(&mut self, row: RowId, value: Option<Value>) {
         self.note_undo(row);
         let row = &mut self.rows[row.0];
         row.came_and_went |= value.is_none() && matches!(row.change, Some(Change::Put(_)));
@@ -328,6 +338,7 @@ impl Scratch {
 
     #[allow(clippy::indexing_slicing)] // as above
     pub(crate) fn mark(&mut self, row: RowId) {
+        self.note_change(row, true);
         self.note_undo(row);
         self.rows[row.0].is_marked = true;
     }
@@ -337,7 +348,8 @@ impl Scratch {
     pub(crate) fn set_quietly(&mut self, row: RowId, value: Value) {
         let before = &self.rows[row.0];
         let is_quiet = before.is_quiet || before.change.is_none();
-        self.set(row, Some(value));
+        self.note_change(row, false);
+        self.change(row, Some(value));
         self.rows[row.0].is_quiet = is_quiet;
     }
 
@@ -424,6 +436,7 @@ impl Scratch {
         self.counts.clear();
         self.earliest_expiry_ms = None;
         self.undo.clear();
-        self.attempts = 0;
+        self.end_notes();
+        (self.author, self.attempts) = (0, 0);
     }
 }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::group::Group;
 use crate::lanes::Gate;
+use crate::scratch::Scratch;
 use crate::sequencer::{Fate, Sequencer};
 use crate::txn::Txn;
 
@@ -69,6 +70,14 @@ impl Group {
         self.tidings.release(&self.sequencer);
     }
 
+    /// What a transaction tells that only reads, which depends on what it has seen.
+    pub(crate) fn tell_behind(&self, gate: Gate, scratch: &mut Scratch) {
+        if !scratch.tidings.is_empty() {
+            let _section = self.sequencer.lock();
+            self.tidings.push(gate, scratch.tidings.drain(..));
+        }
+    }
+
     /// How many tidings wait for their commit.
     pub fn tidings(&self) -> usize {
         self.tidings.len()
@@ -76,9 +85,8 @@ impl Group {
 }
 
 impl Txn<'_> {
-    /// Something is to be told once this transaction is committed.
+    /// Something is to be told once this transaction is committed; of one that only reads, once what it has seen is.
     pub fn tell(&mut self, tiding: Box<dyn Tiding>) {
-        debug_assert!(self.may_write(), "nothing is told of a command that only reads");
         self.scratch.tidings.push(tiding);
     }
 

@@ -114,6 +114,11 @@ impl<'g> Txn<'g> {
         self.database = database;
     }
 
+    /// For whom this is done, from here on: a client's number.
+    pub fn act_for(&mut self, client: u64) {
+        self.scratch.author = client;
+    }
+
     /// Whether a script calls what is done here.
     pub fn is_scripted(&self) -> bool {
         self.is_scripted
@@ -174,6 +179,9 @@ impl<'g> Txn<'g> {
         let found = self.live_record(row)?;
         let lookups = &mut self.scratch.lookups;
         *(if found.is_some() { &mut lookups.0 } else { &mut lookups.1 }) += 1;
+        if found.is_none() {
+            self.note_miss(key);
+        }
         Ok((row, found))
     }
 
@@ -189,6 +197,14 @@ impl<'g> Txn<'g> {
         self.meter.spend(0, payload.len())?;
         let row = self.key_row(key)?;
         self.set(row, Some(Record::encode(kind, encoding, expiry_ms, payload)));
+        Ok(())
+    }
+
+    /// Like [`Self::put`], where nothing changes that a client could see but the encoding.
+    pub fn put_quietly(&mut self, key: &[u8], record: &Record, encoding: Encoding) -> Result<(), Stop> {
+        self.meter.spend(0, record.payload().len())?;
+        let row = self.key_row(key)?;
+        self.set_quietly(row, Record::encode(record.kind, encoding, record.expiry_ms, record.payload()));
         Ok(())
     }
 

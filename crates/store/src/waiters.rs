@@ -210,12 +210,8 @@ impl Group {
         self.sequencer.lock().waiters.len()
     }
 
-    /// The keys that a transaction has written, with what they hold: for those who wait or watch, if there
-    /// are any.
-    pub(crate) fn written_keys(section: &Section, scratch: &Scratch) -> Vec<WrittenKey> {
-        if section.waiters.is_empty() && section.watches.is_empty() {
-            return Vec::new();
-        }
+    /// The keys that a transaction has written, with what they hold: for those who wait, watch or look on.
+    pub(crate) fn written_keys(scratch: &Scratch) -> Vec<WrittenKey> {
         let written = scratch.rows.iter().filter_map(|row| {
             let is_quiet = !row.is_changed_key();
             if is_quiet && !row.is_written() {

@@ -111,9 +111,9 @@ pub struct Caller {
 }
 
 impl Caller {
-    pub fn waiter(&self, entry: &'static Entry, database: u8, group: u16) -> Waiter {
+    pub fn waiter(&self, node: &Node, entry: &'static Entry, (database, group): (u8, u16)) -> Waiter {
         let Self { client, protocol, mailbox, .. } = self.clone();
-        Waiter { client, mailbox, protocol, entry, database, group }
+        Waiter { client, mailbox, hub: node.hub.clone(), protocol, entry, database, group }
     }
 }
 

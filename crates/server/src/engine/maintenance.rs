@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use store::{Leave, Scratch};
+use store::{Leave, Scratch, Stop, Txn};
 
 use crate::engine::node::Node;
 use crate::session::acl;
@@ -88,7 +88,11 @@ fn expire(node: &Node, scratch: &mut Scratch) {
     }
     let began = Instant::now();
     for group in &node.groups {
-        match group.store.expire(scratch, SLICES_MAX) {
+        let mut told = |txn: &mut Txn<'_>, key: &[u8]| {
+            // Where there is no room for what is told, the next round goes on.
+            node.hub.tell_expired(txn, key).map_err(|_| Stop::Outgrown)
+        };
+        match group.store.expire(scratch, SLICES_MAX, &mut told) {
             Ok(expired) => {
                 node.stats.expired(expired.keys);
                 group.pump();

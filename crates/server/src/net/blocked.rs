@@ -12,6 +12,7 @@ use crate::engine::heavy::{Finished, Target, Work};
 use crate::net::dispatch::left_reply;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
+use crate::pubsub::Hub;
 use crate::table::{Entry, Handler};
 
 const UNBLOCKED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
@@ -24,6 +25,7 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub struct Waiter {
     pub client: u64,
     pub mailbox: Arc<Mailbox>,
+    pub hub: Arc<Hub>,
     pub protocol: Protocol,
     pub entry: &'static Entry,
     pub database: u8,
@@ -89,7 +91,8 @@ impl Attempt for Blocked {
     fn run(&mut self, txn: &mut Txn<'_>) -> Result<Tried, Stop> {
         // Only plain commands wait.
         let Handler::Data(run) = self.waiter.entry.row.run else { return Ok(Tried::Nothing) };
-        match run(txn, &self.args.as_args()) {
+        let (args, waiter) = (self.args.as_args(), &self.waiter);
+        match waiter.hub.run(waiter.client, waiter.entry, txn, &args, |txn| run(txn, &args)) {
             Ok(reply) => {
                 self.reply = reply;
                 Ok(Tried::Served)

@@ -188,13 +188,14 @@ pub fn run(
     }
     let f = |txn: &mut store::Txn<'_>| {
         env.begin();
-        handler.run(txn, args, &mut env)
+        handler.run(entry, txn, args, &mut env)
     };
     let database = session.database;
     let client = &session.client;
     let waiter = || Waiter {
         client: client.id,
         mailbox: client.mailbox.clone(),
+        hub: node.hub.clone(),
         protocol: session.protocol,
         entry,
         database,
@@ -407,7 +408,7 @@ fn run_in_group(
             txn.allow_streams(node.config.streams.page_bytes);
         }
         env.begin();
-        handler.run(txn, args, &mut env)
+        handler.run(entry, txn, args, &mut env)
     };
     let done = run_when_open(group, cancel, || {
         // It may have waited for its turn since it was asked for the first time.
@@ -415,7 +416,7 @@ fn run_in_group(
             return Err(Outcome::ungated(Reply::error(why)));
         }
         let mut wait = |error: &Error| {
-            let waiter = caller?.waiter(entry, database, group.id);
+            let waiter = caller?.waiter(node, entry, (database, group.id));
             Some(waiter.waiting(args, error.wait()?, true))
         };
         match group.store.run_heavy_or_wait(database, scratch, cancel, &mut wait, &mut f) {

@@ -71,7 +71,7 @@ impl Unit {
                 continue;
             };
             let (began, before) = (Instant::now(), txn.lookups());
-            let reply = match txn.attempt(|txn| run.run(txn, &args, env)) {
+            let reply = match txn.attempt(|txn| run.run(entry, txn, &args, env)) {
                 Ok(reply) => reply,
                 Err(Error::Stop(stop)) => return Err(stop.into()),
                 Err(Error::Wait(wait)) => wait.otherwise,

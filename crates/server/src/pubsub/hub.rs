@@ -7,6 +7,7 @@ use base::{glob, limits};
 use command::Error;
 use parking_lot::RwLock;
 
+use super::key_events::KeyEvents;
 use super::message::{Message, Posted, Told};
 use super::tables::Tables;
 use super::{Hearing, Kind, Name};
@@ -22,6 +23,8 @@ pub struct Hub {
     under_way: Arc<AtomicUsize>,
     /// Clients that hear something.
     clients: AtomicUsize,
+    /// What they may hear about keys.
+    pub key_events: KeyEvents,
 }
 
 impl Hub {

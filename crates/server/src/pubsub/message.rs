@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use resp::{Blob, Protocol, encode};
-use store::Tiding;
+use store::{Tiding, Txn};
 
 use super::{Kind, Name};
 use crate::net::mailbox::Mailbox;
@@ -99,6 +99,16 @@ pub struct Posted {
     pub receivers: i64,
     /// It and the threads that hand it out, if somebody hears it.
     pub(super) told: Option<Told>,
+}
+
+impl Posted {
+    /// A transaction tells it. Says how many hear it then.
+    pub(super) fn go_with(self, txn: &mut Txn<'_>) -> i64 {
+        if let Some(told) = self.told {
+            txn.tell(Box::new(told));
+        }
+        self.receivers
+    }
 }
 
 /// A message and where it goes when its transaction is committed.

@@ -12,6 +12,7 @@
 mod hearers;
 mod hearing;
 mod hub;
+mod key_events;
 mod message;
 mod publish;
 mod tables;

@@ -6,7 +6,7 @@ use command::{Args, Arity, Command, Docs, Flags, Keys, Lane, access, arg, flags}
 use resp::Reply;
 use store::Txn;
 
-use super::{Kind, Posted};
+use super::Kind;
 use crate::engine::node::Node;
 use crate::net::connection::Connection;
 use crate::scripting::{Env, ScriptRun};
@@ -106,11 +106,15 @@ pub fn must_wait(node: &Node, connection: &mut Connection, entry: &Entry) -> boo
     let tells = |entry: &Entry| publishes(entry).is_some();
     let is_unit = entry.row.name == "exec";
     let is_due = if is_unit { connection.session.queued().any(tells) } else { tells(entry) };
-    if !is_due || (connection.session.is_queueing() && !is_unit) {
+    if connection.session.is_queueing() && !is_unit {
         return false;
     }
     if node.hub.is_full() {
-        return true;
+        let tells_any = |entry: &Entry| tells(entry) || node.hub.tells_of_keys(entry);
+        return if is_unit { connection.session.queued().any(tells_any) } else { tells_any(entry) };
+    }
+    if !is_due {
+        return false;
     }
     // One command's group is known; a transaction's is not, yet.
     let group = match publishes(entry) {
@@ -142,18 +146,10 @@ fn spublish(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::R
 }
 
 fn tell(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, kind: Kind) -> command::Result<Reply> {
-    let Posted { receivers, told } = match &env.posted {
-        Some(posted) => posted.clone(),
-        None => {
-            let (channel, payload) = (args.get(1), args.get(2));
-            txn.step(env.node.hub.steps(kind, channel))?;
-            txn.spend(1, channel.len() + payload.len())?;
-            env.node.hub.post(kind, channel, payload)?
-        }
+    let receivers = match &env.posted {
+        Some(posted) => posted.clone().go_with(txn),
+        None => env.node.hub.tell(txn, kind, args.get(1), args.get(2))?,
     };
-    if let Some(told) = told {
-        txn.tell(Box::new(told));
-    }
     Ok(Reply::Integer(receivers))
 }
 

@@ -138,7 +138,7 @@ impl InTxn<'_, '_, '_> {
             return self.stopped(Stop::Outgrown);
         }
         let env = &mut *self.env;
-        match self.txn.attempt(|txn| on_data.run(txn, args, env)) {
+        match self.txn.attempt(|txn| on_data.run(entry, txn, args, env)) {
             Ok(reply) => Ok(reply),
             Err(Error::Stop(stop)) => self.stopped(stop),
             Err(Error::Wait(wait)) => Ok(wait.otherwise),

@@ -106,11 +106,19 @@ pub enum OnData {
 }
 
 impl OnData {
-    pub fn run(self, txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>) -> command::Result<Reply> {
-        match self {
+    /// Every command comes through here, wherever it runs.
+    pub fn run(
+        self,
+        entry: &Entry,
+        txn: &mut Txn<'_>,
+        args: &Args<'_>,
+        env: &mut Env<'_>,
+    ) -> command::Result<Reply> {
+        let (node, client) = (env.node, env.client);
+        node.hub.run(client, entry, txn, args, |txn| match self {
             Self::Plain(run) => run(txn, args),
             Self::Script(run) => run(txn, args, env),
-        }
+        })
     }
 }
 

@@ -19,7 +19,7 @@ fn expire(fixture: &Fixture) -> u64 {
     let mut scratch = Scratch::default();
     let mut keys = 0;
     loop {
-        let expired = fixture.group.expire(&mut scratch, 2).unwrap();
+        let expired = fixture.group.expire(&mut scratch, 2, &mut |_, _| Ok(())).unwrap();
         keys += expired.keys;
         if !expired.more {
             return keys;

@@ -8,6 +8,7 @@
 mod collections;
 mod compare;
 mod grammar;
+mod hearing;
 mod rows;
 mod scripts;
 mod shrink;
@@ -123,6 +124,7 @@ impl Diff {
             () => Theme { rows: &[], percent: 0 },
         };
         let mut steps = shapes(&mut rng);
+        steps.push(hearing::setting(&mut rng, self.reference.flavour()));
         let random = random_steps(&mut rng, &theme, self.tested.flavour(), self.reference.flavour());
         let reference = self.reference.flavour();
         let random = match rng.chance(SCRIPT_SESSIONS_PERCENT) {
@@ -158,6 +160,8 @@ impl Diff {
         let clients = steps.iter().map(|step| step.client + 1).max().unwrap_or(1);
         let mut tested = clean(&self.tested, protocol, clients)?;
         let mut reference = clean(&self.reference, protocol, clients)?;
+        let hearer = |server| hearing::Hearer::of(server, steps, self.reference.flavour());
+        let mut hearers = (hearer(&self.tested)?, hearer(&self.reference)?);
         let mut units = units::Units::new(clients);
         let mut done = 0;
         for chunk in steps.chunk_by(|a, b| (a.compare == Compare::Scan) == (b.compare == Compare::Scan)) {
@@ -170,6 +174,12 @@ impl Diff {
                 for (index, ((left, right), step)) in pairs {
                     if !units.same(step, &left, &right) {
                         return Ok(Some(Difference { step: done + index, left, right }));
+                    }
+                }
+                if let (Some(left), Some(right)) = &mut hearers {
+                    let (left, right) = (left.heard()?, right.heard()?);
+                    if left != right {
+                        return Ok(Some(Difference { step: done + chunk.len() - 1, left, right }));
                     }
                 }
                 done += chunk.len();

@@ -90,8 +90,10 @@ fn xadd(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let id = id.filter(|id| *id > last).ok_or(TOO_SMALL)?;
     let mut stream = txn.stream_or_new(key)?;
     stream.append(id, args.from(fields_at))?;
-    if let Some(cut) = options.cut {
-        stream.trim(cut, options.limit)?;
+    if let Some(cut) = options.cut
+        && stream.trim(cut, options.limit)? > 0
+    {
+        stream.remark("xtrim");
     }
     Ok(id_reply(id))
 }

@@ -118,6 +118,7 @@ fn create(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let id = last_id(args.get(4), last)?;
     let mut stream = txn.stream_or_new(args.get(2))?;
     if stream.create_group(args.get(3), id, read)? {
+        stream.remark("xgroup-create");
         Ok(Reply::Ok)
     } else {
         Err(Error::line("BUSYGROUP Consumer Group name already exists"))
@@ -131,18 +132,27 @@ fn create_consumer(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         return Ok(Reply::ZERO);
     }
     stream.create_consumer((args.get(3), &mut group), args.get(4))?;
+    stream.remark("xgroup-createconsumer");
     Ok(Reply::ONE)
 }
 
 fn delete_consumer(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let mut stream = txn.stream(args.get(2))?.ok_or(NO_KEY)?;
     let group = stream.group(args.get(3))?.ok_or_else(|| missing(args))?;
-    Ok(count_reply(stream.delete_consumer(&group, args.get(4))?.unwrap_or(0)))
+    let deleted = stream.delete_consumer(&group, args.get(4))?;
+    if deleted.is_some() {
+        stream.remark("xgroup-delconsumer");
+    }
+    Ok(count_reply(deleted.unwrap_or(0)))
 }
 
 fn destroy(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let mut stream = txn.stream(args.get(2))?.ok_or(NO_KEY)?;
-    Ok(Reply::Integer(i64::from(stream.destroy_group(args.get(3))?)))
+    let is_destroyed = stream.destroy_group(args.get(3))?;
+    if is_destroyed {
+        stream.remark("xgroup-destroy");
+    }
+    Ok(Reply::Integer(i64::from(is_destroyed)))
 }
 
 fn help(_: &mut Txn<'_>, _: &Args<'_>) -> Result<Reply> {
@@ -178,6 +188,7 @@ fn set_id(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     group.last = last_id(args.get(4), stream.head().last)?;
     group.read = read;
     stream.put_group(args.get(3), &group)?;
+    stream.remark("xgroup-setid");
     Ok(Reply::Ok)
 }
 

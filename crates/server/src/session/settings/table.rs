@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wal::Fsync;
 
+use command::events::Classes;
 use store::Shapes;
 
 use crate::engine::node::Node;
@@ -52,6 +53,7 @@ pub(super) enum Change {
     BusyAfter(u64),
     AclLogLen(usize),
     OutputLimits(Vec<(Class, Limit)>),
+    KeyEvents(Classes),
     Shape(Shape, i64),
     Tls(TlsSetting, String),
 }
@@ -107,6 +109,7 @@ impl Change {
             Self::OutputLimits(all) => {
                 all.into_iter().for_each(|(class, limit)| node.live.output_limits.set(class, limit));
             }
+            Self::KeyEvents(classes) => node.hub.key_events.set(classes),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
             Self::Password(password) => node.users.set_password(&password),
@@ -192,6 +195,11 @@ fn connections(value: &[u8]) -> Result<Change, String> {
 fn output_limits(value: &[u8]) -> Result<Change, String> {
     let text = std::str::from_utf8(value).map_err(|error| error.to_string())?;
     Ok(Change::OutputLimits(output_limits::parse(text, memory)?))
+}
+
+fn key_events(value: &[u8]) -> Result<Change, String> {
+    const WHY: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+    Classes::parse(value).map(Change::KeyEvents).ok_or_else(|| WHY.into())
 }
 
 fn idle(value: &[u8]) -> Result<Change, String> {
@@ -389,7 +397,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("min-replicas-to-write", |_| "0".into()),
     same("min-slaves-to-write", |_| "0".into()),
     same("no-appendfsync-on-rewrite", |_| "no".into()),
-    same("notify-keyspace-events", |_| String::new()),
+    live("notify-keyspace-events", |node| node.hub.key_events.get().letters(), key_events),
     same("protected-mode", |_| "no".into()),
     same("rdbcompression", |_| "no".into()),
     immutable("rdbchecksum", |_| "yes".into()),

@@ -231,7 +231,10 @@ impl Stream<'_, '_> {
     pub fn seen_consumer(&mut self, group: (&[u8], &mut Group), name: &[u8]) -> Result<Consumer, Stop> {
         match self.consumer(group.1, name)? {
             Some(consumer) => Ok(Consumer { seen_ms: self.txn.now_ms(), ..consumer }),
-            None => self.create_consumer(group, name),
+            None => {
+                self.remark("xgroup-createconsumer");
+                self.create_consumer(group, name)
+            }
         }
     }
 

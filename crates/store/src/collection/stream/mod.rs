@@ -109,6 +109,11 @@ impl<'g> Txn<'g> {
 }
 
 impl Stream<'_, '_> {
+    /// Says to those who hear of changes what has changed, other than its entries.
+    pub fn remark(&mut self, what: &'static str) {
+        self.txn.remark(self.row, what);
+    }
+
     pub fn head(&self) -> &Head {
         &self.head
     }

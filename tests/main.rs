@@ -22,4 +22,5 @@ mod scripts;
 mod sessions;
 mod subscribers;
 mod tls;
+mod tracking;
 mod transactions;

@@ -128,6 +128,16 @@ pub const HEARERS_SENT_TO_IN_A_TURN: usize = 64;
 /// of the longest values.
 pub const CLIENT_OUTPUT_BYTES_MAX: usize = 4 << 30;
 
+/// Keys that tracking clients have read: bytes of their names, and how often they were read. With more, some are
+/// forgotten, and whoever has read them is told that they have changed. A quarter of a gigabyte each, roughly.
+pub const TRACKED_BYTES_MAX: usize = 256 << 20;
+pub const TRACKED_READS_MAX: usize = 16 << 20;
+/// Invalidations on their way to one client. With more it is told that everything has changed.
+pub const INVALIDATIONS_MAX: usize = 4_096;
+pub const INVALIDATIONS_BYTES_MAX: usize = 1 << 20;
+/// Prefixes of the keys that one client wants to know of: each is compared with each.
+pub const PREFIXES_MAX: usize = 256;
+
 const _: () = assert!(MESSAGES_BYTES_KEPT < MESSAGES_BYTES_MAX);
 const _: () = assert!(CHANNEL_BYTES_MAX < SUBSCRIPTIONS_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MAX < CLIENT_OUTPUT_BYTES_MAX);

@@ -15,6 +15,7 @@ pub mod pubsub;
 pub mod scripting;
 pub mod session;
 mod table;
+pub mod tracking;
 #[cfg(test)]
 mod tests;
 

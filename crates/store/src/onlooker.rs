@@ -40,6 +40,13 @@ impl Group {
         debug_assert!(first, "a store has one onlooker");
     }
 
+    /// This node sees no commits of the group any more: whatever its onlooker has told may change unseen.
+    pub fn sees_no_more(&self) {
+        if let Some(onlooker) = self.onlooker.get().filter(|onlooker| onlooker.looks()) {
+            onlooker.saw(Changed { by: 0, keys: Vec::new(), everything: true }).tell();
+        }
+    }
+
     /// Whoever enters the section after this sees what its caller did before.
     pub fn pass_section(&self) {
         drop(self.sequencer.lock());

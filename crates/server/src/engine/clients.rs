@@ -12,6 +12,7 @@ use crate::net::blocked::Place;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::pubsub::Hearing;
 use crate::session::monitor::Monitors;
+use crate::tracking::Options;
 
 /// The network threads' mailboxes.
 #[derive(Default)]
@@ -87,6 +88,9 @@ pub struct Client {
     pub hearing: Mutex<Hearing>,
     /// Whether it hears something.
     pub hears: AtomicBool,
+    /// How it tracks what it reads, if it does.
+    pub tracking: Mutex<Option<Options>>,
+    pub tracks: AtomicBool,
     /// Until when it may leave as much unread as it does: zero if that is nothing to speak of.
     unread_until_ms: AtomicU64,
     /// What it waits for, as its network thread has noted at the end of its last turn.
@@ -149,6 +153,8 @@ impl Client {
             monitors: false.into(),
             hearing: Mutex::default(),
             hears: false.into(),
+            tracking: Mutex::default(),
+            tracks: false.into(),
             unread_until_ms: 0.into(),
             waits: Mutex::default(),
             killed: false.into(),

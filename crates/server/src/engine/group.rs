@@ -179,6 +179,7 @@ impl Group {
                 tracing::info!(group = self.id, ?leader, "following");
                 self.term.store(0, Ordering::SeqCst);
                 self.end_epoch(self.store.sequencer.epoch(), None);
+                self.store.sees_no_more();
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::session::account;
 use crate::session::acl::User;
 use crate::session::multi::Exec;
 use crate::table::Entry;
+use crate::tracking::Reader;
 
 /// Work on the node that takes time: it ends with a reply.
 pub type Task = Box<dyn FnOnce(&Arc<Node>, &Arc<Cancel>) -> Outcome + Send>;
@@ -105,6 +106,8 @@ pub struct Caller {
     pub mailbox: Arc<Mailbox>,
     /// Who may do what its scripts do.
     pub user: Arc<User>,
+    /// Who keeps what it reads.
+    pub reader: Option<Reader>,
     /// Whether it may be told page by page. Not while it monitors, or hears something: that would come
     /// between the pages.
     pub may_stream: bool,

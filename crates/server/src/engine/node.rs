@@ -30,6 +30,7 @@ use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
 use crate::pubsub::Hub;
 use crate::scripting::{LongNames, Running, Scripts};
+use crate::tracking::Tracker;
 use crate::session::acl::{self, Users};
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
@@ -71,6 +72,7 @@ pub struct Node {
     pub streams: Arc<Streams>,
     pub clients: Clients,
     pub hub: Arc<Hub>,
+    pub tracker: Arc<Tracker>,
     pub stats: Stats,
     pub live: Live,
     pub users: Users,
@@ -167,6 +169,7 @@ impl Node {
             wal,
             clients: Clients::default(),
             hub: Arc::default(),
+            tracker: Arc::default(),
             stats: Stats::new(),
             slowlog: SlowLog::default(),
             scripts: Scripts::default(),

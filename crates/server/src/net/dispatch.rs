@@ -182,7 +182,11 @@ pub fn run(
     let Target::One(id) = target else { return Step::Heavy(entry, target) };
     let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
     let mut env = Env::new(node, session.client.id, Some(session.login.user()), id, None);
+    env.reader = session.reader(false);
     let lane = lane(node, entry, args);
+    if lane == Lane::Heavy {
+        env.note_reads(entry, args);
+    }
     if let Err(failed) = env.prepare(entry, args, lane) {
         return error(failed);
     }
@@ -403,6 +407,7 @@ fn run_in_group(
     let may_stream = may_stream && caller.is_some_and(|caller| caller.may_stream);
     let (client, user) = caller.map_or((0, None), |caller| (caller.client, Some(&caller.user)));
     let mut env = Env::new(node, client, user, group.id, Some(cancel));
+    env.reader = caller.and_then(|caller| caller.reader);
     let mut f = |txn: &mut store::Txn<'_>| {
         if may_stream {
             txn.allow_streams(node.config.streams.page_bytes);

@@ -159,6 +159,10 @@ impl Exec {
             group.store.settle_watch(watching.id, scratch)?;
         }
         let mut env = Env::new(node, session.client.id, Some(session.login.user()), group.id, None);
+        env.reader = session.reader(self.says_caching());
+        if lane == Lane::Heavy {
+            self.unit.on_data().for_each(|queued| env.note_reads(queued.entry, &queued.args.as_args()));
+        }
         let f = |txn: &mut Txn<'_>| self.unit.run(txn, &mut env);
         let ran = self.only_if(scratch, |scratch| match lane {
             Lane::Read => group.store.run_read(database, scratch, f),
@@ -178,6 +182,11 @@ impl Exec {
         let ran = run(scratch);
         scratch.only_if = None;
         ran
+    }
+
+    /// Whether its client says within it that it keeps what is read.
+    pub fn says_caching(&self) -> bool {
+        self.unit.commands.iter().any(|queued| queued.entry.row.name == "client|caching")
     }
 
     fn has_session_parts(&self) -> bool {
@@ -232,6 +241,7 @@ pub fn run_heavy(
         return Outcome::ungated(dispatch::left_reply(&Leave::Closed));
     };
     let mut env = Env::new(node, caller.client, Some(&caller.user), group.id, Some(cancel));
+    env.reader = caller.reader;
     let ran = dispatch::run_when_open(group, cancel, || {
         if let Some(reply) = exec.refused(node) {
             return Err(Outcome::ungated(reply));

@@ -67,6 +67,8 @@ pub fn execute(
     if matches!(connection.state, State::Stalled) {
         // Not consumed: the same command again when there is room.
         connection.session.replies = replies;
+    } else {
+        connection.session.said_to(entry);
     }
     if matches!(connection.state, State::Stalled | State::Sleeping(..)) {
         waiting.push(at);
@@ -178,12 +180,14 @@ pub fn submit(
     work: Work,
 ) -> bool {
     let cancel = Arc::new(Cancel::default());
+    let says_caching = matches!(&work, Work::Unit { exec, .. } if exec.says_caching());
     let job = Job {
         caller: Caller {
             client: connection.client.id,
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
             user: connection.session.login.user().clone(),
+            reader: connection.session.reader(says_caching),
             // Nothing else may come between the pages.
             may_stream: connection.session.monitoring.is_none() && !connection.session.hears,
         },

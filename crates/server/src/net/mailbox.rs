@@ -15,6 +15,7 @@ use crate::net::feed::Feed;
 use crate::net::tls::Handshake;
 use crate::pubsub::Hearers;
 use crate::table::Entry;
+use crate::tracking::Letters;
 
 pub enum Mail {
     /// A connection to serve from now on.
@@ -50,6 +51,8 @@ pub struct Mailbox {
     pub feed: Feed,
     /// Which of its clients hear what, and what they are to be told.
     pub hearers: Hearers,
+    /// What those of its clients are to be told that track.
+    pub letters: Letters,
 }
 
 impl Mailbox {
@@ -61,6 +64,7 @@ impl Mailbox {
             waiting: AtomicBool::new(false),
             feed: Feed::default(),
             hearers: Hearers::default(),
+            letters: Letters::default(),
         }
     }
 

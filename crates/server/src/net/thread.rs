@@ -3,6 +3,7 @@
 
 mod accept;
 mod hearers;
+mod letters;
 mod monitors;
 mod streams;
 mod waits;
@@ -24,6 +25,7 @@ use crate::net::exec::{self, Ran};
 use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::session::stats;
+use crate::tracking::Piles;
 use accept::Listener;
 use hearers::Telling;
 
@@ -61,6 +63,8 @@ pub struct NetThread {
     touched: Vec<usize>,
     /// Messages for those who hear them.
     telling: Telling,
+    /// Invalidations for clients that cannot be told at the moment.
+    kept_back: Piles,
     /// When connections that wait for a key have waited long enough.
     timers: BTreeSet<(Instant, usize)>,
     scratch: Scratch,
@@ -88,6 +92,7 @@ impl NetThread {
             paused_in: 0,
             touched: Vec::new(),
             telling: Telling::default(),
+            kept_back: Piles::default(),
             timers: BTreeSet::new(),
             scratch: Scratch::default(),
             buffer: vec![0; READ_BYTES_MAX],
@@ -136,6 +141,7 @@ impl NetThread {
             // First the batch goes on its way, then replies go out while it does.
             self.node.pump();
             self.tell_hearers();
+            self.deliver();
             self.send();
             if self.is_done() {
                 return;
@@ -144,7 +150,7 @@ impl NetThread {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.runnable.is_empty() || self.has_news() {
+        if !self.runnable.is_empty() || self.has_news() || self.has_letters() {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
@@ -213,6 +219,7 @@ impl NetThread {
             _ => {}
         }
         self.node.hub.leave(&connection.client);
+        self.node.tracker.end(&connection.client);
         self.node.clients.remove(connection.client.id);
         self.by_client.remove(&connection.client.id);
         self.free.push(at);

@@ -17,7 +17,7 @@ mod scripts;
 use std::sync::Arc;
 use std::time::Duration;
 
-use command::{Args, Command, Keys, OwnedArgs, access};
+use command::{Args, Command, Keys, OwnedArgs, access, flags};
 use resp::Reply;
 use script::Level;
 use store::{Cancel, Txn};
@@ -27,6 +27,7 @@ use crate::pubsub::Posted;
 use crate::session::SessionRun;
 use crate::session::acl::User;
 use crate::table::{Entry, Handler};
+use crate::tracking::Reader;
 
 pub use cache::{LongNames, Scripts};
 pub use functions::count as count_functions;
@@ -50,6 +51,8 @@ pub struct Env<'a> {
     /// Whose rights its scripts have; those of nobody in particular, where the server itself asks.
     pub user: Option<&'a Arc<User>>,
     pub group: u16,
+    /// Who keeps what it reads.
+    pub reader: Option<Reader>,
     /// How it is stopped, in the heavy pool.
     pub cancel: Option<&'a Arc<Cancel>>,
     /// What it publishes, if that was made ready before.
@@ -89,11 +92,28 @@ impl<'a> Env<'a> {
             client,
             user,
             group,
+            reader: None,
             cancel,
             posted: None,
             called: Vec::new(),
             seen: Vec::new(),
             logged: Vec::new(),
+        }
+    }
+}
+
+impl Env<'_> {
+    /// Notes what a command is going to read for whoever keeps it.
+    pub fn note_reads(&self, entry: &Entry, args: &Args<'_>) {
+        let Some(reader) = self.reader else { return };
+        if !entry.row.flags.has(flags::READONLY) || !matches!(entry.row.run, Handler::Data(_)) {
+            return;
+        }
+        let keys = entry.row.keys.positions(args).map(|at| args.get(at));
+        let new = self.node.tracker.remember(reader, keys);
+        // IMPORTANT: in the heavy pool, what is read was so when the transaction began: before this.
+        if self.cancel.is_some() {
+            new.into_iter().for_each(|key| self.node.tracker.doubt(reader, key));
         }
     }
 }
@@ -115,6 +135,7 @@ impl OnData {
         env: &mut Env<'_>,
     ) -> command::Result<Reply> {
         let (node, client) = (env.node, env.client);
+        env.note_reads(entry, args);
         node.hub.run(client, entry, txn, args, |txn| match self {
             Self::Plain(run) => run(txn, args),
             Self::Script(run) => run(txn, args, env),

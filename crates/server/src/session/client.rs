@@ -66,11 +66,6 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Holds the commands about client connections.",
     ),
     row("client|getname", 2, PLAIN, get_name).docs("2.6.9", "O(1)", "Returns the connection's name."),
-    row("client|getredir", 2, PLAIN, get_redir).docs(
-        "6.0.0",
-        "O(1)",
-        "Returns the client to which tracking notifications are redirected.",
-    ),
     row("client|help", 2, HELP, help).docs("5.0.0", "O(1)", "Returns what the subcommands do."),
     row("client|id", 2, PLAIN, id).docs("5.0.0", "O(1)", "Returns the connection's unique number."),
     row("client|info", 2, PLAIN, client_list::info)
@@ -111,11 +106,6 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("client|setname", 3, PLAIN, set_name)
         .docs("2.6.9", "O(1)", "Names the connection.")
         .takes(&[arg::string("connection-name")]),
-    row("client|trackinginfo", 2, PLAIN, tracking_info).docs(
-        "6.2.0",
-        "O(1)",
-        "Returns how keys are tracked for this connection.",
-    ),
     row("client|unblock", -3, ADMIN, client_unblock::unblock)
         .docs(
             "5.0.0",
@@ -134,6 +124,8 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
 ];
 
 const LINES: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "GETREDIR",
     "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
@@ -176,6 +168,9 @@ const LINES: &[&str] = &[
     "    Set client meta attr. Options are:",
     "    * LIB-NAME: the client lib name.",
     "    * LIB-VER: the client lib version.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
     "TRACKINGINFO",
@@ -230,20 +225,6 @@ fn id(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
 fn get_name(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let name = context.session.client.details.lock().name.clone();
     reply(if name.is_empty() { Reply::Null } else { Reply::bulk(name) })
-}
-
-/// Tracking is never on here.
-fn get_redir(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    reply(-1)
-}
-
-fn tracking_info(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    let fields = [
-        ("flags", Reply::Set(vec![Reply::bulk("off")])),
-        ("redirect", Reply::Integer(-1)),
-        ("prefixes", Reply::Array(Vec::new())),
-    ];
-    reply(Reply::Map(fields.map(|(name, value)| (Reply::bulk(name), value)).into()))
 }
 
 fn is_printable(text: &[u8]) -> bool {

@@ -7,8 +7,10 @@ use command::{Args, Error};
 use super::Context;
 use super::client::Kind;
 use super::rows::{self, text};
+use super::tracking::redirect;
 use crate::engine::clients::{Client, Waits};
 use crate::table::table;
+use crate::tracking::{Mode, Options};
 
 pub(super) fn info(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let about = About { now_ms: context.node.wall_ms(), me: context.session.client.id, said: args.bytes() };
@@ -64,10 +66,11 @@ impl About {
         let queued = number(&client.queued_bytes);
         let memory = input + free + output.max(buffer) + argv + queued + size_of::<Client>() as u64;
         let [channels, patterns, shards] = client.hearing.lock().counts();
+        let tracking = client.tracking.lock().clone();
         format!(
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
              multi={} qbuf={input} qbuf-free={free} argv-mem={argv} multi-mem={queued} rbs={buffer} rbp={} \
-             obl={output} oll={} omem={output} tot-mem={memory} events={} cmd={last} user={} redir=-1 \
+             obl={output} oll={} omem={output} tot-mem={memory} events={} cmd={last} user={} redir={} \
              resp={} lib-name={} lib-ver={}\n",
             client.id,
             client.peer,
@@ -86,6 +89,7 @@ impl About {
             number(&client.output_pieces),
             if output > 0 { "rw" } else { "r" },
             printable(&details.user),
+            redirect(tracking.as_ref()),
             if client.resp3.load(Relaxed) { 3 } else { 2 },
             printable(&details.lib_name),
             printable(&details.lib_version),
@@ -95,12 +99,17 @@ impl About {
 
 /// Redis' letters, in its order.
 fn flags(client: &Client) -> String {
+    let tracking = client.tracking.lock().clone();
+    let tracks = |how: fn(&Options) -> bool| tracking.as_ref().is_some_and(how);
     let set = |flag: &AtomicBool| flag.load(Relaxed);
     let letters = [
         (set(&client.monitors), 'O'),
         (set(&client.hears), 'P'),
         (client.queued.load(Relaxed) > 0, 'x'),
         (!matches!(*client.waits.lock(), Waits::Not), 'b'),
+        (tracks(|_| true), 't'),
+        (tracks(|options| options.is_broken), 'R'),
+        (tracks(|options| options.mode == Mode::Broadcast), 'B'),
         (set(&client.killed), 'A'),
         (set(&client.no_evict), 'e'),
         (set(&client.no_touch), 'T'),

@@ -115,7 +115,8 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     session.watching = None;
     session.monitoring = None;
     node.hub.leave(&session.client);
-    session.hears = false;
+    node.tracker.end(&session.client);
+    (session.hears, session.has_said) = (false, false);
     session.become_nobody(&node.users);
     session.client.reset();
     reply(Reply::simple("RESET"))

@@ -30,6 +30,7 @@ mod settings;
 pub mod slowlog;
 mod slowlog_commands;
 pub mod stats;
+mod tracking;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -66,6 +67,7 @@ pub const FAMILIES: &[&[Command<SessionRun>]] = &[
     latency_commands::COMMANDS,
     monitor::COMMANDS,
     pubsub::COMMANDS,
+    tracking::COMMANDS,
     cluster::COMMANDS,
 ];
 
@@ -120,6 +122,8 @@ pub struct Session {
     pub monitoring: Option<Monitoring>,
     /// Its client hears something.
     pub hears: bool,
+    /// It has said CLIENT CACHING about the next command.
+    pub has_said: bool,
     /// Who its client is.
     pub login: Login,
 }
@@ -135,6 +139,7 @@ impl Session {
             watching: None,
             monitoring: None,
             hears: false,
+            has_said: false,
             login: Login::new(users),
         }
     }

@@ -8,6 +8,7 @@ use mio::net::TcpListener;
 
 use super::{Node, StartError};
 use crate::net::thread::NetThread;
+use crate::tracking::Eye;
 
 fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let listener = TcpListener::bind(address).map_err(|error| StartError::Listen { address, error })?;
@@ -26,6 +27,8 @@ impl Node {
         }
         self.wakers.connect(mailboxes.clone());
         self.hub.connect(&mailboxes);
+        self.tracker.connect(&mailboxes);
+        self.groups.iter().for_each(|group| group.store.show(Arc::new(Eye(self.tracker.clone()))));
         let _ = self.mailboxes.set(mailboxes.clone());
         for (at, (poll, mailbox)) in polls.into_iter().zip(mailboxes).enumerate() {
             let mut thread = NetThread::new(self, poll, mailbox);

@@ -48,6 +48,7 @@ impl NetThread {
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
             user: connection.session.login.user().clone(),
+            reader: None,
             may_stream: true,
         };
         self.node.heavy.go_on(Job { caller, cancel: streaming.cancel.clone(), work: Work::Page(flow) });

@@ -64,7 +64,7 @@ pub(super) fn clients(node: &Node, lines: &mut Lines) {
     let otherwise = clients.iter().filter(|client| client.waits_otherwise()).count();
     lines.add("blocked_clients", for_keys + otherwise);
     lines.add("watching_clients", node.groups.iter().map(|group| group.store.watching()).sum::<usize>());
-    lines.add("tracking_clients", 0);
+    lines.add("tracking_clients", node.tracker.clients());
     lines.add("pubsub_clients", node.hub.clients());
     lines.add("clients_in_timeout_table", 0);
     lines.add("monitoring_clients", node.clients.monitors.count());
@@ -186,9 +186,10 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("latest_fork_usec", 0);
     lines.add("total_forks", 0);
     lines.add("migrate_cached_sockets", 0);
-    lines.add("tracking_total_keys", 0);
-    lines.add("tracking_total_items", 0);
-    lines.add("tracking_total_prefixes", 0);
+    let (keys, reads) = node.tracker.noted();
+    lines.add("tracking_total_keys", keys);
+    lines.add("tracking_total_items", reads);
+    lines.add("tracking_total_prefixes", node.tracker.prefixes());
     lines.add("unexpected_error_replies", 0);
     lines.add("total_error_replies", stats.errors().0);
     lines.add("total_reads_processed", stats.reads.load(Relaxed));

@@ -53,6 +53,7 @@ pub(super) enum Change {
     BusyAfter(u64),
     AclLogLen(usize),
     OutputLimits(Vec<(Class, Limit)>),
+    TrackedKeys(usize),
     KeyEvents(Classes),
     Shape(Shape, i64),
     Tls(TlsSetting, String),
@@ -109,6 +110,7 @@ impl Change {
             Self::OutputLimits(all) => {
                 all.into_iter().for_each(|(class, limit)| node.live.output_limits.set(class, limit));
             }
+            Self::TrackedKeys(keys) => node.tracker.set_keys_max(keys),
             Self::KeyEvents(classes) => node.hub.key_events.set(classes),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
@@ -200,6 +202,10 @@ fn output_limits(value: &[u8]) -> Result<Change, String> {
 fn key_events(value: &[u8]) -> Result<Change, String> {
     const WHY: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
     Classes::parse(value).map(Change::KeyEvents).ok_or_else(|| WHY.into())
+}
+
+fn tracked_keys(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::TrackedKeys(integer(value, 0, i64::MAX)? as usize))
 }
 
 fn idle(value: &[u8]) -> Result<Change, String> {
@@ -336,6 +342,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("heavy-threads", |node| node.config.heavy_threads.to_string()),
     immutable("http", |node| address(node.config.http)),
     immutable("listen", |node| address(node.addresses().first().copied())),
+    live("tracking-table-max-keys", |node| node.tracker.keys_max().to_string(), tracked_keys),
     live("max-connections", |node| node.live.connections_max().to_string(), connections),
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),

@@ -62,7 +62,8 @@ fn it_is_told_in_transactions_and_scripts_and_in_every_lane() {
     let (server, mut me) = start();
     let mut listener = Listener::new(&server, "EA");
     for first in ["STRLEN nothing", "KEYS nothing*"] {
-        for line in ["MULTI", first, "SET {a}k 1", "LPUSH {a}k x", "SELECT 3", "SADD s 1", "EXEC", "SELECT 0"] {
+        for line in ["MULTI", first, "SET {a}k 1", "LPUSH {a}k x", "SELECT 3", "SADD s 1", "EXEC", "SELECT 0"]
+        {
             me.line(line).unwrap();
         }
         // What fails has changed nothing.
@@ -75,7 +76,9 @@ fn it_is_told_in_transactions_and_scripts_and_in_every_lane() {
         me.call(&["EVAL", script, "1", "n", &times.to_string()]).unwrap();
         let heard = listener.all();
         assert_eq!(heard.len(), 1 + times);
-        assert!(heard[0] == "__keyevent@0__:set n" && heard[1..].iter().all(|e| e == "__keyevent@0__:incrby n"));
+        assert!(
+            heard[0] == "__keyevent@0__:set n" && heard[1..].iter().all(|e| e == "__keyevent@0__:incrby n")
+        );
     }
     me.want("DEL n").unwrap();
     assert_eq!(listener.all(), ["__keyevent@0__:del n"]);

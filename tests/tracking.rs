@@ -272,76 +272,78 @@ fn keep(client: &mut Client, how: &str, keys: usize) -> HashMap<String, Reply> {
     }
 }
 
+/// What two clients say in turn; the other one behind a `+`.
+const LINES: &[&str] = &[
+    "CLIENT TRACKINGINFO",
+    "CLIENT GETREDIR",
+    "CLIENT CACHING YES",
+    "CLIENT TRACKING",
+    "CLIENT TRACKING MAYBE",
+    "CLIENT TRACKING ON NONSENSE",
+    "CLIENT TRACKING ON PREFIX a",
+    "CLIENT TRACKING ON REDIRECT 999999",
+    "CLIENT TRACKING ON REDIRECT x",
+    "CLIENT TRACKING ON BCAST OPTIN",
+    "CLIENT TRACKING ON OPTIN OPTOUT",
+    "CLIENT TRACKING ON BCAST PREFIX a PREFIX ab",
+    "CLIENT TRACKING ON BCAST PREFIX a PREFIX b NOLOOP",
+    "CLIENT TRACKING ON",
+    "CLIENT TRACKING ON BCAST PREFIX bc",
+    "CLIENT TRACKING ON BCAST PREFIX c",
+    "CLIENT TRACKINGINFO",
+    "CLIENT GETREDIR",
+    "SET a1 mine",
+    "+SET a1 yours",
+    "+SET b1 yours",
+    "+SET d1 yours",
+    "+MSET a1 1 z 1 a2 1",
+    "CLIENT TRACKING OFF",
+    "CLIENT TRACKINGINFO",
+    "CLIENT TRACKING ON OPTIN",
+    "CLIENT TRACKING ON OPTOUT",
+    "CLIENT CACHING NO",
+    "CLIENT CACHING MAYBE",
+    "GET a1",
+    "+SET a1 2",
+    "CLIENT CACHING YES ; CLIENT TRACKINGINFO ; GET a1 ; GET b1",
+    "+SET a1 3",
+    "+SET b1 3",
+    "CLIENT CACHING YES ; MULTI ; GET a1 ; GET b1 ; EXEC ; GET c1",
+    "+SET a1 4",
+    "+SET b1 4",
+    "+SET c1 4",
+    "CLIENT TRACKING OFF",
+    "CLIENT TRACKING ON OPTOUT",
+    "CLIENT CACHING NO ; GET a1 ; GET b1",
+    "+SET a1 5",
+    "+SET b1 5",
+    "MULTI ; CLIENT CACHING NO ; GET a1 ; EXEC",
+    "CLIENT TRACKING OFF",
+    "CLIENT TRACKING ON NOLOOP",
+    "GET a1",
+    "SET a1 mine",
+    "+SET a1 yours",
+    "GET a1",
+    "+SET a1 yours",
+    "GET a1",
+    "+FLUSHALL",
+    "+SET a1 yours",
+    "EXISTS a1",
+    "+EXPIRE a1 1000",
+    "TTL a1",
+    "+PERSIST a1",
+    "EVAL return(redis.call('get',KEYS[1])) 1 n",
+    "+INCR n",
+    "XLEN s",
+    "+XADD s 1-1 f v",
+    "RESET",
+    "HELLO 3",
+    "CLIENT TRACKINGINFO",
+];
+
 /// What two clients say in turn, and what the first is told, is the same as with Redis and Valkey.
 #[test]
 fn the_forms_are_those_of_redis() {
-    const LINES: &[&str] = &[
-        "CLIENT TRACKINGINFO",
-        "CLIENT GETREDIR",
-        "CLIENT CACHING YES",
-        "CLIENT TRACKING",
-        "CLIENT TRACKING MAYBE",
-        "CLIENT TRACKING ON NONSENSE",
-        "CLIENT TRACKING ON PREFIX a",
-        "CLIENT TRACKING ON REDIRECT 999999",
-        "CLIENT TRACKING ON REDIRECT x",
-        "CLIENT TRACKING ON BCAST OPTIN",
-        "CLIENT TRACKING ON OPTIN OPTOUT",
-        "CLIENT TRACKING ON BCAST PREFIX a PREFIX ab",
-        "CLIENT TRACKING ON BCAST PREFIX a PREFIX b NOLOOP",
-        "CLIENT TRACKING ON",
-        "CLIENT TRACKING ON BCAST PREFIX bc",
-        "CLIENT TRACKING ON BCAST PREFIX c",
-        "CLIENT TRACKINGINFO",
-        "CLIENT GETREDIR",
-        "SET a1 mine",
-        "+SET a1 yours",
-        "+SET b1 yours",
-        "+SET d1 yours",
-        "+MSET a1 1 z 1 a2 1",
-        "CLIENT TRACKING OFF",
-        "CLIENT TRACKINGINFO",
-        "CLIENT TRACKING ON OPTIN",
-        "CLIENT TRACKING ON OPTOUT",
-        "CLIENT CACHING NO",
-        "CLIENT CACHING MAYBE",
-        "GET a1",
-        "+SET a1 2",
-        "CLIENT CACHING YES ; CLIENT TRACKINGINFO ; GET a1 ; GET b1",
-        "+SET a1 3",
-        "+SET b1 3",
-        "CLIENT CACHING YES ; MULTI ; GET a1 ; GET b1 ; EXEC ; GET c1",
-        "+SET a1 4",
-        "+SET b1 4",
-        "+SET c1 4",
-        "CLIENT TRACKING OFF",
-        "CLIENT TRACKING ON OPTOUT",
-        "CLIENT CACHING NO ; GET a1 ; GET b1",
-        "+SET a1 5",
-        "+SET b1 5",
-        "MULTI ; CLIENT CACHING NO ; GET a1 ; EXEC",
-        "CLIENT TRACKING OFF",
-        "CLIENT TRACKING ON NOLOOP",
-        "GET a1",
-        "SET a1 mine",
-        "+SET a1 yours",
-        "GET a1",
-        "+SET a1 yours",
-        "GET a1",
-        "+FLUSHALL",
-        "+SET a1 yours",
-        "EXISTS a1",
-        "+EXPIRE a1 1000",
-        "TTL a1",
-        "+PERSIST a1",
-        "EVAL return(redis.call('get',KEYS[1])) 1 n",
-        "+INCR n",
-        "XLEN s",
-        "+XADD s 1-1 f v",
-        "RESET",
-        "HELLO 3",
-        "CLIENT TRACKINGINFO",
-    ];
     let seen = |(server, mut other): (Server, Client)| -> Vec<(String, Vec<Reply>)> {
         let mut client = server.client_with(Protocol::Resp3).unwrap();
         let of_line = |line: &&str| {
@@ -354,7 +356,8 @@ fn the_forms_are_those_of_redis() {
             if !line.contains("HELLO") {
                 replies.extend(told(&mut client, "ECHO first"));
             }
-            let kept = replies.into_iter().filter(|reply| !matches!(reply, Reply::Map(_)) || line.contains("INFO"));
+            let kept =
+                replies.into_iter().filter(|reply| !matches!(reply, Reply::Map(_)) || line.contains("INFO"));
             ((*line).to_owned(), kept.collect())
         };
         LINES.iter().map(of_line).collect()
@@ -377,7 +380,8 @@ fn another_client_may_be_told_instead() {
     assert_eq!(reader.want("CLIENT GETREDIR").unwrap(), Reply::Integer(target));
     reader.want("GET k").unwrap();
     me.want("SET k 1").unwrap();
-    let message = |what| Reply::Array(vec![Reply::bulk("message"), Reply::bulk("__redis__:invalidate"), what]);
+    let message =
+        |what| Reply::Array(vec![Reply::bulk("message"), Reply::bulk("__redis__:invalidate"), what]);
     assert_eq!(hears.receive().unwrap(), message(Reply::Array(vec![Reply::bulk("k")])));
     me.want("FLUSHALL").unwrap();
     assert_eq!(hears.receive().unwrap(), message(Reply::NullBulk));

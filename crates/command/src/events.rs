@@ -122,15 +122,15 @@ impl Said {
         self.events.push(Event { key: (of.database, of.key.clone()), class, name });
     }
 
-    fn new_if(&mut self, of: &KeyChange, is_new: bool) {
+    fn made_if(&mut self, of: &KeyChange, is_new: bool) {
         if is_new && of.after.is_some() {
             self.say(of, class::NEW, "new");
         }
     }
 
     /// It was not there before.
-    fn new(&mut self, of: &KeyChange) {
-        self.new_if(of, of.before.is_none());
+    fn made(&mut self, of: &KeyChange) {
+        self.made_if(of, of.before.is_none());
     }
 
     fn gone(&mut self, of: &KeyChange) {
@@ -141,7 +141,7 @@ impl Said {
 
     /// Elements were changed; with the last of them the key is gone.
     fn each(&mut self, of: &KeyChange, class: Classes, name: &'static str) {
-        self.new(of);
+        self.made(of);
         if of.before.is_some() || of.after.is_some() {
             self.say(of, class, name);
         }
@@ -150,7 +150,7 @@ impl Said {
 
     /// It was set as a whole, or removed.
     fn whole(&mut self, of: &KeyChange, class: Classes, name: &'static str) {
-        self.new(of);
+        self.made(of);
         if of.after.is_some() {
             self.say(of, class, name);
         }
@@ -165,7 +165,7 @@ pub fn events(of: Events, args: &Args<'_>, changes: Changes) -> Vec<Event> {
         said.say(change, class::EXPIRED, "expired");
     }
     match of {
-        Events::Remarked => changes.keys.iter().for_each(|change| said.new(change)),
+        Events::Remarked => changes.keys.iter().for_each(|change| said.made(change)),
         Events::Each(class, name) => changes.keys.iter().for_each(|change| said.each(change, class, name)),
         Events::Whole(class, name) => changes.keys.iter().for_each(|change| said.whole(change, class, name)),
         Events::By(how) => how(args, &changes.keys, &mut said),
@@ -219,7 +219,7 @@ fn mset(args: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
     for key in args.from(1).step_by(2) {
         let Some((change, is_first)) = new.get_mut(key) else { continue };
         if std::mem::take(is_first) {
-            said.new(change);
+            said.made(change);
         }
         said.say(change, class::STRING, "set");
     }
@@ -234,9 +234,8 @@ fn getex(_: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
 
 fn zadd(args: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
     // Options come before the first score, which is no word.
-    let options = (2..args.len()).take_while(|at| {
-        ["nx", "xx", "gt", "lt", "ch", "incr"].iter().any(|option| args.is(*at, option))
-    });
+    let options = (2..args.len())
+        .take_while(|at| ["nx", "xx", "gt", "lt", "ch", "incr"].iter().any(|option| args.is(*at, option)));
     let increments = options.into_iter().any(|at| args.is(at, "incr"));
     let name = if increments { "zincr" } else { "zadd" };
     changes.iter().for_each(|change| said.each(change, class::SORTED_SET, name));
@@ -244,21 +243,21 @@ fn zadd(args: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
 
 fn rename(args: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
     let (Some(from), Some(to)) = (find(changes, args.get(1)), find(changes, args.get(2))) else { return };
-    said.new_if(to, true);
+    said.made_if(to, true);
     said.say(from, class::GENERIC, "rename_from");
     said.say(to, class::GENERIC, "rename_to");
 }
 
 fn copy(_: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
     for change in changes {
-        said.new_if(change, true);
+        said.made_if(change, true);
         said.say(change, class::GENERIC, "copy_to");
     }
 }
 
 fn restore(_: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
     for change in changes {
-        said.new_if(change, change.before.is_some());
+        said.made_if(change, change.before.is_some());
         said.whole(change, class::GENERIC, "restore");
     }
 }
@@ -268,7 +267,7 @@ fn move_key(_: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
     let coming = changes.iter().filter(|change| change.after.is_some());
     let going = changes.iter().filter(|change| change.after.is_none() && change.before.is_some());
     let (coming, going): (Vec<_>, Vec<_>) = (coming.collect(), going.collect());
-    coming.iter().for_each(|to| said.new(to));
+    coming.iter().for_each(|to| said.made(to));
     going.iter().for_each(|from| said.say(from, class::GENERIC, "move_from"));
     coming.iter().for_each(|to| said.say(to, class::GENERIC, "move_to"));
 }
@@ -290,7 +289,7 @@ fn move_item(
     (pop, push): (&'static str, &'static str),
 ) {
     if let Some(to) = find(changes, args.get(2)) {
-        said.new(to);
+        said.made(to);
         said.say(to, class::LIST, push);
     }
     if let Some(from) = find(changes, args.get(1)) {
@@ -344,8 +343,12 @@ fn bzmpop(args: &Args<'_>, changes: &[KeyChange], said: &mut Said) {
 /// What a command says, if it changes keys. Every command that writes and is not here changes none, or says
 /// nothing: a test has the list of those.
 pub fn events_of(command: &str) -> Option<Events> {
-    use Events::{By, Each, Remarked, Whole};
-    use class::{GENERIC, HASH, LIST, SET, SORTED_SET, STREAM, STRING};
+    of_keys_and_strings(command).or_else(|| of_lists_and_streams(command)).or_else(|| of_sets(command))
+}
+
+fn of_keys_and_strings(command: &str) -> Option<Events> {
+    use Events::{By, Each, Whole};
+    use class::{GENERIC, LIST, STRING};
     Some(match command {
         "set" => By(set_with_options),
         "setex" | "psetex" => By(set_and_expire),
@@ -366,6 +369,14 @@ pub fn events_of(command: &str) -> Option<Events> {
         "move" => By(move_key),
         "restore" => By(restore),
         "sort" => Whole(LIST, "sortstore"),
+        _ => return None,
+    })
+}
+
+fn of_lists_and_streams(command: &str) -> Option<Events> {
+    use Events::{By, Each, Remarked};
+    use class::{LIST, STREAM};
+    Some(match command {
         "lpush" | "lpushx" => Each(LIST, "lpush"),
         "rpush" | "rpushx" => Each(LIST, "rpush"),
         "lpop" | "blpop" => Each(LIST, "lpop"),
@@ -378,6 +389,26 @@ pub fn events_of(command: &str) -> Option<Events> {
         "ltrim" => Each(LIST, "ltrim"),
         "rpoplpush" | "brpoplpush" => By(rpoplpush),
         "lmove" | "blmove" => By(lmove),
+        "xadd" => Each(STREAM, "xadd"),
+        "xdel" => Each(STREAM, "xdel"),
+        "xtrim" => Each(STREAM, "xtrim"),
+        "xsetid" => Each(STREAM, "xsetid"),
+        "xgroup|create"
+        | "xgroup|setid"
+        | "xgroup|destroy"
+        | "xgroup|createconsumer"
+        | "xgroup|delconsumer"
+        | "xreadgroup"
+        | "xclaim"
+        | "xautoclaim" => Remarked,
+        _ => return None,
+    })
+}
+
+fn of_sets(command: &str) -> Option<Events> {
+    use Events::{By, Each, Whole};
+    use class::{HASH, SET, SORTED_SET};
+    Some(match command {
         "hset" | "hmset" | "hsetnx" => Each(HASH, "hset"),
         "hdel" => Each(HASH, "hdel"),
         "hincrby" => Each(HASH, "hincrby"),
@@ -406,12 +437,6 @@ pub fn events_of(command: &str) -> Option<Events> {
         "zrangestore" => Whole(SORTED_SET, "zrangestore"),
         "georadius" | "georadiusbymember" => Whole(SORTED_SET, "georadiusstore"),
         "geosearchstore" => Whole(SORTED_SET, "geosearchstore"),
-        "xadd" => Each(STREAM, "xadd"),
-        "xdel" => Each(STREAM, "xdel"),
-        "xtrim" => Each(STREAM, "xtrim"),
-        "xsetid" => Each(STREAM, "xsetid"),
-        "xgroup|create" | "xgroup|setid" | "xgroup|destroy" | "xgroup|createconsumer"
-        | "xgroup|delconsumer" | "xreadgroup" | "xclaim" | "xautoclaim" => Remarked,
         _ => return None,
     })
 }

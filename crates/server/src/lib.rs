@@ -15,9 +15,9 @@ pub mod pubsub;
 pub mod scripting;
 pub mod session;
 mod table;
-pub mod tracking;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 
 pub use config::Config;
 pub use data_dir::DataDir;

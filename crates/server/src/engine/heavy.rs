@@ -173,20 +173,21 @@ impl HeavyPool {
             .collect()
     }
 
-    /// Takes on a job, or gives it back if the pool is full.
-    pub fn submit(&self, job: Job) -> Result<(), Job> {
+    /// Takes on a job; says whether there was room for it.
+    #[must_use]
+    pub fn submit(&self, job: Job) -> bool {
         let mut queue = self.queue.lock();
         let free = self.threads.saturating_sub(self.running.load(Ordering::SeqCst));
         if queue.stopping || queue.jobs.len() - queue.pages >= free + self.queue_max {
             drop(queue);
             self.stats.rejected.fetch_add(1, Ordering::Relaxed);
-            return Err(job);
+            return false;
         }
         queue.jobs.push_back(job);
         drop(queue);
         self.stats.submitted.fetch_add(1, Ordering::Relaxed);
         self.arrived.notify_one();
-        Ok(())
+        true
     }
 
     /// Goes on with a reply of which a part has been told: at the end of the queue like others, but never

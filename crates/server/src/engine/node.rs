@@ -30,12 +30,12 @@ use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
 use crate::pubsub::Hub;
 use crate::scripting::{LongNames, Running, Scripts};
-use crate::tracking::Tracker;
 use crate::session::acl::{self, Users};
 use crate::session::info::{Pages, Sampler};
 use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
+use crate::tracking::Tracker;
 
 #[derive(Debug, Error)]
 pub enum StartError {

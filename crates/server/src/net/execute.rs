@@ -194,17 +194,13 @@ pub fn submit(
         cancel: cancel.clone(),
         work,
     };
-    match node.heavy.submit(job) {
-        Ok(()) => {
-            connection.state = State::Working(cancel);
-            false
-        }
-        Err(_) => {
-            account::busy(node, entry);
-            connection.reply(&Reply::error(dispatch::BUSY));
-            true
-        }
+    if node.heavy.submit(job) {
+        connection.state = State::Working(cancel);
+        return false;
     }
+    account::busy(node, entry);
+    connection.reply(&Reply::error(dispatch::BUSY));
+    true
 }
 
 /// Does what a session command says. Says whether the connection may go on.

@@ -114,7 +114,8 @@ impl Hub {
             if !classes.has(class) {
                 continue;
             }
-            let channel = |way: &[u8], what: &[u8]| [way, database.to_string().as_bytes(), b"__:", what].concat();
+            let channel =
+                |way: &[u8], what: &[u8]| [way, database.to_string().as_bytes(), b"__:", what].concat();
             if classes.has(class::BY_KEY) {
                 self.tell(txn, Kind::Channel, &channel(BY_KEY, &key), name.as_bytes())?;
             }

@@ -26,7 +26,11 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Returns the client to which tracking notifications are redirected.",
     ),
     row("client|tracking", -3, PLAIN, tracking)
-        .docs("6.0.0", "O(1). Some options may introduce additional complexity.", "Says which keys are tracked for this connection.")
+        .docs(
+            "6.0.0",
+            "O(1). Some options may introduce additional complexity.",
+            "Says which keys are tracked for this connection.",
+        )
         .takes(&[
             arg::one_of("status", &[arg::word("ON"), arg::word("OFF")]),
             arg::integer("client-id").after("REDIRECT").optional(),
@@ -228,8 +232,12 @@ fn info(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
         match options.mode {
             Mode::All => {}
             Mode::Broadcast => flags.push("bcast"),
-            Mode::OptIn => flags.extend(["optin"].into_iter().chain(session.has_said.then_some("caching-yes"))),
-            Mode::OptOut => flags.extend(["optout"].into_iter().chain(session.has_said.then_some("caching-no"))),
+            Mode::OptIn => {
+                flags.extend(["optin"].into_iter().chain(session.has_said.then_some("caching-yes")));
+            }
+            Mode::OptOut => {
+                flags.extend(["optout"].into_iter().chain(session.has_said.then_some("caching-no")));
+            }
         }
         flags.extend(options.no_loop.then_some("noloop"));
         flags.extend(options.is_broken.then_some("broken_redirect"));

@@ -1,6 +1,8 @@
 //! One measurement: a scenario against a server.
 
-use super::transactions;
+use super::drive::{self, Round};
+use super::hearers::Hearers;
+use super::{consumers, transactions};
 use crate::Result;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -35,9 +37,13 @@ enum Stock {
     Script,
     /// Nothing, and redis-benchmark cannot send it.
     Transaction,
+    /// A stream and a group; redis-benchmark cannot send what consumers do.
+    Entries,
+    /// So many who hear what is published.
+    Hearers(usize),
 }
 
-const fn test(name: &'static str, command: &'static str) -> Test {
+pub(super) const fn test(name: &'static str, command: &'static str) -> Test {
     Test { name, command, stock: Stock::None, keys: KEYS }
 }
 
@@ -58,6 +64,10 @@ const SCRIPT: Test = Test {
     ..test("evalsha of five", "EVALSHA 40206b54d4f59ef80548e1126fdc256381c0ddfa 1 job:__rand_int__ __data__")
 };
 const TRANSACTION: Test = Test { stock: Stock::Transaction, ..test("multi of five", "") };
+const XADD: Test = test("xadd", "XADD bench:stream * data __data__");
+const CONSUME: Test = Test { stock: Stock::Entries, ..test("xreadgroup+xack", "") };
+const PUBLISH: Test =
+    Test { stock: Stock::Hearers(100), ..test("publish to 100", "PUBLISH bench:channel __data__") };
 
 pub(super) const fn scenario(test: Test, pipeline: u32) -> Scenario {
     Scenario { test, clients: 50, pipeline }
@@ -86,6 +96,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario(SCRIPT, 16),
     scenario(TRANSACTION, 1),
     scenario(TRANSACTION, 16),
+    scenario(XADD, 1),
+    scenario(XADD, 16),
+    scenario(CONSUME, 1),
+    scenario(CONSUME, 16),
+    scenario(PUBLISH, 1),
+    scenario(PUBLISH, 16),
     Scenario { test: SET, clients: 1, pipeline: 1 },
 ];
 
@@ -115,7 +131,8 @@ impl Scenario {
     fn prepare(&self, client: &mut Client, requests: u64) -> Result {
         const IN_ONE: u64 = 500;
         let (head, of): (&str, fn(u64) -> String) = match self.test.stock {
-            Stock::None | Stock::Transaction => return Ok(()),
+            Stock::None | Stock::Transaction | Stock::Hearers(_) => return Ok(()),
+            Stock::Entries => return consumers::fill(client, requests),
             Stock::Script => return self.load(client),
             Stock::List => ("RPUSH bench:stock", |_| "x".repeat(VALUE_BYTES)),
             Stock::SortedSet => ("ZADD bench:zstock", |at| format!("{at} element:{at:012}")),
@@ -128,6 +145,13 @@ impl Scenario {
         Ok(())
     }
 
+    fn hearers(&self, server: &Server) -> Result<Option<Hearers>> {
+        match self.test.stock {
+            Stock::Hearers(count) => Ok(Some(Hearers::start(server.addr(), count)?)),
+            _ => Ok(None),
+        }
+    }
+
     fn load(&self, client: &mut Client) -> Result {
         let sha = client.call(&["SCRIPT", "LOAD", transactions::SCRIPT])?;
         match self.test.command.split(' ').nth(1) {
@@ -138,7 +162,12 @@ impl Scenario {
 
     /// Enough requests to see about how fast a server is, without taking long.
     pub(super) fn warm_up_requests(&self) -> u64 {
-        u64::from(self.pipeline) * if self.clients == 1 { 500 } else { 10_000 }
+        let for_each = match self.test.stock {
+            Stock::Hearers(hearers) => 100_000 / hearers.max(1) as u64,
+            _ if self.clients == 1 => 500,
+            _ => 10_000,
+        };
+        u64::from(self.pipeline) * for_each
     }
 }
 
@@ -154,17 +183,26 @@ pub(super) fn measure(server: &Server, scenario: Scenario, requests: u64) -> Res
     scenario.prepare(&mut server.client()?, requests)?;
     settle(server)?;
     let before = server.cpu_time()?;
+    let hearers = scenario.hearers(server)?;
     let measure = benchmark(server, scenario, requests)?;
     // Work that was put off belongs to the requests that caused it.
     settle(server)?;
     let cpu = server.cpu_time()?.saturating_sub(before);
+    if let Some(hearers) = hearers {
+        hearers.stop(requests * VALUE_BYTES as u64)?;
+    }
     Ok(Measure { cpu_us: cpu.as_secs_f64() * 1e6 / requests as f64, ..measure })
 }
 
 /// The same without the CPU time, whatever else the server does.
 pub(super) fn benchmark(server: &Server, scenario: Scenario, requests: u64) -> Result<Measure> {
-    if scenario.test.stock == Stock::Transaction {
-        return transactions::benchmark(server.addr(), scenario, requests);
+    let own: Option<Round> = match scenario.test.stock {
+        Stock::Transaction => Some(transactions::round),
+        Stock::Entries => Some(consumers::round),
+        _ => None,
+    };
+    if let Some(round) = own {
+        return drive::benchmark(server.addr(), scenario, requests, round);
     }
     let args = scenario.args(&server.addr().port().to_string(), &requests.to_string());
     let output = Command::new(tools::need("redis-benchmark")?).args(&args).output()?;

@@ -1,8 +1,12 @@
 //! `bench`: how fast it is, beside its peers and by itself.
 
+mod consumers;
+mod drive;
+mod hearers;
 mod hot;
 mod lanes;
 mod measure;
+mod newest;
 mod page;
 mod peers;
 mod report;
@@ -21,6 +25,7 @@ Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench hot [OPTIONS]
        cargo xtask bench scripts [OPTIONS]
        cargo xtask bench space [OPTIONS]
+       cargo xtask bench newest [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
 peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
@@ -67,6 +72,13 @@ space   measures what an element of a list, set, hash and sorted set takes on di
   --bulkhead PATH    this server instead of the one built from here
   --out FILE         write there instead
 
+newest  measures XREAD of the ten newest entries of streams of 1,000 to 1,000,000 entries, beside Valkey. The
+        result is printed and written to docs/benchmarks.md, with a picture beside it.
+
+  --rounds N         how often everything is measured (default 3)
+  --bulkhead PATH    this server instead of the one built from here (writes no file)
+  --out FILE         write there instead
+
 micro   runs the crates' own benchmarks (`cargo bench`).
 ";
 
@@ -77,6 +89,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("hot") => hot_command(args),
         Some("scripts") => scripts_command(args),
         Some("space") => space_command(args),
+        Some("newest") => newest_command(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
     }
@@ -134,6 +147,15 @@ fn space_command(mut args: Args) -> Result {
     args.finish()?;
     let out = out.or_else(|| (elements == ELEMENTS).then(|| build::root().join("docs/benchmarks.md")));
     space::run(&space::Plan { program: server(program)?, elements, out })
+}
+
+fn newest_command(mut args: Args) -> Result {
+    let rounds = args.option("--rounds")?.unwrap_or(3);
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    let out: Option<PathBuf> = args.option("--out")?;
+    args.finish()?;
+    let out = out.or_else(|| program.is_none().then(|| build::root().join("docs/benchmarks.md")));
+    newest::run(&newest::Plan { program: server(program)?, rounds, seconds: 2.0, out })
 }
 
 /// The server to measure: the given one, or the one that is built from here.

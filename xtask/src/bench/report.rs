@@ -136,7 +136,8 @@ fn how(out: &mut String, subjects: &[Subject], results: &Results, data: &Path) -
     writeln!(
         out,
         "- a script, and a MULTI, of {} commands on one key (HGET, HSET, EXPIRE, HLEN, HINCRBY) is one request; transactions are sent by \
-         a thread for each connection, for redis-benchmark cannot send them",
+         a thread for each connection, for redis-benchmark cannot send them; so are those of consumers: as many \
+         entries as the pipeline is long with one XREADGROUP, then one XACK of all of them; each entry counts",
         transactions::COMMANDS.len()
     )?;
     for subject in subjects {

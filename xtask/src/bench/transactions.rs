@@ -1,10 +1,7 @@
 //! Five commands at once: as a script, which redis-benchmark sends, and as a transaction, which it cannot send.
 
-use super::measure::{KEYS, Measure, Scenario, VALUE_BYTES};
+use super::measure::{KEYS, VALUE_BYTES};
 use crate::Result;
-use std::net::SocketAddr;
-use std::thread;
-use std::time::{Duration, Instant};
 use testkit::{Client, Reply, Rng};
 
 /// What is done at once, with a key's number for `#`. One key, so that a cluster does it as well.
@@ -26,57 +23,13 @@ return redis.call('HINCRBY', KEYS[1], 'tries', 1)";
 /// A transaction's replies: to MULTI, to each command, to EXEC.
 const REPLIES: usize = COMMANDS.len() + 2;
 
-/// Like redis-benchmark: each connection sends as many requests as the scenario says, and the next ones when all
-/// of them are answered.
-pub(super) fn benchmark(addr: SocketAddr, scenario: Scenario, requests: u64) -> Result<Measure> {
-    let clients = u64::from(scenario.clients.max(1));
-    let connections: Vec<Client> = (0..clients).map(|_| Client::connect(addr)).collect::<Result<_>>()?;
-    let seeds = Rng::new(0x7a57);
-    let start = Instant::now();
-    let threads: Vec<_> = (0..)
-        .zip(connections)
-        .map(|(number, client)| {
-            let share = requests / clients + u64::from(number < requests % clients);
-            let rng = seeds.fork(number);
-            thread::spawn(move || drive(client, rng, share, u64::from(scenario.pipeline)))
-        })
-        .collect();
-    let mut times = Vec::new();
-    for thread in threads {
-        times.extend(thread.join().map_err(|_| "a thread of the load has panicked")??);
+/// So many transactions of one connection, all of them sent before the first is answered.
+pub(super) fn round(client: &mut Client, rng: &mut Rng, some: u64) -> Result {
+    for _ in 0..some {
+        queue(client, rng);
     }
-    let took = start.elapsed();
-    times.sort_unstable();
-    let percentile = |percent: usize| {
-        let time = times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)));
-        time.map_or(0.0, |time| time.as_secs_f64() * 1e3)
-    };
-    Ok(Measure {
-        per_second: requests as f64 / took.as_secs_f64(),
-        p50_ms: percentile(50),
-        p99_ms: percentile(99),
-        cpu_us: 0.0,
-    })
-}
-
-/// One connection's requests; says how long each took.
-fn drive(mut client: Client, mut rng: Rng, requests: u64, pipeline: u64) -> Result<Vec<Duration>> {
-    let mut times = Vec::with_capacity(requests as usize);
-    let mut left = requests;
-    while left > 0 {
-        let some = left.min(pipeline.max(1));
-        for _ in 0..some {
-            queue(&mut client, &mut rng);
-        }
-        let sent = Instant::now();
-        client.flush()?;
-        for _ in 0..some {
-            done(&mut client)?;
-            times.push(sent.elapsed());
-        }
-        left -= some;
-    }
-    Ok(times)
+    client.flush()?;
+    (0..some).try_for_each(|_| done(client))
 }
 
 fn queue(client: &mut Client, rng: &mut Rng) {

@@ -43,6 +43,19 @@ pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
         "Messages that were published and not handed out yet.",
         node.hub.under_way() as f64,
     );
+    let tracker = &node.tracker;
+    page.single(
+        "bulkhead_tracking_clients",
+        Gauge,
+        "Clients that keep what they read and are told when it changes.",
+        tracker.clients() as f64,
+    );
+    page.single(
+        "bulkhead_tracking_keys",
+        Gauge,
+        "Keys whose readers are to be told when they change.",
+        tracker.noted().0 as f64,
+    );
     page.single(
         "bulkhead_clients_cut_off_total",
         Counter,

@@ -141,6 +141,21 @@ fn celery_does_every_task_once() {
     check_python("celery_worker.py", 2);
 }
 
+#[test]
+fn rq_does_every_job_once() {
+    check_python("rq_worker.py", 2);
+}
+
+#[test]
+fn bullmq_does_every_job_once() {
+    check_node("bullmq.mjs", 2);
+}
+
+#[test]
+fn bottleneck_keeps_its_limits() {
+    check_node("bottleneck.mjs", 2);
+}
+
 /// What redis-cli prints for some commands given on its standard input.
 #[track_caller]
 fn check_cli(option: Option<&str>, commands: &str, printed: &str) {

@@ -24,12 +24,16 @@ const PYTHON_PACKAGES: &[&str] = &[
 ];
 /// Versions that also run on Node 18, Debian 12's.
 const NODE_PACKAGES: &[&str] = &[
+    "@socket.io/redis-adapter@8.3.0",
+    "@socket.io/redis-streams-adapter@0.3.1",
     "bottleneck@2.19.5",
     "bullmq@6.7.0",
     "ioredis@5.11.1",
     "rate-limiter-flexible@11.4.0",
     "redis@5.12.1",
     "redlock@4.2.0",
+    "socket.io@4.8.4",
+    "socket.io-client@4.8.4",
 ];
 
 const REDIS_PROGRAMS: &[&str] = &["redis-server", "redis-cli", "redis-benchmark"];

@@ -183,6 +183,21 @@ fn messages_reach_node_redis_with_resp3() {
 }
 
 #[test]
+fn what_redis_py_has_read_is_kept_until_it_changes() {
+    check_python("redis_py_caching.py", 3);
+}
+
+#[test]
+fn what_node_redis_has_read_is_kept_until_it_changes() {
+    check_node("node_redis_caching.mjs", 3);
+}
+
+#[test]
+fn what_is_read_with_ioredis_is_kept_until_it_changes() {
+    check_node("ioredis_caching.mjs", 2);
+}
+
+#[test]
 fn servers_of_socket_io_share_rooms_through_pubsub() {
     check_node("socket_io.mjs", "pubsub");
 }

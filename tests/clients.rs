@@ -1,8 +1,9 @@
 //! Clients of other languages connect and work. The scripts are in `clients/`.
 //!
-//! A script is given host, port and protocol version. It says `restart` on its standard output when it
+//! A script is given host, port and protocol version, or which of its variants. It says `restart` on its standard output when it
 //! wants the server to be restarted, and goes on when it is told `restarted`; it ends with success.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,11 +14,11 @@ fn script(name: &str) -> PathBuf {
 }
 
 #[track_caller]
-fn check(mut command: Command, protocol: u8) {
+fn check(mut command: Command, variant: impl Display) {
     let mut server = Spec::bulkhead().unwrap().start().unwrap();
     let addr = server.addr();
     let mut child = command
-        .args([addr.ip().to_string(), addr.port().to_string(), protocol.to_string()])
+        .args([addr.ip().to_string(), addr.port().to_string(), variant.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -60,10 +61,10 @@ fn check_python(name: &str, protocol: u8) {
 }
 
 #[track_caller]
-fn check_node(name: &str, protocol: u8) {
+fn check_node(name: &str, variant: impl Display) {
     let mut command = Command::new(tools::need("node").unwrap());
     command.arg(script(name)).env("CLIENTS", tools::node_modules().unwrap());
-    check(command, protocol);
+    check(command, variant);
 }
 
 #[test]
@@ -137,8 +138,98 @@ fn redlock_and_rate_limits_of_node_libraries_work() {
 }
 
 #[test]
+fn streams_of_redis_py_work_with_resp2() {
+    check_python("redis_py_streams.py", 2);
+}
+
+#[test]
+fn streams_of_redis_py_work_with_resp3() {
+    check_python("redis_py_streams.py", 3);
+}
+
+#[test]
+fn streams_of_ioredis_work() {
+    check_node("ioredis_streams.mjs", 2);
+}
+
+#[test]
+fn streams_of_node_redis_work() {
+    check_node("node_redis_streams.mjs", 2);
+}
+
+#[test]
+fn messages_reach_redis_py_with_resp2() {
+    check_python("redis_py_pubsub.py", 2);
+}
+
+#[test]
+fn messages_reach_redis_py_with_resp3() {
+    check_python("redis_py_pubsub.py", 3);
+}
+
+#[test]
+fn messages_reach_ioredis() {
+    check_node("ioredis_pubsub.mjs", 2);
+}
+
+#[test]
+fn messages_reach_node_redis_with_resp2() {
+    check_node("node_redis_pubsub.mjs", 2);
+}
+
+#[test]
+fn messages_reach_node_redis_with_resp3() {
+    check_node("node_redis_pubsub.mjs", 3);
+}
+
+#[test]
+fn what_redis_py_has_read_is_kept_until_it_changes() {
+    check_python("redis_py_caching.py", 3);
+}
+
+#[test]
+fn what_node_redis_has_read_is_kept_until_it_changes() {
+    check_node("node_redis_caching.mjs", 3);
+}
+
+#[test]
+fn what_is_read_with_ioredis_is_kept_until_it_changes() {
+    check_node("ioredis_caching.mjs", 2);
+}
+
+#[test]
+fn servers_of_socket_io_share_rooms_through_pubsub() {
+    check_node("socket_io.mjs", "pubsub");
+}
+
+#[test]
+fn servers_of_socket_io_share_rooms_through_sharded_pubsub() {
+    check_node("socket_io.mjs", "sharded");
+}
+
+#[test]
+fn servers_of_socket_io_share_rooms_through_streams() {
+    check_node("socket_io.mjs", "streams");
+}
+
+#[test]
 fn celery_does_every_task_once() {
     check_python("celery_worker.py", 2);
+}
+
+#[test]
+fn rq_does_every_job_once() {
+    check_python("rq_worker.py", 2);
+}
+
+#[test]
+fn bullmq_does_every_job_once() {
+    check_node("bullmq.mjs", 2);
+}
+
+#[test]
+fn bottleneck_keeps_its_limits() {
+    check_node("bottleneck.mjs", 2);
 }
 
 /// What redis-cli prints for some commands given on its standard input.

@@ -8,10 +8,8 @@ from celery import Celery
 
 url = os.environ["BROKER"]
 r = redis.Redis.from_url(url, decode_responses=True)
-# Its results go into files: those in Redis are told of through pub/sub.
-app = Celery("celery_app", broker=url, backend="file://" + os.environ["RESULTS"])
+app = Celery("celery_app", broker=url, backend=url)
 app.conf.update(
-    worker_enable_remote_control=False,
     task_acks_late=True,
     broker_connection_retry_on_startup=True,
     # Each is a list of its own; BRPOP asks for all of them in this order.
@@ -31,7 +29,8 @@ def late_by(due):
 
 @app.task
 def add(*numbers):
-    return sum(numbers)
+    # A chord's last task is given a list.
+    return sum(numbers[0]) if isinstance(numbers[0], list) else sum(numbers)
 
 
 @app.task(bind=True, max_retries=3)

@@ -20,10 +20,21 @@ const PYTHON_PACKAGES: &[&str] = &[
     "pottery==3.0.1",
     "python-redis-lock==4.0.1",
     "redlock-py==1.0.8",
+    "rq==3.0.0",
 ];
 /// Versions that also run on Node 18, Debian 12's.
-const NODE_PACKAGES: &[&str] =
-    &["ioredis@5.11.1", "redis@5.12.1", "rate-limiter-flexible@11.4.0", "redlock@4.2.0"];
+const NODE_PACKAGES: &[&str] = &[
+    "@socket.io/redis-adapter@8.3.0",
+    "@socket.io/redis-streams-adapter@0.3.1",
+    "bottleneck@2.19.5",
+    "bullmq@6.7.0",
+    "ioredis@5.11.1",
+    "rate-limiter-flexible@11.4.0",
+    "redis@5.12.1",
+    "redlock@4.2.0",
+    "socket.io@4.8.4",
+    "socket.io-client@4.8.4",
+];
 
 const REDIS_PROGRAMS: &[&str] = &["redis-server", "redis-cli", "redis-benchmark"];
 

@@ -30,7 +30,7 @@ pub(crate) struct Run {
 pub(crate) struct Wanted {
     pub(crate) entries: Entries,
     pub(crate) behind: StreamId,
-    /// The last id that was given out then.
+    /// The last id that was given out then, to an entry that others can see.
     pub(crate) last: StreamId,
     pub(crate) epoch: Option<u64>,
 }
@@ -39,13 +39,10 @@ impl Run {
     /// Ids of one run; from the front it forgets those that are too many.
     pub(crate) const IDS_MAX: usize = 1024;
 
-    /// What was looked up: up to the id where the next stretch begins, if there is one.
-    pub(crate) fn new(wanted: &Wanted, ids: VecDeque<StreamId>, next: Option<StreamId>) -> Self {
+    /// What was looked up: up to and with an id, or else all there is.
+    pub(crate) fn new(wanted: &Wanted, ids: VecDeque<StreamId>, end: Option<StreamId>) -> Self {
         let found = ids.back().copied().unwrap_or(wanted.behind);
-        let upto = match next.and_then(StreamId::previous) {
-            Some(end) => end.max(found),
-            None => wanted.last.max(found),
-        };
+        let upto = end.unwrap_or(wanted.last).max(found);
         Self { entries: wanted.entries, epoch: wanted.epoch, behind: wanted.behind, ids, upto, used: 0 }
     }
 
@@ -57,6 +54,22 @@ impl Run {
         }
         self.upto = self.upto.max(id);
         if self.ids.len() > Self::IDS_MAX
+            && let Some(gone) = self.ids.pop_front()
+        {
+            self.behind = gone;
+        }
+    }
+
+    /// Goes on with what another one has behind it, which was looked up earlier or at the same time.
+    fn extend(&mut self, other: Self) {
+        self.used = other.used;
+        if other.upto <= self.upto {
+            // IMPORTANT: what was added meanwhile is here, and not there.
+            return;
+        }
+        self.ids.extend(other.ids.into_iter().filter(|id| *id > self.upto));
+        self.upto = other.upto;
+        while self.ids.len() > Self::IDS_MAX
             && let Some(gone) = self.ids.pop_front()
         {
             self.behind = gone;
@@ -109,19 +122,10 @@ impl Runs {
         run.used = self.clock;
         let runs = self.of.entry(run.entries).or_default();
         let before = runs.len();
-        // What it goes on from is taken over.
         if let Some(front) =
             runs.iter_mut().find(|other| other.behind <= run.behind && run.behind <= other.upto)
         {
-            let start = front.ids.partition_point(|id| *id <= run.behind);
-            front.ids.truncate(start);
-            front.ids.append(&mut run.ids);
-            (front.upto, front.used) = (run.upto.max(front.upto), run.used);
-            while front.ids.len() > Run::IDS_MAX
-                && let Some(gone) = front.ids.pop_front()
-            {
-                front.behind = gone;
-            }
+            front.extend(run);
             return;
         }
         if runs.len() == OF_ONE_MAX

@@ -42,6 +42,14 @@ impl Entries {
         (start, end)
     }
 
+    /// The last id whose record lies below a key: that of a record, or one right behind it.
+    pub fn last_below(self, key: &[u8]) -> Option<StreamId> {
+        let mut record = Vec::new();
+        self.record(&mut record, StreamId::ZERO);
+        let id = id_at_end(key.get(..record.len())?)?;
+        if key.len() > record.len() { Some(id) } else { id.previous() }
+    }
+
     pub fn write(self, out: &mut Vec<u8>) {
         self.home.write(out);
         out.put_u32(self.generation);

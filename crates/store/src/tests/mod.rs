@@ -10,6 +10,7 @@ mod moving;
 mod named;
 mod persistence;
 mod splices;
+mod streams;
 mod strings;
 mod tidings;
 mod watches;

@@ -243,7 +243,8 @@ impl Stream<'_, '_> {
             return Ok(upto);
         }
         let epoch = section.epoch();
-        self.txn.scratch.hints.run = Some(Wanted { entries, behind, last: self.head.last, epoch });
+        let last = own().map(|own| own.behind).min().unwrap_or(self.head.last);
+        self.txn.scratch.hints.run = Some(Wanted { entries, behind, last, epoch });
         Err(Stop::Cold)
     }
 
@@ -348,6 +349,6 @@ impl crate::group::Group {
         let (start, end) = wanted.entries.range(from, StreamId::MAX);
         let window = self.peek_window(&start, &end, Run::IDS_MAX)?;
         let ids = window.keys.iter().filter_map(|key| crate::keys::id_at_end(key)).collect();
-        Ok(Run::new(wanted, ids, window.next.as_deref().and_then(crate::keys::id_at_end)))
+        Ok(Run::new(wanted, ids, window.next.and_then(|next| wanted.entries.last_below(&next))))
     }
 }

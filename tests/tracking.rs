@@ -61,6 +61,15 @@ fn what_was_read_is_told_once_when_it_changes() {
         me.want(line).unwrap();
     }
     assert_eq!(invalidated(&mut reader), ["a", "h", "b", "c"]);
+    // Whoever is answered a write knows that readers are told before they are answered anything else.
+    for n in 0..200 {
+        reader.want("GET a").unwrap();
+        me.want(&format!("SET a {n}")).unwrap();
+        reader.queue(&["PING"]);
+        reader.flush().unwrap();
+        assert!(matches!(reader.receive().unwrap(), Reply::Push(_)), "{n}");
+        reader.receive().unwrap();
+    }
     reader.want("GET a").unwrap();
     reader.want("SET a 3").unwrap();
     assert_eq!(invalidated(&mut reader), ["a"], "it is told of what it does itself as well");

@@ -293,6 +293,10 @@ impl NetThread {
             self.runnable.push_back(at);
             return;
         }
+        // Likewise, whoever has seen the reply to a write.
+        if self.has_letters() {
+            self.deliver();
+        }
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         let handshake = connection.stream.handshake_until();
         if handshake.is_some() {

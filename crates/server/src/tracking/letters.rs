@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::limits;
 use parking_lot::Mutex;
@@ -87,23 +88,28 @@ impl Pile {
 pub type Piles = HashMap<To, Pile>;
 
 #[derive(Default)]
-pub struct Letters(Mutex<Piles>);
+pub struct Letters {
+    piles: Mutex<Piles>,
+    /// Read without the lock.
+    is_any: AtomicBool,
+}
 
 impl Letters {
     /// Says whether the thread has to be told that there is something.
     pub fn put(&self, to: To, letter: Letter) -> bool {
-        let mut piles = self.0.lock();
-        let is_first = piles.is_empty();
+        let mut piles = self.piles.lock();
         piles.entry(to).or_default().put(letter);
-        is_first
+        !self.is_any.swap(true, Ordering::SeqCst)
     }
 
     pub fn take(&self) -> Piles {
-        std::mem::take(&mut *self.0.lock())
+        let mut piles = self.piles.lock();
+        self.is_any.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *piles)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        !self.is_any.load(Ordering::SeqCst)
     }
 }
 

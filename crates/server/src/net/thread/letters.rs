@@ -15,8 +15,11 @@ impl NetThread {
         !self.mailbox.letters.is_empty()
     }
 
-    /// Hands out what has come. Called when what was run before is answered, as far as it is.
+    /// Hands out what has come, as far as what was run before is answered.
     pub(super) fn deliver(&mut self) {
+        if self.mailbox.letters.is_empty() && self.kept_back.is_empty() {
+            return;
+        }
         for (to, pile) in self.mailbox.letters.take() {
             self.kept_back.entry(to).or_default().append(pile);
         }

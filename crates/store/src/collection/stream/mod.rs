@@ -343,6 +343,14 @@ impl crate::group::Group {
         let (start, end) = wanted.entries.range(from, StreamId::MAX);
         let window = self.peek_window(&start, &end, Run::IDS_MAX)?;
         let ids = window.keys.iter().filter_map(|key| crate::keys::id_at_end(key)).collect();
-        Ok(Run::new(wanted, ids, window.next.as_deref().and_then(crate::keys::id_at_end)))
+        // IMPORTANT: where it goes on is the record of an entry, or right behind the last one that was looked at.
+        let upto = window.next.and_then(|mut next| match next.len() > start.len() {
+            true => {
+                next.truncate(start.len());
+                crate::keys::id_at_end(&next)
+            }
+            false => crate::keys::id_at_end(&next)?.previous(),
+        });
+        Ok(Run::new(wanted, ids, upto))
     }
 }

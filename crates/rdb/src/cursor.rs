@@ -13,8 +13,9 @@ pub const ELEMENT_BYTES: usize = 40;
 /// make 88 bytes of one; so the size of a payload says little about the size of what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The bytes of all elements, with [`ELEMENT_BYTES`] for each. A compressed part may, while it is
-    /// read, take as much again.
+    /// The bytes of all elements, with [`ELEMENT_BYTES`] for each. Of a stream an entry is one, and counts with
+    /// all that is in it; a group, a consumer and what is pending count as two. A compressed part may, while it
+    /// is read, take as much again.
     pub bytes_max: usize,
 }
 
@@ -25,9 +26,13 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    fn charge(&mut self, len: usize) -> Result<(), Error> {
-        let cost = len.saturating_add(ELEMENT_BYTES);
-        self.left_bytes = self.left_bytes.checked_sub(cost).ok_or(Error::Limit)?;
+    /// For an element of so many bytes.
+    pub(crate) fn charge(&mut self, len: usize) -> Result<(), Error> {
+        self.charge_bytes(len.saturating_add(ELEMENT_BYTES))
+    }
+
+    pub(crate) fn charge_bytes(&mut self, bytes: usize) -> Result<(), Error> {
+        self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(Error::Limit)?;
         Ok(())
     }
 

@@ -27,8 +27,12 @@ pub(crate) fn open(payload: &[u8]) -> Result<&[u8], Error> {
 }
 
 /// Puts the footer under a type and a value.
-pub(crate) fn seal(mut body: Vec<u8>) -> Vec<u8> {
-    body.extend_from_slice(&VERSION.to_le_bytes());
+pub(crate) fn seal(body: Vec<u8>) -> Vec<u8> {
+    seal_as(body, VERSION)
+}
+
+pub(crate) fn seal_as(mut body: Vec<u8>, version: u16) -> Vec<u8> {
+    body.extend_from_slice(&version.to_le_bytes());
     let checksum = crc64(0, &body);
     body.extend_from_slice(&checksum.to_le_bytes());
     body

@@ -416,7 +416,7 @@ impl Group {
 
     pub(crate) fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
         // What was built aside is named, or given up, by these writes.
-        scratch.fresh.clear();
+        self.building.end(scratch.fresh.drain(..));
         let changes = scratch.catalog_changes();
         let written = Self::written_keys(section, scratch);
         let counts = std::mem::take(&mut scratch.counts);

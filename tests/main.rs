@@ -15,6 +15,7 @@ mod histories;
 mod monitor;
 mod pubsub;
 mod queues;
+mod restore;
 mod scan;
 mod scripting;
 mod scripts;

@@ -24,14 +24,14 @@ const WAITING_BYTES_MAX: u64 = 2 * TURN_BYTES as u64;
 /// How much is being built aside at the moment, by all transactions of a group.
 #[derive(Default)]
 pub struct Building {
-    collections: AtomicU64,
+    values: AtomicU64,
     records: AtomicU64,
 }
 
 impl Building {
-    /// Collections that are being built.
-    pub fn collections(&self) -> u64 {
-        self.collections.load(Ordering::Relaxed)
+    /// Values that are being built, each for a key.
+    pub fn values(&self) -> u64 {
+        self.values.load(Ordering::Relaxed)
     }
 
     /// Records of theirs that are sequenced already.
@@ -39,10 +39,10 @@ impl Building {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// These collections have a name now, or are given up.
+    /// What these were built for has come to its end: they have a name now, or are given up.
     pub(crate) fn end(&self, fresh: impl Iterator<Item = Fresh>) {
         for built in fresh.filter_map(|fresh| fresh.aside) {
-            self.collections.fetch_sub(1, Ordering::Relaxed);
+            self.values.fetch_sub(1, Ordering::Relaxed);
             self.records.fetch_sub(built, Ordering::Relaxed);
         }
     }
@@ -63,7 +63,7 @@ impl Aside {
         let home = txn.fresh_collection(slot);
         if let Some(fresh) = txn.scratch.fresh.last_mut() {
             fresh.aside = Some(0);
-            txn.group.building.collections.fetch_add(1, Ordering::Relaxed);
+            txn.group.building.values.fetch_add(1, Ordering::Relaxed);
         }
         let records = vec![(keys::building(home), Some(Value::from(&[][..])))];
         Ok(Self { home, records, bytes: 0 })

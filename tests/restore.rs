@@ -241,7 +241,7 @@ fn begin(server: &Server, payload: &[u8]) -> Client {
     client.flush().unwrap();
     wait::until("a part to be written", LIMIT, || {
         let is_amid = number(&mut observer, "building_records") >= PART;
-        let is_over = || observer.want("XLEN k").unwrap().integer() == Some(NEW as i64);
+        let mut is_over = || observer.want("XLEN k").unwrap().integer() == Some(NEW as i64);
         (is_amid || is_over()).then_some(())
     })
     .unwrap();

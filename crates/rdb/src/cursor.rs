@@ -55,15 +55,30 @@ enum Length {
     Special(u8),
 }
 
+/// Called again and again with how many bytes were read: whoever reads much lets others go first.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn<'a>(pub(crate) &'a dyn Fn(usize));
+
+impl std::fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Turn")
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     reader: Reader<'a>,
     pub(crate) budget: Budget,
+    turn: Turn<'a>,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(bytes: &'a [u8], limits: Limits) -> Self {
-        Self { reader: Reader::new(bytes), budget: Budget { left_bytes: limits.bytes_max } }
+        Self::in_turns(bytes, limits, Turn(&|_| ()))
+    }
+
+    pub(crate) fn in_turns(bytes: &'a [u8], limits: Limits, turn: Turn<'a>) -> Self {
+        Self { reader: Reader::new(bytes), budget: Budget { left_bytes: limits.bytes_max }, turn }
     }
 
     /// Bytes that have not been read.
@@ -118,6 +133,12 @@ impl<'a> Cursor<'a> {
 
     /// A string that does not stay: of its own memory it takes at most what is left of the budget.
     pub(crate) fn blob(&mut self) -> Result<Cow<'a, [u8]>, Error> {
+        let blob = self.any_blob()?;
+        (self.turn.0)(blob.len());
+        Ok(blob)
+    }
+
+    fn any_blob(&mut self) -> Result<Cow<'a, [u8]>, Error> {
         let integer = match self.any_length()? {
             Length::Plain(len) => return Ok(self.take(len)?.into()),
             Length::Special(0) => i64::from(self.byte()? as i8),

@@ -26,7 +26,7 @@ pub use crc64::crc64;
 pub use cursor::{Cursor, ELEMENT_BYTES, Limits};
 pub use error::Error;
 pub use object::{Consumer, Fields, Group, Object, Pending, Stream, StreamEntry, StreamHead, StreamId};
-pub use payload::{VERSION, decode};
+pub use payload::{VERSION, decode, decode_in_turns};
 
 #[cfg(test)]
 mod tests;

@@ -174,3 +174,15 @@ fn a_value_is_read_from_the_midst_of_a_file() {
     assert_eq!(cursor.object(payload[0]), Ok(Object::String(b"hello".to_vec())));
     assert_eq!(cursor.rest(), b"next");
 }
+
+#[test]
+fn who_reads_much_is_called_now_and_then() {
+    let turns = std::cell::RefCell::new(Vec::new());
+    let payload = encode::string(&vec![b'x'; 100_000], Compression::None);
+    let found = crate::decode_in_turns(&payload, LIMITS, &|bytes| turns.borrow_mut().push(bytes));
+    assert_eq!(found, Ok(Object::String(vec![b'x'; 100_000])));
+    let turns = turns.into_inner();
+    // Once for what it is, and before in parts for its checksum.
+    assert_eq!(turns.last(), Some(&100_000));
+    assert!(turns.len() > 5 && turns.iter().sum::<usize>() >= 2 * 100_000, "{turns:?}");
+}

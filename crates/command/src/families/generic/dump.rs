@@ -2,6 +2,8 @@
 
 mod stream;
 
+use std::cell::{Cell, RefCell};
+
 use base::limits;
 use rdb::encode::{self, Compression, HashWriter, ListWriter, SetWriter, Shape, SortedSetWriter};
 use rdb::{Limits, Object};
@@ -163,13 +165,31 @@ fn expiry_ms(ttl: u64, absolute: bool, now_ms: u64) -> u64 {
     if i64::try_from(at).is_ok() { at } else { 0 }
 }
 
-/// What a payload holds. On a network thread it unfolds to little, or the heavy pool takes it.
-fn decode(txn: &Txn<'_>, payload: &[u8]) -> Result<Object> {
-    let bytes_max = if txn.is_metered() { limits::BUDGET_BYTES as usize } else { limits::DUMP_BYTES_MAX };
-    rdb::decode(payload, Limits { bytes_max }).map_err(|error| match error {
-        rdb::Error::Limit if txn.is_metered() => Stop::Outgrown.into(),
-        error => refused(error),
-    })
+/// Bytes of a payload that are as much work as a record, about.
+const BYTES_AS_A_RECORD: usize = 64;
+
+/// What a payload holds. On a network thread it unfolds to little, or the heavy pool takes it, which lets others go
+/// first meanwhile.
+fn decode(txn: &mut Txn<'_>, payload: &[u8]) -> Result<Object> {
+    if txn.is_metered() {
+        let limits = Limits { bytes_max: limits::BUDGET_BYTES as usize };
+        return rdb::decode(payload, limits).map_err(|error| match error {
+            rdb::Error::Limit => Stop::Outgrown.into(),
+            error => refused(error),
+        });
+    }
+    let (txn, stopped) = (RefCell::new(txn), Cell::new(None));
+    let turn = |bytes: usize| {
+        let records = u32::try_from(bytes / BYTES_AS_A_RECORD).unwrap_or(u32::MAX).saturating_add(1);
+        if let Err(stop) = txn.borrow_mut().spend(records, 0) {
+            stopped.set(Some(stop));
+        }
+    };
+    let found = rdb::decode_in_turns(payload, Limits { bytes_max: limits::DUMP_BYTES_MAX }, &turn);
+    match stopped.take() {
+        Some(stop) => Err(stop.into()),
+        None => found.map_err(refused),
+    }
 }
 
 fn refused(error: rdb::Error) -> Error {

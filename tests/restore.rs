@@ -292,3 +292,61 @@ fn who_hangs_up_or_dies_amid_it_leaves_the_old_value() {
         client.want("XPENDING k h - + 20000").unwrap().items().unwrap().iter().cloned().collect();
     assert_eq!(ids.len() as u64, PENDING);
 }
+
+/// A reply without what each server has of its own: how it keeps a stream, and when a consumer last got something,
+/// which Redis 7.0 does not know.
+fn shared_part(reply: &Reply) -> Reply {
+    const OWN: &[&str] = &["radix-tree-keys", "radix-tree-nodes", "active-time"];
+    let Some(items) = reply.items() else { return reply.clone() };
+    let (mut kept, mut items) = (Vec::new(), items.iter());
+    while let Some(item) = items.next() {
+        if OWN.iter().any(|name| item.bytes() == Some(name.as_bytes())) {
+            items.next();
+        } else {
+            kept.push(shared_part(item));
+        }
+    }
+    Reply::Array(kept)
+}
+
+/// All that is to be seen of a stream, with points in time as they are.
+fn all_of(client: &mut Client) -> Vec<Reply> {
+    let lines =
+        ["XRANGE k - +", "XINFO STREAM k FULL COUNT 0", "XINFO GROUPS k", "XPENDING k one", "XPENDING k two"];
+    lines.iter().map(|line| shared_part(&client.want(line).unwrap())).collect()
+}
+
+#[test]
+fn a_stream_moves_to_another_server_and_back() {
+    let servers = [Spec::bulkhead(), Spec::redis(), Spec::valkey(), Spec::bulkhead()];
+    let servers = servers.map(|spec| spec.unwrap().start().unwrap());
+    let mut clients = servers.each_ref().map(|server| server.client().unwrap());
+    let first = &mut clients[0];
+    make(first, "k", "old", 1_000);
+    for line in [
+        "XADD k 1001-7 number 1 number 2 and more of them",
+        "XADD k 1001-18446744073709551615 n -9223372036854775808 big 9223372036854775808",
+        "XDEL k 1 500-1 999-1",
+        "XTRIM k MAXLEN 900",
+        "XGROUP CREATE k one 0",
+        "XGROUP CREATE k two 600-1 ENTRIESREAD 599",
+        "XGROUP CREATE k three $",
+        "XREADGROUP GROUP one alice COUNT 300 STREAMS k >",
+        "XREADGROUP GROUP one bob COUNT 250 STREAMS k >",
+        "XCLAIM k one bob 0 200-1 201-1 TIME 1600000000000 RETRYCOUNT 77",
+        "XACK k one 300-1 301-1",
+        "XREADGROUP GROUP two alice COUNT 10 STREAMS k >",
+        "XGROUP CREATECONSUMER k three idle",
+        "XDEL k 210-1",
+        "XSETID k 5000-3 ENTRIESADDED 2000 MAXDELETEDID 999-1",
+    ] {
+        first.want(line).unwrap();
+    }
+    let expected = all_of(first);
+    let mut payload = first.want("DUMP k").unwrap();
+    for (client, server) in clients[1..].iter_mut().zip(&servers[1..]) {
+        assert_eq!(restore(client, payload.bytes().unwrap()), Reply::ok(), "{:?}", server.flavour());
+        assert_eq!(all_of(client), expected, "{:?}", server.flavour());
+        payload = client.want("DUMP k").unwrap();
+    }
+}

@@ -16,6 +16,7 @@ mod key_events;
 mod monitor;
 mod pubsub;
 mod queues;
+mod restore;
 mod scan;
 mod scripting;
 mod scripts;

@@ -4,6 +4,7 @@ mod bitmaps;
 mod collections;
 mod database;
 mod dump;
+mod dump_streams;
 mod entries;
 mod events;
 mod expiry;

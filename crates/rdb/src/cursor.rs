@@ -13,8 +13,9 @@ pub const ELEMENT_BYTES: usize = 40;
 /// make 88 bytes of one; so the size of a payload says little about the size of what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The bytes of all elements, with [`ELEMENT_BYTES`] for each. A compressed part may, while it is
-    /// read, take as much again.
+    /// The bytes of all elements, with [`ELEMENT_BYTES`] for each. Of a stream an entry is one, and counts with
+    /// all that is in it; a group, a consumer and what is pending count as two. A compressed part may, while it
+    /// is read, take as much again.
     pub bytes_max: usize,
 }
 
@@ -25,9 +26,13 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    fn charge(&mut self, len: usize) -> Result<(), Error> {
-        let cost = len.saturating_add(ELEMENT_BYTES);
-        self.left_bytes = self.left_bytes.checked_sub(cost).ok_or(Error::Limit)?;
+    /// For an element of so many bytes.
+    pub(crate) fn charge(&mut self, len: usize) -> Result<(), Error> {
+        self.charge_bytes(len.saturating_add(ELEMENT_BYTES))
+    }
+
+    pub(crate) fn charge_bytes(&mut self, bytes: usize) -> Result<(), Error> {
+        self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(Error::Limit)?;
         Ok(())
     }
 
@@ -50,15 +55,30 @@ enum Length {
     Special(u8),
 }
 
+/// Called again and again with how many bytes were read: whoever reads much lets others go first.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn<'a>(pub(crate) &'a dyn Fn(usize));
+
+impl std::fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Turn")
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     reader: Reader<'a>,
     pub(crate) budget: Budget,
+    turn: Turn<'a>,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(bytes: &'a [u8], limits: Limits) -> Self {
-        Self { reader: Reader::new(bytes), budget: Budget { left_bytes: limits.bytes_max } }
+        Self::in_turns(bytes, limits, Turn(&|_| ()))
+    }
+
+    pub(crate) fn in_turns(bytes: &'a [u8], limits: Limits, turn: Turn<'a>) -> Self {
+        Self { reader: Reader::new(bytes), budget: Budget { left_bytes: limits.bytes_max }, turn }
     }
 
     /// Bytes that have not been read.
@@ -113,6 +133,12 @@ impl<'a> Cursor<'a> {
 
     /// A string that does not stay: of its own memory it takes at most what is left of the budget.
     pub(crate) fn blob(&mut self) -> Result<Cow<'a, [u8]>, Error> {
+        let blob = self.any_blob()?;
+        (self.turn.0)(blob.len());
+        Ok(blob)
+    }
+
+    fn any_blob(&mut self) -> Result<Cow<'a, [u8]>, Error> {
         let integer = match self.any_length()? {
             Length::Plain(len) => return Ok(self.take(len)?.into()),
             Length::Special(0) => i64::from(self.byte()? as i8),

@@ -1,5 +1,5 @@
-//! Writing payloads as Redis 7.2 does. A collection is given element by element, so that nobody need
-//! hold all of it besides the payload; how many there are is known at the end.
+//! Writing payloads as Redis 7.2 does, streams as Redis 7.0 does. A collection is given element by
+//! element, so that nobody need hold all of it besides the payload; how many there are is known at the end.
 //!
 //! Redis keeps no empty collection, and refuses one: a writer is to be given at least one element.
 
@@ -8,7 +8,7 @@ mod output;
 mod stream;
 
 pub use list::ListWriter;
-pub use stream::StreamWriter;
+pub use stream::{GroupWriter, StreamWriter};
 
 use crate::listpack;
 use crate::{Error, intset, kind};

@@ -1,5 +1,7 @@
 //! Values as they are between the encodings: nothing here says how Redis packed them.
 
+use base::codec::{Reader, Write};
+
 /// A decoded value. Elements are in the order in which they were found; none is there twice where the
 /// type forbids it, and only a stream may be empty.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +23,7 @@ pub struct StreamId {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stream {
-    /// In ascending order, all of them at most `head.last_id`.
+    /// In ascending order, all of them above 0-0 and at most `head.last_id`.
     pub entries: Vec<StreamEntry>,
     pub head: StreamHead,
     pub groups: Vec<Group>,
@@ -40,7 +42,46 @@ pub struct StreamHead {
 pub struct StreamEntry {
     pub id: StreamId,
     /// Not empty; a field may be there more than once.
-    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub fields: Fields,
+}
+
+/// Fields and their values, one behind the other, each with its length: a stream has many entries, of which
+/// each would else be several allocations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields(Box<[u8]>);
+
+impl Fields {
+    /// Appends a field or a value to what [`Self::of_texts`] is to take.
+    pub(crate) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+        out.put_bytes(text);
+    }
+
+    pub(crate) fn of_texts(texts: &[u8]) -> Self {
+        Self(texts.into())
+    }
+
+    /// The fields and values in turn.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut reader = Reader::new(&self.0);
+        // It ends where it was made to end.
+        std::iter::from_fn(move || if reader.is_empty() { None } else { reader.bytes().ok() })
+    }
+
+    /// What they take in memory.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'t> FromIterator<(&'t [u8], &'t [u8])> for Fields {
+    fn from_iter<I: IntoIterator<Item = (&'t [u8], &'t [u8])>>(pairs: I) -> Self {
+        let mut texts = Vec::new();
+        for (field, value) in pairs {
+            Self::put_text(&mut texts, field);
+            Self::put_text(&mut texts, value);
+        }
+        Self::of_texts(&texts)
+    }
 }
 
 /// A consumer group. Each pending entry belongs to exactly one of its consumers.

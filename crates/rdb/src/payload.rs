@@ -1,14 +1,23 @@
 //! The frame of a payload: type, value, version and checksum.
 
+use crate::cursor::Turn;
 use crate::{Cursor, Error, Limits, Object, crc64};
 
 /// The version that is written, and the newest that is read: that of Redis 7.2.
 pub const VERSION: u16 = 11;
 
+/// Bytes of a payload between two turns.
+const CHECKED_AT_A_TIME: usize = 16 << 10;
+
 /// Decodes what DUMP gave. As in Redis a checksum of 0 is a checksum like any other: it means "not
 /// checked" only at the end of a whole file.
 pub fn decode(payload: &[u8], limits: Limits) -> Result<Object, Error> {
-    let mut cursor = Cursor::new(open(payload)?, limits);
+    decode_in_turns(payload, limits, &|_| ())
+}
+
+/// Like [`decode`], with something to be called again and again with how many bytes were read.
+pub fn decode_in_turns(payload: &[u8], limits: Limits, turn: &dyn Fn(usize)) -> Result<Object, Error> {
+    let mut cursor = Cursor::in_turns(open_in_turns(payload, Turn(turn))?, limits, Turn(turn));
     let kind = cursor.byte()?;
     let object = cursor.object(kind)?;
     if !cursor.is_empty() {
@@ -19,16 +28,28 @@ pub fn decode(payload: &[u8], limits: Limits) -> Result<Object, Error> {
 
 /// The type and the value, without the footer.
 pub(crate) fn open(payload: &[u8]) -> Result<&[u8], Error> {
+    open_in_turns(payload, Turn(&|_| ()))
+}
+
+fn open_in_turns<'p>(payload: &'p [u8], turn: Turn<'_>) -> Result<&'p [u8], Error> {
     let (checked, checksum) = payload.split_last_chunk::<8>().ok_or(Error::Footer)?;
     let (body, version) = checked.split_last_chunk::<2>().ok_or(Error::Footer)?;
     let is_known = u16::from_le_bytes(*version) <= VERSION;
-    let is_whole = crc64(0, checked) == u64::from_le_bytes(*checksum);
+    let found = checked.chunks(CHECKED_AT_A_TIME).fold(0, |crc, chunk| {
+        (turn.0)(chunk.len());
+        crc64(crc, chunk)
+    });
+    let is_whole = found == u64::from_le_bytes(*checksum);
     if is_known && is_whole { Ok(body) } else { Err(Error::Footer) }
 }
 
 /// Puts the footer under a type and a value.
-pub(crate) fn seal(mut body: Vec<u8>) -> Vec<u8> {
-    body.extend_from_slice(&VERSION.to_le_bytes());
+pub(crate) fn seal(body: Vec<u8>) -> Vec<u8> {
+    seal_as(body, VERSION)
+}
+
+pub(crate) fn seal_as(mut body: Vec<u8>, version: u16) -> Vec<u8> {
+    body.extend_from_slice(&version.to_le_bytes());
     let checksum = crc64(0, &body);
     body.extend_from_slice(&checksum.to_le_bytes());
     body

@@ -9,7 +9,7 @@ mod round_trips;
 mod streams;
 
 use crate::encode::{Compression, HashWriter, ListWriter, SetWriter, Shape, SortedSetWriter, StreamWriter};
-use crate::{Error, Limits, Object, Stream, decode, encode, payload};
+use crate::{Error, Limits, Object, Stream, StreamEntry, StreamId, decode, encode, payload};
 
 const LIMITS: Limits = Limits { bytes_max: 64 << 20 };
 
@@ -22,6 +22,14 @@ fn why_not(body: &[u8]) -> &'static str {
     match decode_body(body) {
         Err(Error::Malformed(why)) => why,
         other => panic!("{other:?}"),
+    }
+}
+
+/// An entry with these fields.
+fn entry(id: StreamId, fields: &[(&str, &str)]) -> StreamEntry {
+    StreamEntry {
+        id,
+        fields: fields.iter().map(|(field, value)| (field.as_bytes(), value.as_bytes())).collect(),
     }
 }
 
@@ -55,9 +63,13 @@ fn written(object: &Object, shape: Shape, compression: Compression) -> Vec<u8> {
 fn written_stream(stream: &Stream, compression: Compression) -> Vec<u8> {
     let mut writer = StreamWriter::new(compression);
     for entry in &stream.entries {
-        let fields: Vec<(&[u8], &[u8])> =
-            entry.fields.iter().map(|(field, value)| (field.as_slice(), value.as_slice())).collect();
+        let texts: Vec<&[u8]> = entry.fields.texts().collect();
+        let (fields, rest) = texts.as_chunks::<2>();
+        assert!(rest.is_empty());
+        let fields: Vec<(&[u8], &[u8])> = fields.iter().map(|[field, value]| (*field, *value)).collect();
         writer.entry(entry.id, &fields).unwrap();
     }
-    writer.finish(&stream.head, &stream.groups).unwrap()
+    let mut writer = writer.head(&stream.head, stream.groups.len() as u64).unwrap();
+    stream.groups.iter().for_each(|group| writer.group(group));
+    writer.finish()
 }

@@ -3,11 +3,13 @@
 //! says that somebody is at it; when the work is given up, or its epoch ends, it turns into an `X`
 //! record, and what was written is reclaimed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::disk::{DiskError, DiskSnapshot};
 use crate::group::Group;
 use crate::keys::{self, Home, Unreachable};
 use crate::record::Value;
-use crate::scratch::Scratch;
+use crate::scratch::{Fresh, Scratch};
 use crate::txn::{Stop, Txn};
 use crate::view::{Cancel, View};
 
@@ -18,6 +20,33 @@ pub(crate) type Records = Vec<(Vec<u8>, Option<Value>)>;
 const TURN_BYTES: usize = 256 << 10;
 /// What may wait to be submitted before more is built: whoever writes a byte waits for all of it.
 const WAITING_BYTES_MAX: u64 = 2 * TURN_BYTES as u64;
+
+/// How much is being built aside at the moment, by all transactions of a group.
+#[derive(Default)]
+pub struct Building {
+    values: AtomicU64,
+    records: AtomicU64,
+}
+
+impl Building {
+    /// Values that are being built, each for a key.
+    pub fn values(&self) -> u64 {
+        self.values.load(Ordering::Relaxed)
+    }
+
+    /// Records of theirs that are sequenced already.
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// What these were built for has come to its end: they have a name now, or are given up.
+    pub(crate) fn end(&self, fresh: impl Iterator<Item = Fresh>) {
+        for built in fresh.filter_map(|fresh| fresh.aside) {
+            self.values.fetch_sub(1, Ordering::Relaxed);
+            self.records.fetch_sub(built, Ordering::Relaxed);
+        }
+    }
+}
 
 /// A collection that is being built.
 pub(crate) struct Aside {
@@ -33,7 +62,8 @@ impl Aside {
         Self::cancel(txn)?;
         let home = txn.fresh_collection(slot);
         if let Some(fresh) = txn.scratch.fresh.last_mut() {
-            fresh.aside = true;
+            fresh.aside = Some(0);
+            txn.group.building.values.fetch_add(1, Ordering::Relaxed);
         }
         let records = vec![(keys::building(home), Some(Value::from(&[][..])))];
         Ok(Self { home, records, bytes: 0 })
@@ -48,8 +78,10 @@ impl Aside {
         }
     }
 
-    pub(crate) fn push(&mut self, txn: &Txn<'_>, key: Vec<u8>, value: Value) -> Result<(), Stop> {
-        self.bytes += key.len() + value.len();
+    pub(crate) fn push(&mut self, txn: &mut Txn<'_>, key: Vec<u8>, value: Value) -> Result<(), Stop> {
+        let bytes = key.len() + value.len();
+        txn.spend(1, bytes)?;
+        self.bytes += bytes;
         self.records.push((key, Some(value)));
         if self.bytes >= TURN_BYTES {
             self.send(txn)?;
@@ -62,13 +94,18 @@ impl Aside {
     }
 
     /// Sequences the rest; from now on a record may name it.
-    pub(crate) fn finish(mut self, txn: &Txn<'_>) -> Result<Home, Stop> {
+    pub(crate) fn finish(mut self, txn: &mut Txn<'_>) -> Result<Home, Stop> {
         self.send(txn)?;
         Ok(self.home)
     }
 
-    fn send(&mut self, txn: &Txn<'_>) -> Result<(), Stop> {
+    fn send(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
         txn.group.sequence_aside(txn.begin.epoch, Self::cancel(txn)?, &self.records)?;
+        let sent = self.records.len() as u64;
+        if let Some(Fresh { aside: Some(records), .. }) = txn.scratch.fresh_mut(self.home) {
+            *records += sent;
+            txn.group.building.records.fetch_add(sent, Ordering::Relaxed);
+        }
         self.records.clear();
         self.bytes = 0;
         Ok(())
@@ -103,7 +140,8 @@ impl Group {
     /// has ended, whoever opens the next one does it.
     pub(crate) fn give_up_built(&self, scratch: &mut Scratch) {
         scratch.tidings.clear();
-        let built = scratch.fresh.drain(..).filter(|fresh| fresh.aside);
+        self.building.end(scratch.fresh.iter().copied());
+        let built = scratch.fresh.drain(..).filter(|fresh| fresh.aside.is_some());
         let built: Vec<_> = built.map(|fresh| fresh.home).collect();
         if let Some(epoch) = self.sequencer.open_epoch().filter(|_| !built.is_empty()) {
             // IMPORTANT: an epoch that began meanwhile has done the same: once more does no harm, ids

@@ -65,7 +65,7 @@ impl Derived {
                 self.effects.push((Unreachable::Collection(home).encode(), Some(empty())));
             }
         }
-        let built = fresh.iter().filter(|fresh| fresh.aside);
+        let built = fresh.iter().filter(|fresh| fresh.aside.is_some());
         self.effects.extend(built.map(|fresh| (keys::building(fresh.home), None)));
         std::mem::take(&mut self.effects)
     }
@@ -138,7 +138,7 @@ mod tests {
         let fresh = |seq, aside| Fresh { home: home(seq), aside };
         let mut derived = Derived::default();
         derived.change(&key("a"), None, Some(&chunked(1)));
-        let effects = derived.take_effects(&[fresh(1, true), fresh(2, true), fresh(3, false)]);
+        let effects = derived.take_effects(&[fresh(1, Some(7)), fresh(2, Some(0)), fresh(3, None)]);
         let gone = |seq| (Unreachable::Collection(home(seq)).encode(), true);
         let built = |seq| (keys::building(home(seq)), false);
         let found: Vec<_> = effects.into_iter().map(|(key, value)| (key, value.is_some())).collect();

@@ -12,7 +12,7 @@ use base::{Clock, Stamp, SteadyClock, limits};
 use parking_lot::Mutex;
 
 use crate::apply::Queue;
-use crate::aside::give_up;
+use crate::aside::{Building, give_up};
 use crate::collection::Shapes;
 use crate::counters;
 use crate::dirty::Dirty;
@@ -70,6 +70,8 @@ pub struct Group {
     pub(crate) queue: OnceLock<Arc<Queue>>,
     /// The collections whose members are to be moved.
     pub moves: Moves,
+    /// What is being built aside.
+    pub building: Building,
     /// What others are told of transactions once they are committed.
     pub(crate) tidings: Tidings,
     pub(crate) onlooker: OnceLock<Arc<dyn Onlooker>>,
@@ -110,6 +112,7 @@ impl Group {
             serving: Mutex::default(),
             queue: OnceLock::new(),
             moves: Moves::default(),
+            building: Building::default(),
             tidings: Tidings::default(),
             onlooker: OnceLock::new(),
         }

@@ -43,10 +43,12 @@ mod view;
 mod waiters;
 mod watches;
 
+pub use aside::Building;
 pub use changes::{Changes, KeyChange, KeyName, KeyState, Noting};
 pub use collection::{
     Consumer, ConsumerGroup, Cursor, Cut, End, Entry, Hash, HashBuilder, Head, List, ListBuilder, Member,
-    Pending, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamId, score_of,
+    Pending, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamBuilder, StreamId,
+    score_of,
 };
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::{Expired, OnExpired};

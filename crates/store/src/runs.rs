@@ -166,3 +166,64 @@ impl Runs {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Cid, Home};
+
+    const EPOCH: Option<u64> = Some(1);
+
+    fn entries() -> Entries {
+        Entries { home: Home { slot: 1, cid: Cid { stamp: 2, seq: 3 } }, generation: 0 }
+    }
+
+    fn id(seq: u64) -> StreamId {
+        StreamId::new(1, seq)
+    }
+
+    /// What was looked up behind an id when the stream had ids up to another one.
+    fn run(behind: u64, last: u64) -> Run {
+        let wanted = Wanted { entries: entries(), behind: id(behind), last: id(last), epoch: EPOCH };
+        Run::new(&wanted, (behind + 1..=last).map(id).collect(), None)
+    }
+
+    fn check(runs: &mut Runs, behind: u64, expected: std::ops::RangeInclusive<u64>) {
+        let mut known = Vec::new();
+        let upto = runs.behind(entries(), id(behind), StreamId::MAX, &mut known);
+        assert_eq!(upto, Some(id(*expected.end())));
+        assert_eq!(known, expected.map(id).collect::<Vec<_>>());
+    }
+
+    fn append(runs: &mut Runs, seq: u64) {
+        runs.appended(&[Appended { entries: entries(), behind: id(seq - 1), id: id(seq) }]);
+    }
+
+    #[test]
+    fn who_is_late_takes_nothing_away_from_what_is_known() {
+        let mut runs = Runs::default();
+        runs.add(run(0, 5), EPOCH);
+        check(&mut runs, 0, 1..=5);
+        append(&mut runs, 6);
+        check(&mut runs, 0, 1..=6);
+        // It was looked up before there was a sixth.
+        runs.add(run(0, 5), EPOCH);
+        check(&mut runs, 0, 1..=6);
+        runs.add(run(3, 4), EPOCH);
+        check(&mut runs, 2, 3..=6);
+        // What goes on where it ends is added to it.
+        runs.add(run(6, 9), EPOCH);
+        check(&mut runs, 5, 6..=9);
+    }
+
+    #[test]
+    fn a_stretch_ends_where_it_was_looked_up_to() {
+        let wanted = Wanted { entries: entries(), behind: id(0), last: id(100), epoch: EPOCH };
+        let mut runs = Runs::default();
+        runs.add(Run::new(&wanted, (1..=7).map(id).collect(), Some(id(9))), EPOCH);
+        let mut known = Vec::new();
+        assert_eq!(runs.behind(entries(), id(0), StreamId::MAX, &mut known), Some(id(9)));
+        assert_eq!(known, (1..=7).map(id).collect::<Vec<_>>());
+        assert_eq!(runs.behind(entries(), id(9), StreamId::MAX, &mut known), None);
+    }
+}

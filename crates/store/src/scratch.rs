@@ -160,8 +160,8 @@ pub struct Scratch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fresh {
     pub(crate) home: Home,
-    /// Its elements are sequenced already, in entries of their own.
-    pub(crate) aside: bool,
+    /// If it is built aside: how many of its records are sequenced already, in entries of their own.
+    pub(crate) aside: Option<u64>,
 }
 
 /// An entry that was added to a stream.
@@ -257,7 +257,12 @@ impl Scratch {
     /// Whether a record belongs to a collection that this transaction makes, in its own write set.
     fn is_made(&self, record_key: &[u8]) -> bool {
         let home = keys::home_of(record_key);
-        self.fresh.iter().any(|fresh| Some(fresh.home) == home && !fresh.aside)
+        self.fresh.iter().any(|fresh| Some(fresh.home) == home && fresh.aside.is_none())
+    }
+
+    /// A collection that this transaction has made.
+    pub(crate) fn fresh_mut(&mut self, home: Home) -> Option<&mut Fresh> {
+        self.fresh.iter_mut().find(|fresh| fresh.home == home)
     }
 
     #[allow(clippy::indexing_slicing)] // a RowId is only made by `touch` and `find`
@@ -418,7 +423,10 @@ impl Scratch {
     }
 
     pub(crate) fn reset(&mut self) {
-        debug_assert!(self.fresh.iter().all(|fresh| !fresh.aside), "what was built aside is given up first");
+        debug_assert!(
+            self.fresh.iter().all(|fresh| fresh.aside.is_none()),
+            "what was built aside is given up first"
+        );
         self.lookups = (0, 0);
         self.appended.clear();
         self.fresh.clear();

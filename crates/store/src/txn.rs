@@ -263,7 +263,7 @@ impl<'g> Txn<'g> {
     pub(crate) fn fresh_collection(&mut self, slot: u16) -> Home {
         let cid = self.group.new_cid();
         let home = Home { slot, cid };
-        self.scratch.fresh.push(Fresh { home, aside: false });
+        self.scratch.fresh.push(Fresh { home, aside: None });
         home
     }
 
@@ -297,7 +297,8 @@ impl<'g> Txn<'g> {
 
     /// Whether a record belongs to a collection that this transaction has built aside.
     pub(crate) fn is_built(&self, record_key: &[u8]) -> bool {
-        let is_it = |home| self.scratch.fresh.iter().any(|fresh| fresh.aside && Some(fresh.home) == home);
+        let is_it =
+            |home| self.scratch.fresh.iter().any(|fresh| fresh.aside.is_some() && Some(fresh.home) == home);
         let may_be = matches!(record_key.first(), Some(&(keys::ELEMENT | keys::COUNTERS)));
         may_be && !self.scratch.fresh.is_empty() && is_it(keys::home_of(record_key))
     }

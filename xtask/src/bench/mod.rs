@@ -10,6 +10,7 @@ mod newest;
 mod page;
 mod peers;
 mod report;
+mod restore;
 mod scripts;
 mod space;
 mod transactions;
@@ -24,6 +25,7 @@ Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench lanes [OPTIONS]
        cargo xtask bench hot [OPTIONS]
        cargo xtask bench scripts [OPTIONS]
+       cargo xtask bench restore [OPTIONS]
        cargo xtask bench space [OPTIONS]
        cargo xtask bench newest [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
@@ -65,6 +67,15 @@ scripts measures GET and SET of 50 connections with and without scripts that nev
   --rounds N         how often everything is measured (default 3)
   --bulkhead PATH    this server instead of the one built from here
 
+restore measures what SET and GET feel while one RESTORE makes a stream, and how long it takes, beside
+        Valkey, and prints a table. The payload is one of Redis 7.0, with a group to which a fifth of the
+        entries is pending.
+
+  --entries N        entries of the stream (default 500,000)
+  --clients N        clients that set and get in turn (default 10)
+  --rounds N         how often everything is measured (default 3)
+  --bulkhead PATH    this server instead of the one built from here
+
 space   measures what an element of a list, set, hash and sorted set takes on disk, beside Valkey's and
         Redis' memory. The result is printed and written to docs/benchmarks.md.
 
@@ -88,6 +99,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("lanes") => lanes_command(args),
         Some("hot") => hot_command(args),
         Some("scripts") => scripts_command(args),
+        Some("restore") => restore_command(args),
         Some("space") => space_command(args),
         Some("newest") => newest_command(args),
         Some("micro") => micro(args),
@@ -137,6 +149,15 @@ fn scripts_command(mut args: Args) -> Result {
     let program: Option<PathBuf> = args.option("--bulkhead")?;
     args.finish()?;
     scripts::run(&scripts::Plan { program: server(program)?, rounds, seconds: 2.5, scripts })
+}
+
+fn restore_command(mut args: Args) -> Result {
+    let rounds = args.option("--rounds")?.unwrap_or(3);
+    let entries = args.option("--entries")?.unwrap_or(500_000);
+    let clients = args.option("--clients")?.unwrap_or(10);
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    args.finish()?;
+    restore::run(&restore::Plan { program: server(program)?, rounds, entries, clients })
 }
 
 fn space_command(mut args: Args) -> Result {

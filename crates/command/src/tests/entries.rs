@@ -1,6 +1,7 @@
 //! Streams. What redis-server answers, in every lane.
 
-use crate::testing::check;
+use crate::OwnedArgs;
+use crate::testing::{Bench, MODES, check, show};
 
 #[test]
 fn entries_are_added_and_told() {
@@ -101,4 +102,26 @@ fn groups_are_told_what_is_new_once() {
         XREADGROUP GROUP g y STREAMS s > => -NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option
         "#,
     );
+}
+
+/// More entries than are looked up at a time, none of which is in the store.
+#[test]
+fn who_is_far_behind_misses_nothing() {
+    const ENTRIES: u64 = 5_000;
+    for mode in MODES {
+        let mut bench = Bench::new(mode);
+        for id in 1..=ENTRIES {
+            bench.call(&OwnedArgs::of(["XADD", "s", &id.to_string(), "f", "v"].map(str::as_bytes)));
+        }
+        bench.run("XGROUP CREATE s g 0");
+        for behind in (0..ENTRIES).step_by(499) {
+            bench.run(&format!("XGROUP SETID s g {behind}"));
+            for id in behind + 1..=(behind + 3).min(ENTRIES) {
+                let expected = format!("{{\"s\": [[\"{id}-0\" [\"f\" \"v\"]]]}}");
+                let told =
+                    bench.call(&crate::testing::split("XREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >"));
+                assert_eq!(show(&told), expected, "{mode:?}");
+            }
+        }
+    }
 }

@@ -15,15 +15,15 @@ use super::check_distinct;
 use crate::cursor::Budget;
 use crate::item::Item;
 use crate::listpack::Listpack;
-use crate::object::{Consumer, Group, Pending, Stream, StreamEntry, StreamHead, StreamId};
-use crate::{Cursor, Error, kind};
+use crate::object::{Consumer, Fields, Group, Pending, Stream, StreamEntry, StreamHead, StreamId};
+use crate::{Cursor, ELEMENT_BYTES, Error, kind};
 
 const FLAG_DELETED: i64 = 1;
 const FLAG_SAME_FIELDS: i64 = 2;
 
 const ID_BYTES: usize = 16;
-
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+/// What a text of an entry takes beside its bytes, at most.
+const TEXT_LEN_BYTES: usize = 5;
 
 impl Cursor<'_> {
     pub(super) fn stream(&mut self, kind: u8) -> Result<Stream, Error> {
@@ -50,7 +50,8 @@ impl Cursor<'_> {
                 return Err(Error::Malformed("the nodes of a stream are out of order"));
             }
             let blob = self.blob()?;
-            let mut node = Node { items: Listpack::open(&blob)?, budget: &mut self.budget };
+            let items = Listpack::open(&blob)?;
+            let mut node = Node { items, texts: Vec::new(), budget: &mut self.budget };
             node.read(base, &mut entries)?;
         }
         Ok(entries)
@@ -80,6 +81,7 @@ impl Cursor<'_> {
 
     fn group(&mut self, kind: u8, entries: &[StreamEntry], head: &StreamHead) -> Result<Group, Error> {
         let name = self.string()?;
+        self.budget.charge(0)?;
         let last_id = self.id()?;
         let entries_read = if kind == kind::STREAM_LISTPACKS {
             entries_up_to(last_id, entries, head)
@@ -112,21 +114,22 @@ impl Cursor<'_> {
     fn pending(&mut self) -> Result<Unowned, Error> {
         let mut all = Vec::new();
         for _ in 0..self.length()? {
+            // Here, and once more with its consumer.
+            self.budget.charge_bytes(2 * ELEMENT_BYTES)?;
             let id = self.raw_id()?;
             let delivered_ms = self.time_ms()?;
-            all.push(Some(Pending { id, delivered_ms, deliveries: self.length()? }));
+            all.push((Pending { id, delivered_ms, deliveries: self.length()? }, false));
         }
-        all.sort_unstable_by_key(|pending| pending.map(|pending| pending.id));
-        let id_of = |pending: &Option<Pending>| pending.map(|pending| pending.id);
-        if !all.is_sorted_by(|a, b| id_of(a) < id_of(b)) {
+        all.sort_unstable_by_key(|(pending, _)| pending.id);
+        if !all.is_sorted_by(|(a, _), (b, _)| a.id < b.id) {
             return Err(Error::Malformed("the same pending entry twice"));
         }
-        let ids = all.iter().flatten().map(|pending| pending.id).collect();
-        Ok(Unowned { ids, left: all.len(), all })
+        Ok(Unowned { left: all.len(), all })
     }
 
     fn consumer(&mut self, kind: u8, unowned: &mut Unowned) -> Result<Consumer, Error> {
         let name = self.string()?;
+        self.budget.charge(0)?;
         let seen_ms = self.time_ms()?;
         // Before it was kept, being seen was all that was known.
         let active_ms = if kind == kind::STREAM_LISTPACKS_3 { self.time_ms()? } else { seen_ms };
@@ -156,17 +159,18 @@ fn stream_id(bytes: [u8; ID_BYTES]) -> StreamId {
 
 /// Pending entries of a group that no consumer has claimed yet.
 struct Unowned {
-    ids: Vec<StreamId>,
-    all: Vec<Option<Pending>>,
+    /// By their ids, each with whether a consumer has claimed it.
+    all: Vec<(Pending, bool)>,
     left: usize,
 }
 
 impl Unowned {
     fn take(&mut self, id: StreamId) -> Option<Pending> {
-        let at = self.ids.binary_search(&id).ok()?;
-        let pending = self.all.get_mut(at)?.take()?;
+        let at = self.all.binary_search_by_key(&id, |(pending, _)| pending.id).ok()?;
+        let (pending, is_owned) = self.all.get_mut(at).filter(|(_, is_owned)| !is_owned)?;
+        *is_owned = true;
         self.left -= 1;
-        Some(pending)
+        Some(*pending)
     }
 
     fn is_empty(&self) -> bool {
@@ -193,6 +197,8 @@ fn entries_up_to(id: StreamId, entries: &[StreamEntry], head: &StreamHead) -> Op
 /// The entries of one listpack.
 struct Node<'a, 'b> {
     items: Listpack<'a>,
+    /// Of the entry at hand.
+    texts: Vec<u8>,
     budget: &'b mut Budget,
 }
 
@@ -209,10 +215,12 @@ impl<'a> Node<'a, '_> {
         }
         let (mut live, mut dead) = (0u64, 0u64);
         while let Some(flags) = self.items.next() {
-            let (is_deleted, entry) = self.entry(flags?.integer()?, base, fields.clone(), fields_len)?;
-            if is_deleted {
+            let Some(entry) = self.entry(flags?.integer()?, base, fields.clone(), fields_len)? else {
                 dead += 1;
                 continue;
+            };
+            if entry.id == StreamId::default() {
+                return Err(Error::Malformed("an entry has the id of none"));
             }
             if entries.last().is_some_and(|last| last.id >= entry.id) {
                 return Err(Error::Malformed("the entries of a stream are out of order"));
@@ -228,13 +236,14 @@ impl<'a> Node<'a, '_> {
         }
     }
 
+    /// An entry, unless it is deleted.
     fn entry(
         &mut self,
         flags: i64,
         base: StreamId,
         shared: Listpack<'a>,
         shared_len: u64,
-    ) -> Result<(bool, StreamEntry), Error> {
+    ) -> Result<Option<StreamEntry>, Error> {
         if flags & !(FLAG_DELETED | FLAG_SAME_FIELDS) != 0 {
             return Err(Error::Malformed("unknown flags of an entry"));
         }
@@ -244,13 +253,12 @@ impl<'a> Node<'a, '_> {
         let shared = (flags & FLAG_SAME_FIELDS != 0).then_some(shared);
         let has_same_fields = shared.is_some();
         let fields_len = if has_same_fields { shared_len } else { self.number()? };
-        let is_deleted = flags & FLAG_DELETED != 0;
-        let fields = if is_deleted {
+        let fields = if flags & FLAG_DELETED != 0 {
             self.skip(fields_len)?;
             self.skip(if has_same_fields { 0 } else { fields_len })?;
-            Fields::new()
+            None
         } else {
-            self.fields(shared, fields_len)?
+            Some(self.fields(shared, fields_len)?)
         };
         // Flags and both parts of the id; and the fields with their number, unless they are shared.
         let own_fields = if has_same_fields { Some(0) } else { fields_len.checked_add(1) };
@@ -258,7 +266,7 @@ impl<'a> Node<'a, '_> {
         if Some(self.number()?) != elements {
             return Err(Error::Malformed("an entry has a wrong length backwards"));
         }
-        Ok((is_deleted, StreamEntry { id: StreamId { ms, seq }, fields }))
+        Ok(fields.map(|fields| StreamEntry { id: StreamId { ms, seq }, fields }))
     }
 
     /// Names come from the head of the listpack, or each before its value.
@@ -266,16 +274,29 @@ impl<'a> Node<'a, '_> {
         if count == 0 {
             return Err(Error::Malformed("an entry without fields"));
         }
-        let mut fields = Fields::new();
+        self.budget.charge(0)?;
+        self.texts.clear();
         for _ in 0..count {
             let name = match &mut shared {
                 Some(names) => names.next().ok_or(SHORT)??,
                 None => self.item()?,
             };
+            self.text(name)?;
             let value = self.item()?;
-            fields.push((self.budget.own_item(name)?, self.budget.own_item(value)?));
+            self.text(value)?;
         }
-        Ok(fields)
+        Ok(Fields::of_texts(&self.texts))
+    }
+
+    fn text(&mut self, item: Item<'_>) -> Result<(), Error> {
+        let mut digits = itoa::Buffer::new();
+        let text = match item {
+            Item::Bytes(bytes) => bytes,
+            Item::Integer(value) => digits.format(value).as_bytes(),
+        };
+        self.budget.charge_bytes(text.len().saturating_add(TEXT_LEN_BYTES))?;
+        Fields::put_text(&mut self.texts, text);
+        Ok(())
     }
 
     fn item(&mut self) -> Result<Item<'a>, Error> {

@@ -1,5 +1,9 @@
 //! Streams: entries in listpacks of the size that Redis gives them, then what the stream remembers,
 //! then its groups. The layout is drawn in `decode/stream.rs`.
+//!
+//! They are written as Redis 7.0 writes them, which newer servers take as well: it differs from what Redis 7.2
+//! writes in that nothing is told of when a consumer last got something. Who reads it takes that to be when the
+//! consumer was last seen.
 
 use super::Compression;
 use super::output::Output;
@@ -12,10 +16,12 @@ const NODE_ENTRIES_MAX: i64 = 100;
 
 const FLAG_NONE: i64 = 0;
 const FLAG_SAME_FIELDS: i64 = 2;
-/// Says that it cannot be told, or that it has never been.
-const UNKNOWN: i64 = -1;
+/// Says that it cannot be told.
+const UNKNOWN: u64 = u64::MAX;
+/// That of Redis 7.0.
+const VERSION: u16 = 10;
 
-/// Writes a stream: first its entries, in ascending order, then what `finish` is given.
+/// Writes a stream: first its entries, in ascending order; what follows them writes [`GroupWriter`].
 #[derive(Debug)]
 pub struct StreamWriter {
     output: Output,
@@ -36,7 +42,7 @@ struct Node {
 
 impl StreamWriter {
     pub fn new(compression: Compression) -> Self {
-        let output = Output::new(kind::STREAM_LISTPACKS_3, compression);
+        let output = Output::new(kind::STREAM_LISTPACKS_2, compression);
         Self { output, node: None, nodes: 0, len: 0, first_id: StreamId::default() }
     }
 
@@ -66,51 +72,59 @@ impl StreamWriter {
         Ok(())
     }
 
-    /// [`Error::Limit`] if an entry is too large.
-    pub fn finish(mut self, head: &StreamHead, groups: &[Group]) -> Result<Vec<u8>, Error> {
+    /// What the stream remembers; then come so many groups. [`Error::Limit`] if an entry is too large.
+    pub fn head(mut self, head: &StreamHead, groups: u64) -> Result<GroupWriter, Error> {
         self.close_node()?;
-        self.output.put_count_first(self.nodes);
-        self.output.length(self.len);
-        self.id(head.last_id);
-        self.id(self.first_id);
-        self.id(head.max_deleted_id);
-        self.output.length(head.entries_added);
-        self.output.length(groups.len() as u64);
-        for group in groups {
-            self.group(group);
+        let mut output = self.output;
+        output.put_count_first(self.nodes);
+        output.length(self.len);
+        for id in [head.last_id, self.first_id, head.max_deleted_id] {
+            put_id(&mut output, id);
         }
-        Ok(self.output.finish())
+        output.length(head.entries_added);
+        output.length(groups);
+        Ok(GroupWriter(output))
     }
+}
 
-    fn group(&mut self, group: &Group) {
-        self.output.string(&group.name);
-        self.id(group.last_id);
-        self.output.length(group.entries_read.unwrap_or(UNKNOWN as u64));
+/// Writes the groups of a stream.
+#[derive(Debug)]
+pub struct GroupWriter(Output);
+
+impl GroupWriter {
+    pub fn group(&mut self, group: &Group) {
+        let output = &mut self.0;
+        output.string(&group.name);
+        put_id(output, group.last_id);
+        output.length(group.entries_read.unwrap_or(UNKNOWN));
         let mut pending: Vec<&Pending> =
             group.consumers.iter().flat_map(|consumer| &consumer.pending).collect();
         pending.sort_unstable_by_key(|pending| pending.id);
-        self.output.length(pending.len() as u64);
+        output.length(pending.len() as u64);
         for Pending { id, delivered_ms, deliveries } in pending {
-            self.output.raw(&raw_id(*id));
-            self.output.time_ms(*delivered_ms);
-            self.output.length(*deliveries);
+            output.raw(&raw_id(*id));
+            output.time_ms(*delivered_ms);
+            output.length(*deliveries);
         }
-        self.output.length(group.consumers.len() as u64);
+        output.length(group.consumers.len() as u64);
         for consumer in &group.consumers {
-            self.output.string(&consumer.name);
-            self.output.time_ms(consumer.seen_ms);
-            self.output.time_ms(consumer.active_ms.unwrap_or(UNKNOWN));
-            self.output.length(consumer.pending.len() as u64);
+            output.string(&consumer.name);
+            output.time_ms(consumer.seen_ms);
+            output.length(consumer.pending.len() as u64);
             for pending in &consumer.pending {
-                self.output.raw(&raw_id(pending.id));
+                output.raw(&raw_id(pending.id));
             }
         }
     }
 
-    fn id(&mut self, id: StreamId) {
-        self.output.length(id.ms);
-        self.output.length(id.seq);
+    pub fn finish(self) -> Vec<u8> {
+        self.0.finish_as(VERSION)
     }
+}
+
+fn put_id(output: &mut Output, id: StreamId) {
+    output.length(id.ms);
+    output.length(id.seq);
 }
 
 impl Node {

@@ -1,9 +1,9 @@
 //! Payloads of real servers: what they decode to is known, and written again they are the same bytes.
 
-use super::{LIMITS, written};
+use super::{LIMITS, entry, written};
+use crate::decode;
 use crate::encode::{self, Compression, Shape};
-use crate::object::{Consumer, Group, Object, Pending, Stream, StreamEntry, StreamHead, StreamId};
-use crate::{VERSION, decode};
+use crate::object::{Consumer, Group, Object, Pending, Stream, StreamHead, StreamId};
 
 const PAYLOADS: &str = include_str!("payloads.txt");
 
@@ -136,16 +136,6 @@ fn id(ms: u64, seq: u64) -> StreamId {
     StreamId { ms, seq }
 }
 
-fn entry(id: StreamId, fields: &[(&str, &str)]) -> StreamEntry {
-    StreamEntry {
-        id,
-        fields: fields
-            .iter()
-            .map(|(field, value)| (field.as_bytes().into(), value.as_bytes().into()))
-            .collect(),
-    }
-}
-
 /// A stream with its points in time checked and replaced: they are those of when it was made.
 fn decoded_stream(name: &str) -> Stream {
     let Object::Stream(mut stream) = decoded(name) else { panic!("{name} is a stream") };
@@ -250,13 +240,14 @@ fn what_is_written_is_what_a_real_server_writes() {
         ("zset-table", Shape::Wide),
         ("zset-listpack", Shape::Compact),
         ("zset-listpack-8", Shape::Compact),
-        ("stream-3", Shape::Wide),
+        ("stream-2-whole", Shape::Wide),
     ] {
         let theirs = payload(name);
         let ours = written(&decoded(name), shape, Compression::None);
         assert_eq!(body(&ours), body(&theirs), "{name}");
         // All of it, if the version is the same.
-        assert_eq!(ours == theirs, theirs[theirs.len() - 10..].starts_with(&VERSION.to_le_bytes()), "{name}");
+        let version = |payload: &[u8]| payload[payload.len() - 10..payload.len() - 8].to_vec();
+        assert_eq!(ours == theirs, version(&ours) == version(&theirs), "{name}");
     }
     for name in ["set-intset-16", "set-intset-32", "set-intset-64"] {
         let Object::Set(members) = decoded(name) else { panic!("{name} is a set") };

@@ -1,8 +1,8 @@
 //! Bytes that are not what a server wrote: cut off, changed, or promising what is not there.
 
-use super::{LIMITS, fixtures, written};
+use super::{LIMITS, entry, fixtures, written};
 use crate::encode::{Compression, Shape};
-use crate::object::{Object, Stream, StreamEntry, StreamHead, StreamId};
+use crate::object::{Consumer, Group, Object, Pending, Stream, StreamHead, StreamId};
 use crate::{ELEMENT_BYTES, Error, Limits, VERSION, decode, encode, kind, payload};
 use proptest::prelude::*;
 
@@ -15,8 +15,19 @@ fn weight(object: &Object) -> usize {
         Object::List(elements) | Object::Set(elements) => elements.iter().map(one).sum(),
         Object::SortedSet(members) => members.iter().map(|(member, _)| one(member)).sum(),
         Object::Hash(entries) => entries.iter().map(pair).sum(),
-        Object::Stream(stream) => stream.entries.iter().flat_map(|entry| &entry.fields).map(pair).sum(),
+        Object::Stream(stream) => {
+            // Short texts count for a little more.
+            let entries = stream.entries.iter().map(|entry| entry.fields.bytes() + ELEMENT_BYTES);
+            entries.chain(stream.groups.iter().map(weight_of_group)).sum()
+        }
     }
+}
+
+fn weight_of_group(group: &Group) -> usize {
+    let consumers = group.consumers.iter();
+    let names = consumers.clone().map(|consumer| &consumer.name).chain([&group.name]);
+    let pending: usize = consumers.map(|consumer| consumer.pending.len()).sum();
+    names.map(|name| name.len() + 2 * ELEMENT_BYTES).sum::<usize>() + pending * 2 * ELEMENT_BYTES
 }
 
 #[test]
@@ -130,14 +141,34 @@ fn what_small_elements_become_counts() {
 #[test]
 fn fields_that_entries_share_count_for_each() {
     let id = |seq| StreamId { ms: 1, seq };
-    let field = vec![b'f'; 3000];
-    let entries =
-        (0..40).map(|seq| StreamEntry { id: id(seq), fields: vec![(field.clone(), vec![])] }).collect();
+    let field = "f".repeat(20_000);
+    let entries = (0..40).map(|seq| entry(id(seq), &[(&field, "")])).collect();
     let head = StreamHead { last_id: id(40), entries_added: 40, ..StreamHead::default() };
     let stream = Object::Stream(Stream { entries, head, groups: vec![] });
     // The field is there for each listpack only.
     let payload = written(&stream, Shape::Wide, Compression::Lzf);
-    assert!(payload.len() < 5_000, "{}", payload.len());
+    assert!(payload.len() < 15_000, "{}", payload.len());
+    let needed = weight(&stream);
+    // Texts may be longer by so much than their lengths take here.
+    assert_eq!(decode(&payload, Limits { bytes_max: needed + 40 * 6 }), Ok(stream));
+    assert_eq!(decode(&payload, Limits { bytes_max: needed - 1 }), Err(Error::Limit));
+}
+
+#[test]
+fn what_belongs_to_groups_counts() {
+    let id = |seq| StreamId { ms: 1, seq };
+    let pending = |seq| Pending { id: id(seq), delivered_ms: 1, deliveries: 1 };
+    let consumer = |name: usize| Consumer {
+        name: name.to_string().into_bytes(),
+        seen_ms: 1,
+        active_ms: Some(1),
+        pending: if name == 7 { (1..1000).map(pending).collect() } else { vec![] },
+    };
+    let consumers = (0..100).map(consumer).collect();
+    let group = Group { name: b"g".to_vec(), last_id: id(0), entries_read: None, consumers };
+    let head = StreamHead { last_id: id(1000), ..StreamHead::default() };
+    let stream = Object::Stream(Stream { entries: vec![], head, groups: vec![group] });
+    let payload = written(&stream, Shape::Wide, Compression::Lzf);
     let needed = weight(&stream);
     assert_eq!(decode(&payload, Limits { bytes_max: needed }), Ok(stream));
     assert_eq!(decode(&payload, Limits { bytes_max: needed - 1 }), Err(Error::Limit));

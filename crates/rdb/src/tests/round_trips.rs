@@ -2,7 +2,7 @@
 
 use super::{LIMITS, written};
 use crate::encode::{self, Compression, Shape};
-use crate::object::{Consumer, Group, Object, Pending, Stream, StreamEntry, StreamHead, StreamId};
+use crate::object::{Consumer, Fields, Group, Object, Pending, Stream, StreamEntry, StreamHead, StreamId};
 use crate::{Cursor, decode};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -34,9 +34,11 @@ fn id() -> impl Strategy<Value = StreamId> {
     (part(), part()).prop_map(|(ms, seq)| StreamId { ms, seq })
 }
 
-fn fields() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+fn fields() -> impl Strategy<Value = Fields> {
     let some = vec((vec(0u8..3, 0..2), bytes()), 1..4);
-    prop_oneof![some, bytes().prop_map(|value| vec![(b"f".to_vec(), value.clone()), (b"g".to_vec(), value)])]
+    let same = bytes().prop_map(|value| vec![(b"f".to_vec(), value.clone()), (b"g".to_vec(), value)]);
+    let pairs = prop_oneof![some, same];
+    pairs.prop_map(|pairs| pairs.iter().map(|(field, value)| (field.as_slice(), value.as_slice())).collect())
 }
 
 fn pending() -> impl Strategy<Value = Vec<Pending>> {
@@ -49,23 +51,25 @@ fn pending() -> impl Strategy<Value = Vec<Pending>> {
 
 fn group(name: Vec<u8>) -> impl Strategy<Value = Group> {
     let consumers = btree_set(vec(any::<u8>(), 0..30), 1..4);
-    let times = vec((any::<i64>(), proptest::option::of(0..i64::MAX)), 4);
+    let times = vec(any::<i64>(), 4);
     let entries_read = proptest::option::of(0..i64::MAX as u64);
     (id(), entries_read, consumers, times, pending()).prop_map(
         move |(last_id, entries_read, names, times, pending)| {
             let owners = names.len();
-            let consumers =
-                names.into_iter().zip(times).enumerate().map(|(nth, (name, (seen_ms, active_ms)))| {
-                    let pending = pending.iter().skip(nth).step_by(owners).copied().collect();
-                    Consumer { name, seen_ms, active_ms, pending }
-                });
+            let consumers = names.into_iter().zip(times).enumerate().map(|(nth, (name, seen_ms))| {
+                // All that is written of the two.
+                let active_ms = Some(seen_ms).filter(|ms| *ms >= 0);
+                let pending = pending.iter().skip(nth).step_by(owners).copied().collect();
+                Consumer { name, seen_ms, active_ms, pending }
+            });
             Group { name: name.clone(), last_id, entries_read, consumers: consumers.collect() }
         },
     )
 }
 
 fn stream() -> impl Strategy<Value = Stream> {
-    let entries = btree_map(id(), fields(), 0..250);
+    let of_entry = id().prop_filter("no entry has it", |id| *id != StreamId::default());
+    let entries = btree_map(of_entry, fields(), 0..250);
     let groups = btree_set(bytes(), 0..3)
         .prop_flat_map(|names: BTreeSet<_>| names.into_iter().map(group).collect::<Vec<_>>());
     (entries, id(), id(), 0..i64::MAX as u64, groups).prop_map(
@@ -169,4 +173,16 @@ fn a_value_is_read_from_the_midst_of_a_file() {
     let mut cursor = Cursor::new(&file, LIMITS);
     assert_eq!(cursor.object(payload[0]), Ok(Object::String(b"hello".to_vec())));
     assert_eq!(cursor.rest(), b"next");
+}
+
+#[test]
+fn who_reads_much_is_called_now_and_then() {
+    let turns = std::cell::RefCell::new(Vec::new());
+    let payload = encode::string(&vec![b'x'; 100_000], Compression::None);
+    let found = crate::decode_in_turns(&payload, LIMITS, &|bytes| turns.borrow_mut().push(bytes));
+    assert_eq!(found, Ok(Object::String(vec![b'x'; 100_000])));
+    let turns = turns.into_inner();
+    // Once for what it is, and before in parts for its checksum.
+    assert_eq!(turns.last(), Some(&100_000));
+    assert!(turns.len() > 5 && turns.iter().sum::<usize>() >= 2 * 100_000, "{turns:?}");
 }

@@ -1,6 +1,6 @@
 //! Streams that are older than their encoding of today, and streams that cannot be.
 
-use super::{decode_body, why_not, written_stream};
+use super::{decode_body, entry, why_not, written_stream};
 use crate::encode::{Compression, StreamWriter};
 use crate::listpack::Writer;
 use crate::object::{Consumer, Group, Object, Pending, Stream, StreamEntry, StreamHead, StreamId};
@@ -57,6 +57,8 @@ fn nodes_must_have_their_form() {
             "1 1 1 f 0  2 0 0 v 4  0 0 1 1 g w 6",
             "a node of a stream has another number of entries than it says",
         ),
+        ("2 0 1 f 0  2 0 0 v 4  0 0 0 1 g w 6", "the entries of a stream are out of order"),
+        ("2 0 1 f 0  2 -1 -1 v 4  0 0 1 1 g w 6", "an entry has the id of none"),
         ("2 0 1 f 0  2 0 0 v 4  0 0 9 1 g w 6", "an entry is above the last id of its stream"),
     ] {
         assert_eq!(why_not(&with_node(elements, 2)), expected, "{elements}");
@@ -67,7 +69,7 @@ fn nodes_must_have_their_form() {
 fn deleted_entries_are_left_out() {
     let body = with_node("1 2 1 f 0  3 0 0 v 4  1 0 1 1 g w 6  2 0 2 u 4", 1);
     let Ok(Object::Stream(stream)) = decode_body(&body) else { panic!("it is a stream") };
-    assert_eq!(stream.entries, [StreamEntry { id: id(1, 3), fields: vec![(b"f".to_vec(), b"u".to_vec())] }]);
+    assert_eq!(stream.entries, [entry(id(1, 3), &[("f", "u")])]);
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn the_oldest_streams_say_less() {
 
 #[test]
 fn nodes_are_closed_when_they_are_full() {
-    let entry = |seq, len| StreamEntry { id: id(1, seq), fields: vec![(b"f".to_vec(), vec![b'v'; len])] };
+    let entry = |seq, len| entry(id(1, seq), &[("f", &"v".repeat(len))]);
     let nodes = |entries: Vec<StreamEntry>| {
         let head = StreamHead { last_id: id(1, 1000), entries_added: 1000, ..StreamHead::default() };
         written_stream(&Stream { entries, head, groups: vec![] }, Compression::None)[1]
@@ -192,12 +194,15 @@ fn nodes_are_closed_when_they_are_full() {
 #[test]
 fn pending_entries_are_written_in_order() {
     let pending = |ms| Pending { id: id(ms, 0), delivered_ms: 1, deliveries: 1 };
-    let consumer = |name: &str, pending| Consumer { name: name.into(), seen_ms: 1, active_ms: None, pending };
+    let consumer =
+        |name: &str, pending| Consumer { name: name.into(), seen_ms: 1, active_ms: Some(1), pending };
     let consumers =
         vec![consumer("a", vec![pending(2), pending(4)]), consumer("b", vec![pending(1), pending(3)])];
     let group = Group { name: b"g".to_vec(), last_id: id(4, 0), entries_read: None, consumers };
     let head = StreamHead { last_id: id(5, 0), ..StreamHead::default() };
-    let payload = StreamWriter::new(Compression::None).finish(&head, std::slice::from_ref(&group)).unwrap();
+    let mut writer = StreamWriter::new(Compression::None).head(&head, 1).unwrap();
+    writer.group(&group);
+    let payload = writer.finish();
     let find = |ms| payload.windows(16).position(|window| window == raw(id(ms, 0))).unwrap();
     assert!([1, 2, 3, 4].map(find).is_sorted());
     let Ok(Object::Stream(stream)) = crate::decode(&payload, super::LIMITS) else { panic!("it is a stream") };

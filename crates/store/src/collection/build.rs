@@ -40,7 +40,7 @@ impl Builder {
     }
 
     /// Adds an item of a list behind the others.
-    fn push_item(&mut self, txn: &Txn<'_>, item: Vec<u8>) -> Result<(), Stop> {
+    fn push_item(&mut self, txn: &mut Txn<'_>, item: Vec<u8>) -> Result<(), Stop> {
         let mut key = Vec::new();
         keys::item_record(&mut key, self.aside.home(), self.count);
         self.count += 1;
@@ -55,13 +55,13 @@ impl Builder {
         Ok(count)
     }
 
-    pub(super) fn finish(mut self, txn: &Txn<'_>) -> Result<Home, Stop> {
+    pub(super) fn finish(mut self, txn: &mut Txn<'_>) -> Result<Home, Stop> {
         finish(&mut self.aside, txn, Counters::len(self.count))?;
         self.aside.finish(txn)
     }
 }
 
-fn finish(aside: &mut Aside, txn: &Txn<'_>, counters: Counters) -> Result<(), Stop> {
+fn finish(aside: &mut Aside, txn: &mut Txn<'_>, counters: Counters) -> Result<(), Stop> {
     let mut key = Vec::new();
     keys::counters_record(&mut key, aside.home());
     aside.push(txn, key, counters.encode())
@@ -232,8 +232,8 @@ fn opened<T>(collection: Result<T, Refusal>) -> Result<T, Stop> {
 }
 
 /// Entries kept at hand before a collection is built aside.
-const KEPT_MAX: usize = 1024;
-const KEPT_BYTES_MAX: usize = 64 << 10;
+pub(super) const KEPT_MAX: usize = 1024;
+pub(super) const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// The key of a record's copy.
 pub(super) type Rekey<'r> = dyn Fn(&[u8]) -> Result<Vec<u8>, DecodeError> + 'r;

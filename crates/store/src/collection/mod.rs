@@ -21,7 +21,7 @@ pub use list::{End, List};
 pub use members::Found as Member;
 pub use set::Set;
 pub use shapes::{Setting, Shapes};
-pub use stream::{Consumer, ConsumerGroup, Cut, Entry, Head, Pending, Stream, StreamId};
+pub use stream::{Consumer, ConsumerGroup, Cut, Entry, Head, Pending, Stream, StreamBuilder, StreamId};
 pub use zset::{SortedSet, score_of};
 
 use thiserror::Error;

@@ -10,7 +10,7 @@ use crate::sequencer::Section;
 impl Group {
     pub(crate) fn commit(&self, section: &mut Section, epoch: u64, scratch: &mut Scratch) -> Gate {
         // What was built aside is named, or given up, by these writes.
-        scratch.fresh.clear();
+        self.building.end(scratch.fresh.drain(..));
         let changes = scratch.catalog_changes();
         let onlooker = self.onlooker.get().filter(|onlooker| onlooker.looks());
         let is_nobodys = section.waiters.is_empty() && section.watches.is_empty() && onlooker.is_none();

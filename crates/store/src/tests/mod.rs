@@ -1,6 +1,7 @@
 //! The store with a stand-in for consensus: batches are committed by a thread, in order, or held
 //! back when a test says so.
 
+mod built;
 mod counters;
 mod epochs;
 mod expiry;

@@ -2,11 +2,11 @@
 
 use super::compare::Compare;
 use super::rows::{Row, row, valkey};
-use Compare::{Distances, Encoding, Exact, Kind, Nullness, Scan, Stream, Unordered};
+use Compare::{Carried, Distances, Encoding, Exact, Kind, Nullness, Scan, Stream, Unordered};
 
 /// What many commands of a session are about.
 pub(super) const THEMES: &[&[Row]] =
-    &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS, DUMPS, STREAMS, GROUPS];
+    &[LISTS, HASHES, SETS, SORTED_SETS, RANGES, PLACES, SORTS, DUMPS, STREAMS, GROUPS, CARRIED];
 
 /// What is added gets an id within one time, which is that of both servers.
 const STREAMS: &[Row] = &[
@@ -81,13 +81,14 @@ const GROUPS: &[Row] = &[
         14,
         Exact,
     ),
-    row("XGROUP CREATECONSUMER <key> <group> <consumer>", 6, Exact),
+    // Redis 7.0 makes no consumer who finds nothing.
+    valkey("XGROUP CREATECONSUMER <key> <group> <consumer>", 6, Exact),
     row("XGROUP DELCONSUMER <key> <group> <consumer>", 5, Exact),
     row("XGROUP DESTROY <key> <group>", 3, Exact),
     row("XGROUP SETID <key> <group> {0|$|<entry>|x} {|ENTRIESREAD <few>}", 5, Exact),
     row("XDEL <key> <entry>+", 12, Exact),
     row("XTRIM <key> MAXLEN <few>", 3, Exact),
-    row("XINFO GROUPS <key>", 10, Exact),
+    valkey("XINFO GROUPS <key>", 10, Exact),
     valkey("XINFO CONSUMERS <key> <group>", 10, Stream),
     valkey("XINFO STREAM <key> FULL {|COUNT <few>|COUNT 0}", 8, Stream),
     row("{COPY|RENAME} <key> <key>", 3, Exact),
@@ -377,6 +378,33 @@ const SORTS: &[Row] = &[
     row("OBJECT ENCODING <key>", 3, Encoding),
 ];
 
+/// Streams with groups that are dumped and restored. When a consumer last got something is not dumped, so that is
+/// not asked for.
+const CARRIED: &[Row] = &[
+    row("XADD <key> 5-* <field> <element>", 50, Exact),
+    row("XADD <key> <entry> <field> <element> <field> <element>", 4, Exact),
+    row("XGROUP CREATE <key> <group> {0|$|<entry>} {|MKSTREAM} {|ENTRIESREAD <few>}", 14, Exact),
+    row("XGROUP {DESTROY <key> <group>|SETID <key> <group> <entry>}", 2, Exact),
+    row("XGROUP DELCONSUMER <key> <group> <consumer>", 2, Exact),
+    // Redis 7.0 makes no consumer who finds nothing.
+    valkey("XGROUP CREATECONSUMER <key> <group> <consumer>", 4, Exact),
+    row("XREADGROUP GROUP <group> <consumer> {|COUNT <few>} {|NOACK} STREAMS <key> {>|>|>|0}", 30, Exact),
+    row("XACK <key> <group> <entry>+", 8, Exact),
+    row("XCLAIM <key> <group> <consumer> 0 <entry>+ {TIME 1600000000000|IDLE 0} RETRYCOUNT <few>", 6, Exact),
+    row("XPENDING <key> <group> {|- + <few>|- + 20 <consumer>}", 12, Stream),
+    row("XDEL <key> <entry>+", 8, Exact),
+    row("XTRIM <key> MAXLEN <few>", 3, Exact),
+    row("XSETID <key> {5-50|5-9} {|ENTRIESADDED 100 MAXDELETEDID <entry>}", 2, Exact),
+    row("XRANGE <key> - +", 12, Exact),
+    valkey("XINFO GROUPS <key>", 10, Exact),
+    row("XINFO STREAM <key>", 8, Stream),
+    row("DUMP <key> RESTORE <key> {OWN|ACROSS}", 40, Carried),
+    row("{LRANGE|ZRANGE} <key> 0 -1", 3, Exact),
+    row("{HSET|ZADD} <key> <small> <element>", 4, Exact),
+    row("DEL <key>", 3, Exact),
+    row("TYPE <key>", 3, Exact),
+];
+
 const DUMPS: &[Row] = &[
     row("RESTORE <key> 0 <payload> {|REPLACE|REPLACE}", 40, Exact),
     row(
@@ -388,6 +416,7 @@ const DUMPS: &[Row] = &[
     row("RESTORE <key> 0 <payload> {NOSUCH|IDLETIME|FREQ x|REPLACE REPLACE}", 2, Exact),
     row("RESTORE <key> 0 {junk|<value>}", 2, Exact),
     row("DUMP <key>", 8, Nullness),
+    row("DUMP <key> RESTORE <key> {OWN|ACROSS}", 12, Carried),
     row("{RPUSH|SADD} <key> <element>+", 12, Exact),
     row("{HSET|ZADD} <key> <small> <element>", 12, Exact),
     row("{APPEND|SET} <key> <value>", 8, Exact),

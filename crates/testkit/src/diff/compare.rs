@@ -44,6 +44,15 @@ pub(super) enum Compare {
     Encoding,
     /// The keys of a whole scan, from a first command on. (Its replies are gathered elsewhere.)
     Scan,
+    /// What is said to the restoring of a value that was dumped. (See `carried.rs`.)
+    Carried,
+}
+
+impl Compare {
+    /// Whether a step is more than one command, so that it is in no pipeline, transaction or script.
+    pub(super) fn is_alone(self) -> bool {
+        matches!(self, Self::Scan | Self::Carried)
+    }
 }
 
 /// The servers may come to a command so long after each other.
@@ -63,7 +72,7 @@ pub(super) fn same(compare: Compare, left: &Reply, right: &Reply) -> bool {
         return false;
     }
     match compare {
-        Compare::Exact | Compare::Ignored => false,
+        Compare::Exact | Compare::Carried | Compare::Ignored => false,
         Compare::Unordered | Compare::Scan => sorted(left).is_some_and(|left| Some(left) == sorted(right)),
         Compare::Distances => same_distances(left, right),
         Compare::Stream => same_stream(left, right),

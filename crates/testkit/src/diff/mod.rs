@@ -5,6 +5,7 @@
 //! the end everything that is there is compared. A session is a function of its seed, so one that
 //! fails can be run again, and is shrunk to the few commands that matter.
 
+mod carried;
 mod collections;
 mod compare;
 mod grammar;
@@ -164,12 +165,19 @@ impl Diff {
         let mut hearers = (hearer(&self.tested)?, hearer(&self.reference)?);
         let mut units = units::Units::new(clients);
         let mut done = 0;
-        for chunk in steps.chunk_by(|a, b| (a.compare == Compare::Scan) == (b.compare == Compare::Scan)) {
-            for chunk in chunk.chunks(if chunk[0].compare == Compare::Scan { 1 } else { pipeline }) {
-                let left =
-                    replies(&mut tested, chunk).map_err(|error| self.broken("tested", chunk, &error))?;
-                let right = replies(&mut reference, chunk)
-                    .map_err(|error| self.broken("reference", chunk, &error))?;
+        let alone = |step: &Step| step.compare.is_alone();
+        for chunk in steps.chunk_by(|a, b| alone(a) == alone(b)) {
+            for chunk in chunk.chunks(if alone(&chunk[0]) { 1 } else { pipeline }) {
+                let (left, right) = match chunk {
+                    [step] if step.compare == Compare::Carried => {
+                        self.carried(&mut tested, &mut reference, step)?
+                    }
+                    _ => (
+                        replies(&mut tested, chunk).map_err(|error| self.broken("tested", chunk, &error))?,
+                        replies(&mut reference, chunk)
+                            .map_err(|error| self.broken("reference", chunk, &error))?,
+                    ),
+                };
                 let pairs = left.into_iter().zip(right).zip(chunk).enumerate();
                 for (index, ((left, right), step)) in pairs {
                     if !units.same(step, &left, &right) {
@@ -186,6 +194,19 @@ impl Diff {
             }
         }
         Ok(None)
+    }
+
+    fn carried(
+        &self,
+        tested: &mut [Client],
+        reference: &mut [Client],
+        step: &Step,
+    ) -> Result<(Vec<Reply>, Vec<Reply>)> {
+        let left = (&mut tested[step.client], self.tested.flavour());
+        let right = (&mut reference[step.client], self.reference.flavour());
+        let (left, right) = carried::carry(left, right, &step.command)
+            .map_err(|error| self.broken("tested or reference", std::slice::from_ref(step), &error))?;
+        Ok((vec![left], vec![right]))
     }
 
     fn broken(&self, which: &str, chunk: &[Step], error: &crate::Error) -> String {
@@ -289,7 +310,7 @@ fn random_steps(rng: &mut Rng, theme: &Theme, tested: Flavour, reference: Flavou
         // And it takes the lowest number for a count of LREM.
         let is_olds = ["Z", "LREM"].iter().any(|name| row.pattern.trim_start_matches('{').starts_with(name));
         let is_own = is_own || (reference == Flavour::Redis && is_olds);
-        if !matches!(row.compare, Compare::Kind | Compare::Distances)
+        if !matches!(row.compare, Compare::Kind | Compare::Distances | Compare::Carried)
             && !is_own
             && rng.chance(MUTATED_PERCENT)
         {

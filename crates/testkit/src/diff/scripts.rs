@@ -103,15 +103,17 @@ impl Maker<'_> {
             if speaks_two_after(&step) {
                 self.protocol = Protocol::Resp2;
             }
-            if !rng.chance(SCRIPT_PERCENT) || !fits(&step.command, self.reference) {
+            if step.compare == Compare::Carried
+                || !rng.chance(SCRIPT_PERCENT)
+                || !fits(&step.command, self.reference)
+            {
                 out.push(step);
                 continue;
             }
             let mut together = vec![step];
-            if together[0].compare != Compare::Scan && rng.chance(SEVERAL_PERCENT) {
+            if !together[0].compare.is_alone() && rng.chance(SEVERAL_PERCENT) {
                 let count = rng.range(1, LEN_MAX as i64) as usize;
-                let may_join =
-                    |step: &Step| step.compare != Compare::Scan && fits(&step.command, self.reference);
+                let may_join = |step: &Step| !step.compare.is_alone() && fits(&step.command, self.reference);
                 while together.len() < count
                     && let Some(step) = steps.next_if(may_join)
                 {

@@ -20,7 +20,7 @@ fn step(line: &str) -> Step {
 
 /// Whether a command can be in a transaction: a whole scan is many commands.
 fn fits(step: &Step) -> bool {
-    step.compare != Compare::Scan
+    !step.compare.is_alone()
 }
 
 /// Puts commands into transactions.

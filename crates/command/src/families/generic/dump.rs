@@ -1,10 +1,14 @@
 //! DUMP and RESTORE: what a key holds as bytes, in Redis' format.
 
+mod stream;
+
+use std::cell::{Cell, RefCell};
+
 use base::limits;
 use rdb::encode::{self, Compression, HashWriter, ListWriter, SetWriter, Shape, SortedSetWriter};
 use rdb::{Limits, Object};
 use resp::Reply;
-use store::{Encoding, Flow, HashBuilder, Kind, ListBuilder, Record, SetBuilder, score_of};
+use store::{Encoding, Flow, HashBuilder, Kind, ListBuilder, Record, SetBuilder, Stop, score_of};
 
 use super::*;
 use crate::arg::{self, KEY};
@@ -61,7 +65,7 @@ fn dump(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         Kind::Set => dump_set(txn, key, &record)?,
         Kind::Hash => dump_hash(txn, key, &record)?,
         Kind::SortedSet => dump_sorted_set(txn, key, &record)?,
-        Kind::Stream => return Err(Error::line("ERR streams cannot be dumped yet")),
+        Kind::Stream => stream::dump(txn, key)?,
     };
     Ok(Reply::bulk(payload))
 }
@@ -144,7 +148,7 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     }
     let payload = args.get(3);
     txn.spend(0, payload.len())?;
-    let object = rdb::decode(payload, Limits { bytes_max: limits::DUMP_BYTES_MAX }).map_err(refused)?;
+    let object = decode(txn, payload)?;
     let expiry_ms = (ttl > 0).then(|| expiry_ms(ttl.unsigned_abs(), options.absolute, txn.now_ms()));
     if expiry_ms.is_some_and(|at| at <= txn.now_ms()) {
         // It would be gone at once.
@@ -159,6 +163,33 @@ fn restore(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 fn expiry_ms(ttl: u64, absolute: bool, now_ms: u64) -> u64 {
     let at = if absolute { ttl } else { ttl.saturating_add(now_ms) };
     if i64::try_from(at).is_ok() { at } else { 0 }
+}
+
+/// Bytes of a payload that are as much work as a record, about.
+const BYTES_AS_A_RECORD: usize = 64;
+
+/// What a payload holds. On a network thread it unfolds to little, or the heavy pool takes it, which lets others go
+/// first meanwhile.
+fn decode(txn: &mut Txn<'_>, payload: &[u8]) -> Result<Object> {
+    if txn.is_metered() {
+        let limits = Limits { bytes_max: limits::BUDGET_BYTES as usize };
+        return rdb::decode(payload, limits).map_err(|error| match error {
+            rdb::Error::Limit => Stop::Outgrown.into(),
+            error => refused(error),
+        });
+    }
+    let (txn, stopped) = (RefCell::new(txn), Cell::new(None));
+    let turn = |bytes: usize| {
+        let records = u32::try_from(bytes / BYTES_AS_A_RECORD).unwrap_or(u32::MAX).saturating_add(1);
+        if let Err(stop) = txn.borrow_mut().spend(records, 0) {
+            stopped.set(Some(stop));
+        }
+    };
+    let found = rdb::decode_in_turns(payload, Limits { bytes_max: limits::DUMP_BYTES_MAX }, &turn);
+    match stopped.take() {
+        Some(stop) => Err(stop.into()),
+        None => found.map_err(refused),
+    }
 }
 
 fn refused(error: rdb::Error) -> Error {
@@ -237,7 +268,7 @@ fn put(txn: &mut Txn<'_>, key: &[u8], object: Object, expiry_ms: Option<u64>) ->
             algebra::sort(&mut members);
             txn.store_sorted(key, &members)?;
         }
-        Object::Stream(_) => return Err(Error::line("ERR streams cannot be restored yet")),
+        Object::Stream(found) => return stream::put(txn, key, found, expiry_ms),
     }
     if expiry_ms.is_some()
         && let Some(record) = txn.get(key)?

@@ -296,6 +296,10 @@ fn about_groups(node: &Node, page: &mut Exposition) {
     gauge("bulkhead_pending_bytes", "Bytes in the log that the store does not hold yet.", |g| {
         g.store.sequencer.dirty_bytes()
     });
+    gauge("bulkhead_building_values", "Values that are being built aside.", |g| g.store.building.values());
+    gauge("bulkhead_building_records", "Records of values that are being built aside.", |g| {
+        g.store.building.records()
+    });
     gauge("bulkhead_row_cache_rows", "Rows in memory, pending ones included.", |g| {
         g.store.table.size().0 as u64
     });

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use store::Building;
+
 use super::Lines;
 use crate::engine::node::Node;
 
@@ -113,6 +115,11 @@ pub(super) fn store(node: &Node, lines: &mut Lines) {
     lines.add("row_cache_rows", rows);
     lines.add("row_cache_bytes", bytes);
     lines.add("pending_bytes", super::pending_bytes(node));
+    let building = |count: fn(&Building) -> u64| -> u64 {
+        node.groups.iter().map(|group| count(&group.store.building)).sum()
+    };
+    lines.add("building_values", building(Building::values));
+    lines.add("building_records", building(Building::records));
     for group in &node.groups {
         let stats = &group.apply_stats;
         let batches = stats.batches.load(Relaxed);

@@ -2,6 +2,8 @@
 //! latter once by the entry and once by the consumer. So an acknowledgement costs the same whatever is pending,
 //! and those of different consumers have only the entries in common that they take from each other.
 
+use std::collections::HashMap;
+
 use base::codec::{DecodeError, Reader, Write as _};
 
 use super::{Stream, StreamId};
@@ -50,7 +52,18 @@ fn some(reader: &mut Reader<'_>) -> Result<Option<u64>, DecodeError> {
 }
 
 impl Group {
-    fn encode(self) -> Value {
+    pub(super) fn new(home: GroupHome, last: StreamId, read: Option<u64>) -> Self {
+        Self { home, last, read, next_consumer: 0 }
+    }
+
+    /// A new consumer of it; both are to be put.
+    pub fn begin_consumer(&mut self, seen_ms: u64, active_ms: Option<u64>) -> Consumer {
+        let number = self.next_consumer;
+        self.next_consumer += 1;
+        Consumer { number, seen_ms, active_ms, pending: 0 }
+    }
+
+    pub(super) fn encode(self) -> Value {
         let mut out = Vec::with_capacity(32);
         out.put_varint(self.home.number);
         self.last.pack(&mut out);
@@ -74,7 +87,11 @@ impl Group {
 }
 
 impl Consumer {
-    fn encode(self) -> Value {
+    pub(super) fn number(self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn encode(self) -> Value {
         let mut out = Vec::with_capacity(32);
         out.put_varint(self.number);
         out.put_varint(self.seen_ms);
@@ -93,7 +110,11 @@ impl Consumer {
 }
 
 impl Pending {
-    fn encode(&self) -> Value {
+    pub(super) fn of(consumer: u64, name: &[u8], (told_ms, times): (u64, u64)) -> Self {
+        Self { consumer, name: name.to_vec(), told_ms, times }
+    }
+
+    pub(super) fn encode(&self) -> Value {
         let mut out = Vec::with_capacity(32);
         out.put_varint(self.consumer);
         out.put_varint(self.told_ms);
@@ -166,7 +187,7 @@ impl Stream<'_, '_> {
         self.head.next_group += 1;
         // To who watches the stream it is the same: what is told of groups is not in it.
         self.is_kept_anew = true;
-        self.put_group(name, &Group { home, last, read, next_consumer: 0 })?;
+        self.put_group(name, &Group::new(home, last, read))?;
         Ok(true)
     }
 
@@ -219,10 +240,8 @@ impl Stream<'_, '_> {
         (group_name, group): (&[u8], &mut Group),
         name: &[u8],
     ) -> Result<Consumer, Stop> {
-        let number = group.next_consumer;
-        group.next_consumer += 1;
+        let consumer = group.begin_consumer(self.txn.now_ms(), None);
         self.put_group(group_name, group)?;
-        let consumer = Consumer { number, seen_ms: self.txn.now_ms(), active_ms: None, pending: 0 };
         self.put_consumer(group, name, &consumer)?;
         Ok(consumer)
     }
@@ -287,7 +306,7 @@ impl Stream<'_, '_> {
             let empty = Some(Value::from(&[][..]));
             self.txn.put_of_group(|key| group.home.pending_of_record(key, number, id), empty)?;
         }
-        let pending = Pending { consumer: number, name: name.to_vec(), told_ms, times };
+        let pending = Pending::of(number, name, (told_ms, times));
         self.txn.put_of_group(|key| group.home.pending_record(key, id), Some(pending.encode()))?;
         self.txn.spend(1, 0)
     }
@@ -328,6 +347,22 @@ impl Stream<'_, '_> {
             let corrupt = |why| Stop::Disk(DiskError::corrupt(key, why));
             let id = keys::id_at_end(key).ok_or_else(|| corrupt(DecodeError::Short))?;
             each(&(id, Pending::decode(value).map_err(corrupt)?))
+        })
+    }
+
+    /// Visits all that is pending, with the place of its consumer among all of the group.
+    pub fn walk_owned<E: From<Stop>>(
+        &mut self,
+        group: &Group,
+        consumers: &[(Vec<u8>, Consumer)],
+        each: &mut dyn FnMut(usize, StreamId, &Pending) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let numbers = consumers.iter().map(|(_, consumer)| consumer.number).enumerate();
+        let places: HashMap<u64, usize> = numbers.map(|(place, number)| (number, place)).collect();
+        self.walk_pending(group, (StreamId::ZERO, StreamId::MAX), &mut |(id, pending)| {
+            let unowned = || Stop::Disk(DiskError::corrupt(&pending.name, DecodeError::Mismatch));
+            let place = *places.get(&pending.consumer).ok_or_else(unowned)?;
+            each(place, *id, pending)
         })
     }
 

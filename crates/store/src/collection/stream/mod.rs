@@ -5,12 +5,14 @@
 //! Nobody walks a range in the section. Whoever needs the entries behind an id there is told their ids by
 //! the [`Runs`](crate::runs::Runs) that the section keeps, and looks up each of them.
 
+mod build;
 mod copy;
 mod groups;
 mod head;
 mod id;
 mod trim;
 
+pub use build::StreamBuilder;
 pub use groups::{Consumer, Group as ConsumerGroup, Pending};
 pub use head::Head;
 pub use id::StreamId;

@@ -131,7 +131,7 @@ impl Diff {
         };
         let (pipeline, random) = match () {
             () if is_long || !rng.chance(UNIT_SESSIONS_PERCENT) => (pipeline, random),
-            () if rng.chance(CROWD_SESSIONS_PERCENT) => (1, units::of_several(random, &mut rng)),
+            () if rng.chance(CROWD_SESSIONS_PERCENT) => (1, units::of_several(random, reference, &mut rng)),
             () => (pipeline, units::of_one(random, &mut rng)),
         };
         steps.extend(random);

@@ -5,6 +5,7 @@
 //! the end everything that is there is compared. A session is a function of its seed, so one that
 //! fails can be run again, and is shrunk to the few commands that matter.
 
+pub mod blocking;
 mod collections;
 mod compare;
 mod grammar;

@@ -42,7 +42,7 @@ fn body(rng: &mut Rng, is_several: bool, speaks_three: bool) -> String {
     format!("{three}{wait}{body}")
 }
 
-fn several(call: &str) -> String {
+pub(super) fn several(call: &str) -> String {
     format!(
         "local replies, at = {{}}, 1
 while ARGV[at] do

@@ -135,13 +135,13 @@ impl Waiters {
         !self.ready.is_empty()
     }
 
-    /// Who is to be served next.
-    fn next(&mut self) -> Option<(Ticket, u8)> {
+    /// Who is to be served next, and what it waits for that may be there now.
+    fn next(&mut self) -> Option<(Ticket, Wanted)> {
         while let Some(wanted) = self.ready.front() {
             let from = self.passed.map_or(Bound::Unbounded, Bound::Excluded);
             let next = self.by_key.get(wanted).and_then(|all| all.range((from, Bound::Unbounded)).next());
             match next {
-                Some(&ticket) => return Some((ticket, wanted.0)),
+                Some(&ticket) => return Some((ticket, wanted.clone())),
                 None => self.exhausted(),
             }
         }
@@ -287,14 +287,17 @@ impl Group {
     }
 
     fn serve_one(&self, section: &mut Section, scratch: &mut Scratch) -> Step {
-        let Some((ticket, database)) = section.waiters.next() else { return Step::Nobody };
+        let Some((ticket, (database, key, kind))) = section.waiters.next() else { return Step::Nobody };
         let Some(begin) = self.begin_section(section) else { return Step::Nobody };
         let Some(mut attempt) = section.waiters.take(ticket) else {
             section.waiters.exhausted();
             return Step::Next;
         };
         let mut txn = Txn::new(self, View::Section(section), begin, Meter::small(), database, scratch);
-        let tried = attempt.run(&mut txn).and_then(|tried| {
+        // A database that was exchanged may have anything there, and so may a key that others have come to since.
+        let holds = kind.map_or(Ok(true), |kind| txn.holds(&key, kind));
+        let tried = holds.and_then(|holds| {
+            let tried = if holds { attempt.run(&mut txn)? } else { Tried::Nothing };
             txn.derive()?;
             Ok(tried)
         });
@@ -377,9 +380,9 @@ mod tests {
         assert_eq!(waiters.next(), None);
         waiters.changed(wanted("b", Kind::List));
         waiters.changed(wanted("b", Kind::List));
-        assert_eq!(waiters.next(), Some((first, 0)));
+        assert_eq!(waiters.next(), Some((first, wanted("b", Kind::List))));
         assert!(waiters.remove(first).is_some() && waiters.remove(first).is_none());
-        assert_eq!(waiters.next(), Some((second, 0)));
+        assert_eq!(waiters.next(), Some((second, wanted("b", Kind::List))));
         waiters.exhausted();
         assert_eq!(waiters.next(), None, "a key that changed twice is looked at once");
         waiters.swapped(0);
@@ -398,13 +401,13 @@ mod tests {
         let tickets: Vec<_> = (0..3).map(|_| waiters.add(waiting(&["s"], Kind::Stream))).collect();
         waiters.changed(wanted("s", Kind::Stream));
         for ticket in &tickets[..2] {
-            assert_eq!(waiters.next(), Some((*ticket, 0)));
+            assert_eq!(waiters.next(), Some((*ticket, wanted("s", Kind::Stream))));
             waiters.passed(*ticket);
         }
         // Somebody has written to it while the lock was given up.
         waiters.changed(wanted("s", Kind::Stream));
         for ticket in tickets {
-            assert_eq!(waiters.next(), Some((ticket, 0)));
+            assert_eq!(waiters.next(), Some((ticket, wanted("s", Kind::Stream))));
             waiters.passed(ticket);
         }
         assert_eq!(waiters.next(), None);
@@ -419,8 +422,8 @@ mod tests {
         waiters.changed(gone.clone());
         assert_eq!(waiters.next(), None);
         let ticket = waiters.add(Waiting { if_gone: true, ..waiting(&["s"], Kind::Stream) });
-        waiters.changed(gone);
-        assert_eq!(waiters.next(), Some((ticket, 0)));
+        waiters.changed(gone.clone());
+        assert_eq!(waiters.next(), Some((ticket, gone)));
         assert!(waiters.remove(ticket).is_some());
         assert_eq!(waiters.next(), None);
     }

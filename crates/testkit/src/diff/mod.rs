@@ -20,7 +20,7 @@ use crate::reply::printable;
 use crate::{Flavour, Reply, Result, Rng, Server, Spec};
 use collections::{LOOKS, SHAPES, THEMES};
 use compare::{Compare, Rule};
-use rows::{LONG_ROWS, ROWS, Row, With};
+use rows::{LONG_ROWS, ROWS, Row};
 use scripts::Maker;
 pub use scripts::tidied;
 use std::collections::BTreeSet;
@@ -261,11 +261,7 @@ fn shapes(rng: &mut Rng) -> Vec<Step> {
 }
 
 fn random_steps(rng: &mut Rng, theme: &Theme, tested: Flavour, reference: Flavour) -> Vec<Step> {
-    let applies = |row: &&Row| match row.with {
-        With::Any => true,
-        With::Redis => reference == Flavour::Redis && tested != Flavour::Valkey,
-        With::Valkey => reference == Flavour::Valkey && tested != Flavour::Redis,
-    };
+    let applies = |row: &&Row| row.applies(tested, reference);
     let rows: Vec<&Row> = ROWS.iter().filter(applies).collect();
     let theme_rows: Vec<&Row> = theme.rows.iter().filter(applies).collect();
     let mut steps = Vec::with_capacity(SESSION_COMMANDS);

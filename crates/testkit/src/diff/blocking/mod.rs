@@ -54,7 +54,7 @@ impl Diff {
         self.session += 1;
         let mut rng = Rng::new(self.seed).fork(self.session);
         let protocol = if rng.chance(50) { Protocol::Resp2 } else { Protocol::Resp3 };
-        let mut turns = Maker::new(self.flavour, &mut rng).turns(&mut rng);
+        let mut turns = Maker::new(self.tested.server.flavour(), self.flavour, &mut rng).turns(&mut rng);
         let Some(difference) = self.first_difference(&turns, protocol, LIMIT)? else {
             return Ok(turns.len());
         };
@@ -137,9 +137,9 @@ impl Diff {
                     .flat_map(|group| rows::GROUP_LOOKS.iter().map(|line| line.replace("<group>", group)));
                 for line in rows::LOOKS.iter().map(|line| (*line).to_owned()).chain(of_groups) {
                     let line = line.replace("{}", key);
-                    let left = compare::timeless(&self.tested.ask(database, &line)?);
-                    let right = compare::timeless(&self.reference.ask(database, &line)?);
-                    if left != right {
+                    let left = self.tested.ask(database, &line)?;
+                    let right = self.reference.ask(database, &line)?;
+                    if !compare::same_look(self.flavour, &left, &right) {
                         return Ok(Some(format!(
                             "  {line} (in database {database}): {} here, {} there",
                             shortened(&left),

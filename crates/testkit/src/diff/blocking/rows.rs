@@ -1,8 +1,11 @@
 //! What clients wait with, and what others do meanwhile: one row a command, by theme. Keys are few and the
 //! same everywhere, so that kinds collide.
+//!
+//! Who waits runs its command again in Bulkhead and since Redis 7.2. Redis 7.0 serves it from the key that came first: where
+//! several may come at once, rows are for Valkey.
 
 use super::super::compare::Compare::Exact;
-use super::super::rows::{Row, row};
+use super::super::rows::{Row, row, valkey};
 
 /// What a session is about.
 pub(super) struct Theme {
@@ -12,7 +15,7 @@ pub(super) struct Theme {
 
 /// In both databases.
 pub(super) const KEYS: &[&str] = &["k", "l", "m"];
-pub(super) const GROUPS: &[&str] = &["g", "h"];
+pub(super) const GROUPS: &[&str] = &["g", "h", "both"];
 
 pub(super) const THEMES: &[Theme] = &[
     Theme { waits: LIST_WAITS, wakes: LIST_WAKES },
@@ -23,10 +26,12 @@ pub(super) const THEMES: &[Theme] = &[
 
 /// The patterns end before the timeout, which comes last.
 const LIST_WAITS: &[Row] = &[
-    row("{BLPOP|BRPOP} {k|l|m|k l|l k m} <timeout>", 30, Exact),
+    row("{BLPOP|BRPOP} {k|l|m} <timeout>", 20, Exact),
+    valkey("{BLPOP|BRPOP} {k l|l k m} <timeout>", 16, Exact),
     row("BLMOVE {k|l|m} {k|l|m} {LEFT|RIGHT} {LEFT|RIGHT} <timeout>", 16, Exact),
     row("BRPOPLPUSH {k|l|m} {k|l|m} <timeout>", 8, Exact),
-    row("BLMPOP <timeout> {1 k|1 l|2 k l|3 m l k} {LEFT|RIGHT} {|COUNT <few>}", 16, Exact),
+    row("BLMPOP <timeout> 1 {k|l} {LEFT|RIGHT} {|COUNT <few>}", 8, Exact),
+    valkey("BLMPOP <timeout> {2 k l|3 m l k} {LEFT|RIGHT} {|COUNT <few>}", 8, Exact),
 ];
 
 const LIST_WAKES: &[Row] = &[
@@ -40,8 +45,10 @@ const LIST_WAKES: &[Row] = &[
 ];
 
 const SORTED_SET_WAITS: &[Row] = &[
-    row("{BZPOPMIN|BZPOPMAX} {k|l|m|k l|l k m} <timeout>", 30, Exact),
-    row("BZMPOP <timeout> {1 k|1 l|2 k l|3 m l k} {MIN|MAX} {|COUNT <few>}", 20, Exact),
+    row("{BZPOPMIN|BZPOPMAX} {k|l|m} <timeout>", 20, Exact),
+    valkey("{BZPOPMIN|BZPOPMAX} {k l|l k m} <timeout>", 16, Exact),
+    row("BZMPOP <timeout> 1 {k|l} {MIN|MAX} {|COUNT <few>}", 10, Exact),
+    valkey("BZMPOP <timeout> {2 k l|3 m l k} {MIN|MAX} {|COUNT <few>}", 10, Exact),
 ];
 
 const SORTED_SET_WAKES: &[Row] = &[
@@ -64,11 +71,12 @@ const STREAM_WAITS: &[Row] = &[
 
 const STREAM_WAKES: &[Row] = &[
     row("XADD {k|l|m} 5-* f <item>", 50, Exact),
-    row("XADD {k|l|m} {NOMKSTREAM|MAXLEN 0|MAXLEN <few>|MINID <entry>} 5-* f <item>", 12, Exact),
+    // Redis 7.0 serves who waits with no entries at all, if what was added has gone.
+    valkey("XADD {k|l|m} {NOMKSTREAM|MAXLEN 0|MAXLEN <few>|MINID <entry>} 5-* f <item>", 12, Exact),
     row("XADD {k|l|m} <entry> f <item>", 6, Exact),
-    row("XDEL {k|l|m} <entry>+", 10, Exact),
-    row("XTRIM {k|l|m} MAXLEN {0|<few>}", 4, Exact),
-    row("XSETID {k|l|m} {5-50|<entry>}", 4, Exact),
+    valkey("XDEL {k|l|m} <entry>+", 10, Exact),
+    valkey("XTRIM {k|l|m} MAXLEN {0|<few>}", 4, Exact),
+    valkey("XSETID {k|l|m} {5-50|<entry>}", 4, Exact),
     row("XGROUP CREATE {k|l|m} g $ MKSTREAM", 4, Exact),
     row("XRANGE {k|l|m} - +", 2, Exact),
 ];
@@ -79,7 +87,9 @@ const GROUP_WAITS: &[Row] = &[
         50,
         Exact,
     ),
-    row("XREADGROUP GROUP {g|h} <consumer> BLOCK <millis-timeout> STREAMS {k l|l k} > {>|>|0}", 10, Exact),
+    // Those of one group wait for the same keys: Valkey changes the order of who waits for several.
+    valkey("XREADGROUP GROUP both <consumer> BLOCK <millis-timeout> STREAMS {k l|l k} > >", 10, Exact),
+    valkey("XREADGROUP GROUP {g|h} <consumer> BLOCK <millis-timeout> STREAMS {k l|l k} > 0", 3, Exact),
     row("XREADGROUP GROUP g <consumer> {|COUNT <few>} BLOCK <millis-timeout> STREAMS k {0|<entry>}", 4, Exact),
     row("XREAD BLOCK <millis-timeout> STREAMS {k|l} $", 8, Exact),
 ];
@@ -87,16 +97,17 @@ const GROUP_WAITS: &[Row] = &[
 const GROUP_WAKES: &[Row] = &[
     row("XADD {k|k|l} 5-* f <item>", 50, Exact),
     row("XGROUP CREATE {k|k|l} {g|g|h} {$|0|<entry>} MKSTREAM", 30, Exact),
-    row("XGROUP DESTROY {k|l} {g|h}", 8, Exact),
+    row("XGROUP CREATE {k|l} both $ MKSTREAM", 10, Exact),
+    row("XGROUP DESTROY {k|l} {g|h|both}", 8, Exact),
     row("XGROUP SETID {k|l} {g|h} {$|0|<entry>}", 6, Exact),
     row("XGROUP {CREATECONSUMER|DELCONSUMER} {k|l} {g|h} <consumer>", 6, Exact),
     row("XREADGROUP GROUP {g|h} <consumer> {|COUNT <few>} STREAMS {k|l} {>|0}", 10, Exact),
     row("XACK {k|l} {g|h} <entry>+", 6, Exact),
     row("XCLAIM {k|l} {g|h} <consumer> 0 <entry>+ {|FORCE|JUSTID}", 4, Exact),
     row("XAUTOCLAIM {k|l} {g|h} <consumer> 0 0", 3, Exact),
-    row("XDEL {k|l} <entry>+", 5, Exact),
-    row("XTRIM {k|l} MAXLEN {0|<few>}", 3, Exact),
-    row("XSETID {k|l} 5-50", 2, Exact),
+    valkey("XDEL {k|l} <entry>+", 5, Exact),
+    valkey("XTRIM {k|l} MAXLEN {0|<few>}", 3, Exact),
+    valkey("XSETID {k|l} 5-50", 2, Exact),
 ];
 
 /// Whatever they wait for.

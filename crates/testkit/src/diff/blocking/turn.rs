@@ -56,13 +56,14 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    pub(super) fn new(reference: Flavour, rng: &mut Rng) -> Self {
+    pub(super) fn new(tested: Flavour, reference: Flavour, rng: &mut Rng) -> Self {
+        let applies = |row: &&Row| row.applies(tested, reference);
         let chosen = rng.below(THEMES.len() + 1);
         let themes = || THEMES.iter().enumerate().filter(|(at, _)| chosen == THEMES.len() || *at == chosen);
         Self {
-            waits: themes().flat_map(|(_, theme)| theme.waits).collect(),
-            wakes: themes().flat_map(|(_, theme)| theme.wakes).collect(),
-            common: COMMON_WAKES.iter().collect(),
+            waits: themes().flat_map(|(_, theme)| theme.waits).filter(applies).collect(),
+            wakes: themes().flat_map(|(_, theme)| theme.wakes).filter(applies).collect(),
+            common: COMMON_WAKES.iter().filter(applies).collect(),
             reference,
         }
     }
@@ -103,8 +104,13 @@ impl Maker {
         command
     }
 
-    fn wake(&self, rng: &mut Rng) -> Command {
-        expand(if rng.chance(COMMON_PERCENT) { &self.common } else { &self.wakes }, rng)
+    fn wake(&self, rng: &mut Rng) -> Vec<Command> {
+        let command = expand(if rng.chance(COMMON_PERCENT) { &self.common } else { &self.wakes }, rng);
+        match stored_at(&command) {
+            // Whoever waits for what is stored there waits on in Redis and Valkey if something else is overwritten.
+            Some(key) => vec![vec![b"DEL".to_vec(), key.clone()], command],
+            None => vec![command],
+        }
     }
 
     /// A command, or several at one moment.
@@ -112,8 +118,8 @@ impl Maker {
         let count = rng.range(1, TOGETHER_MAX);
         match rng.below(100) {
             percent if percent < UNIT_PERCENT => {
-                let inner = (0..count).map(|_| match rng.chance(WAIT_PERCENT / 2) {
-                    true => self.wait(FOR_EVER, rng),
+                let inner = (0..count).flat_map(|_| match rng.chance(WAIT_PERCENT / 2) {
+                    true => vec![self.wait(FOR_EVER, rng)],
                     false => self.wake(rng),
                 });
                 let inner: Vec<Command> = inner.collect();
@@ -124,15 +130,32 @@ impl Maker {
                 for _ in 0..count {
                     // Redis 7.0 lets no script call what might wait.
                     let waits = self.reference == Flavour::Valkey && rng.chance(WAIT_PERCENT / 2);
-                    let command = if waits { self.wait(FOR_EVER, rng) } else { self.wake(rng) };
-                    script.push(command.len().to_string().into_bytes());
-                    script.extend(command);
+                    let commands = if waits { vec![self.wait(FOR_EVER, rng)] } else { self.wake(rng) };
+                    for command in commands {
+                        script.push(command.len().to_string().into_bytes());
+                        script.extend(command);
+                    }
                 }
                 vec![script]
             }
-            _ => vec![self.wake(rng)],
+            _ => self.wake(rng),
         }
     }
+}
+
+/// Where a command puts its result, whatever is there.
+fn stored_at(command: &Command) -> Option<&Vec<u8>> {
+    match command.as_slice() {
+        [name, key, ..] if ["ZUNIONSTORE", "ZDIFFSTORE", "ZRANGESTORE"].iter().any(|store| is(name, store)) => {
+            Some(key)
+        }
+        [name, .., store, key] if is(name, "SORT") && is(store, "STORE") => Some(key),
+        _ => None,
+    }
+}
+
+fn is(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
 }
 
 /// In seconds and milliseconds.

@@ -40,6 +40,7 @@ mod txn;
 mod view;
 mod waiters;
 mod watches;
+mod written;
 
 pub use collection::{
     Consumer, ConsumerGroup, Cursor, Cut, End, Entry, Hash, HashBuilder, Head, List, ListBuilder, Member,

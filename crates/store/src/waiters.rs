@@ -9,14 +9,14 @@ use parking_lot::MutexGuard;
 
 use crate::counters::Settled;
 use crate::group::Group;
-use crate::keys::{self, KeyRecord};
+use crate::keys;
 use crate::lanes::{Gate, Leave, TRIES_COLD};
-use crate::record::{Kind, Peek, Value};
+use crate::record::{Kind, Value};
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Meter, Stop, Txn};
 use crate::view::View;
-use crate::watches::WrittenKey;
+use crate::written::WrittenKey;
 
 /// A waiter's place in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,10 +125,12 @@ impl Waiters {
         }
     }
 
-    /// A database number means another space now.
+    /// A database number means another space now. The key that was waited for first comes first.
     fn swapped(&mut self, database: u8) {
-        let all: Vec<Wanted> = self.by_key.keys().filter(|wanted| wanted.0 == database).cloned().collect();
-        all.into_iter().for_each(|wanted| self.changed(wanted));
+        let all = self.by_key.iter().filter(|(wanted, _)| wanted.0 == database);
+        let mut all: Vec<_> = all.map(|(wanted, tickets)| (tickets.first().copied(), wanted.clone())).collect();
+        all.sort_by_key(|(first, _)| *first);
+        all.into_iter().for_each(|(_, wanted)| self.changed(wanted));
     }
 
     pub(crate) fn has_ready(&self) -> bool {
@@ -210,28 +212,6 @@ impl Group {
         self.sequencer.lock().waiters.len()
     }
 
-    /// The keys that a transaction has written, with what they hold: for those who wait or watch, if there
-    /// are any.
-    pub(crate) fn written_keys(section: &Section, scratch: &Scratch) -> Vec<WrittenKey> {
-        if section.waiters.is_empty() && section.watches.is_empty() {
-            return Vec::new();
-        }
-        let written = scratch.rows.iter().filter_map(|row| {
-            let is_quiet = !row.is_changed_key();
-            if is_quiet && !row.is_written() {
-                return None;
-            }
-            let key = scratch.keys.get(row.key.clone()).filter(|key| key.first() == Some(&keys::KEY))?;
-            let KeyRecord { space, key, .. } = KeyRecord::decode(key).ok()?;
-            let kind = row.value().and_then(|value| Peek::at(value)).map(|peek| peek.kind);
-            // The groups of a stream have changed.
-            let is_something = !is_quiet || kind == Some(Kind::Stream);
-            let (name, came_and_went) = ((space, key.to_vec()), row.came_and_went);
-            is_something.then_some(WrittenKey { name, kind, came_and_went, is_quiet })
-        });
-        written.collect()
-    }
-
     /// Finds out who may be served once these keys, and these records of the catalog, are written.
     pub(crate) fn find_ready(section: &mut Section, written: Vec<WrittenKey>, catalog: &[(Vec<u8>, Value)]) {
         for (key, _) in catalog {
@@ -242,7 +222,7 @@ impl Group {
         if section.waiters.is_empty() {
             return;
         }
-        for WrittenKey { name: (space, key), kind, .. } in written {
+        for WrittenKey { name: (space, key), kind, .. } in written.into_iter().filter(|key| key.has_news) {
             let databases = section.catalog.spaces;
             let Some(database) = databases.iter().position(|mapped| *mapped == space) else { continue };
             if kind != Some(Kind::Stream) {
@@ -391,7 +371,6 @@ mod tests {
             found.push(ticket);
             waiters.exhausted();
         }
-        found.sort_unstable();
         assert_eq!(found, [other_kind, second]);
     }
 

@@ -13,43 +13,33 @@ pub(super) fn same(
     right: &Reply,
 ) -> bool {
     let (left, right) = (timeless(&tidied(left)), timeless(&tidied(right)));
-    let waited_by = |name: &str| {
-        was_woken
-            && asked.is_some_and(|turn| match &turn.deed {
-                Deed::Wait(command) => {
-                    command.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
-                }
-                _ => false,
-            })
-    };
     match (&left, &right) {
-        _ if left == right => true,
-        (Reply::Error(left), Reply::Error(right)) => {
-            reference == Flavour::Redis && waited_by("XREADGROUP") && is_gone(left, right)
+        (Reply::Error(today), Reply::Error(redis)) if reference == Flavour::Redis && was_woken => {
+            left == right || (asked.is_some_and(reads_group) && is_gone(today, redis))
         }
-        _ => reference == Flavour::Redis && waited_by("XREAD") && is_part(&right, &left),
+        _ => left == right,
     }
 }
 
-/// Who waits for several streams is told by Redis 7.0 of the first that has something.
-fn is_part(one: &Reply, all: &Reply) -> bool {
-    match (one, all) {
-        (Reply::Map(one), Reply::Map(all)) => one.len() == 1 && one.iter().all(|stream| all.contains(stream)),
-        (Reply::Array(one), Reply::Array(all)) => {
-            one.len() == 1 && one.iter().all(|stream| all.contains(stream))
-        }
-        _ => false,
-    }
+fn reads_group(turn: &Turn) -> bool {
+    let Deed::Wait(command) = &turn.deed else { return false };
+    command.first().is_some_and(|name| name.eq_ignore_ascii_case(b"XREADGROUP"))
 }
 
-/// What is there at the end.
-pub(super) fn same_look(reference: Flavour, left: &Reply, right: &Reply) -> bool {
-    let tidy = |reply: &Reply| {
-        let reply = timeless(reply);
-        // Redis 7.0 makes a consumer when there is something for it, others when it asks.
-        if reference == Flavour::Redis { without_consumers(&reply) } else { reply }
-    };
-    tidy(left) == tidy(right)
+/// Who waits for a group whose stream or which itself goes runs its command again, in Bulkhead and since Redis 7.2, and is
+/// told what that finds. Redis 7.0 has words of its own for it.
+fn is_gone(today: &str, redis: &str) -> bool {
+    const GONE: &[&str] = &[
+        "UNBLOCKED the stream key no longer exists",
+        "NOGROUP the consumer group this client was blocked on no longer exists",
+    ];
+    ["NOGROUP No such key ", "WRONGTYPE "].iter().any(|begin| today.starts_with(begin)) && GONE.contains(&redis)
+}
+
+/// What is there at the end, without times. A consumer is made when it asks, and when it finds nothing as it looks again also
+/// in Valkey, but not in Bulkhead; in Redis 7.0 when there is something for it.
+pub(super) fn tidy_look(reply: &Reply) -> Reply {
+    without_consumers(&timeless(reply))
 }
 
 /// A reply of XINFO GROUPS without the numbers of consumers.
@@ -60,18 +50,8 @@ fn without_consumers(reply: &Reply) -> Reply {
     Reply::Array(kept.map(|(_, item)| without_consumers(item)).collect())
 }
 
-/// Who waits for a group whose stream or which itself goes runs its command again, in Bulkhead and since Redis 7.2, and is
-/// told what that finds. Redis 7.0 has words of its own for it.
-fn is_gone(today: &str, redis: &str) -> bool {
-    const GONE: &[&str] = &[
-        "UNBLOCKED the stream key no longer exists",
-        "NOGROUP the consumer group this client was blocked on no longer exists",
-    ];
-    today.starts_with("NOGROUP No such key ") && GONE.contains(&redis)
-}
-
 /// A reply without the times in it: what is pending says since when.
-pub(super) fn timeless(reply: &Reply) -> Reply {
+fn timeless(reply: &Reply) -> Reply {
     match reply {
         Reply::Array(items) => match items.as_slice() {
             [id @ Reply::Bulk(_), consumer @ Reply::Bulk(_), Reply::Integer(_), times @ Reply::Integer(_)] => {

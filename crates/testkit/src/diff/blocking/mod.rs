@@ -139,7 +139,7 @@ impl Diff {
                     let line = line.replace("{}", key);
                     let left = self.tested.ask(database, &line)?;
                     let right = self.reference.ask(database, &line)?;
-                    if !compare::same_look(self.flavour, &left, &right) {
+                    if compare::tidy_look(&left) != compare::tidy_look(&right) {
                         return Ok(Some(format!(
                             "  {line} (in database {database}): {} here, {} there",
                             shortened(&left),

@@ -10,6 +10,8 @@ use super::super::rows::{Row, row, valkey};
 /// What a session is about.
 pub(super) struct Theme {
     pub(super) waits: &'static [Row],
+    /// Waits for several keys, of which one is enough, or that has to do with another one.
+    pub(super) waits_with_several: &'static [Row],
     pub(super) wakes: &'static [Row],
 }
 
@@ -18,19 +20,25 @@ pub(super) const KEYS: &[&str] = &["k", "l", "m"];
 pub(super) const GROUPS: &[&str] = &["g", "h", "both"];
 
 pub(super) const THEMES: &[Theme] = &[
-    Theme { waits: LIST_WAITS, wakes: LIST_WAKES },
-    Theme { waits: SORTED_SET_WAITS, wakes: SORTED_SET_WAKES },
-    Theme { waits: STREAM_WAITS, wakes: STREAM_WAKES },
-    Theme { waits: GROUP_WAITS, wakes: GROUP_WAKES },
+    Theme { waits: LIST_WAITS, waits_with_several: LIST_WAITS_WITH_SEVERAL, wakes: LIST_WAKES },
+    Theme {
+        waits: SORTED_SET_WAITS,
+        waits_with_several: SORTED_SET_WAITS_WITH_SEVERAL,
+        wakes: SORTED_SET_WAKES,
+    },
+    Theme { waits: STREAM_WAITS, waits_with_several: STREAM_WAITS_WITH_SEVERAL, wakes: STREAM_WAKES },
+    Theme { waits: GROUP_WAITS, waits_with_several: GROUP_WAITS_WITH_SEVERAL, wakes: GROUP_WAKES },
 ];
 
-/// The patterns end before the timeout, which comes last.
 const LIST_WAITS: &[Row] = &[
     row("{BLPOP|BRPOP} {k|l|m} <timeout>", 20, Exact),
-    valkey("{BLPOP|BRPOP} {k l|l k m} <timeout>", 16, Exact),
+    row("BLMPOP <timeout> 1 {k|l} {LEFT|RIGHT} {|COUNT <few>}", 8, Exact),
+];
+
+const LIST_WAITS_WITH_SEVERAL: &[Row] = &[
     row("BLMOVE {k|l|m} {k|l|m} {LEFT|RIGHT} {LEFT|RIGHT} <timeout>", 16, Exact),
     row("BRPOPLPUSH {k|l|m} {k|l|m} <timeout>", 8, Exact),
-    row("BLMPOP <timeout> 1 {k|l} {LEFT|RIGHT} {|COUNT <few>}", 8, Exact),
+    valkey("{BLPOP|BRPOP} {k l|l k m} <timeout>", 16, Exact),
     valkey("BLMPOP <timeout> {2 k l|3 m l k} {LEFT|RIGHT} {|COUNT <few>}", 8, Exact),
 ];
 
@@ -46,8 +54,11 @@ const LIST_WAKES: &[Row] = &[
 
 const SORTED_SET_WAITS: &[Row] = &[
     row("{BZPOPMIN|BZPOPMAX} {k|l|m} <timeout>", 20, Exact),
-    valkey("{BZPOPMIN|BZPOPMAX} {k l|l k m} <timeout>", 16, Exact),
     row("BZMPOP <timeout> 1 {k|l} {MIN|MAX} {|COUNT <few>}", 10, Exact),
+];
+
+const SORTED_SET_WAITS_WITH_SEVERAL: &[Row] = &[
+    valkey("{BZPOPMIN|BZPOPMAX} {k l|l k m} <timeout>", 16, Exact),
     valkey("BZMPOP <timeout> {2 k l|3 m l k} {MIN|MAX} {|COUNT <few>}", 10, Exact),
 ];
 
@@ -65,8 +76,11 @@ const SORTED_SET_WAKES: &[Row] = &[
 
 const STREAM_WAITS: &[Row] = &[
     row("XREAD {|COUNT <few>} BLOCK <millis-timeout> STREAMS {k|l|m} {$|$|$|<entry>}", 30, Exact),
-    row("XREAD {|COUNT <few>} BLOCK <millis-timeout> STREAMS {k l|l m|m k} {$|<entry>} {$|<entry>}", 20, Exact),
-    row("XREAD BLOCK <millis-timeout> STREAMS k l m $ $ $", 10, Exact),
+];
+
+const STREAM_WAITS_WITH_SEVERAL: &[Row] = &[
+    valkey("XREAD {|COUNT <few>} BLOCK <millis-timeout> STREAMS {k l|l m|m k} {$|<entry>} {$|<entry>}", 20, Exact),
+    valkey("XREAD BLOCK <millis-timeout> STREAMS k l m $ $ $", 10, Exact),
 ];
 
 const STREAM_WAKES: &[Row] = &[
@@ -87,11 +101,14 @@ const GROUP_WAITS: &[Row] = &[
         50,
         Exact,
     ),
+    row("XREADGROUP GROUP g <consumer> {|COUNT <few>} BLOCK <millis-timeout> STREAMS k {0|<entry>}", 4, Exact),
+    row("XREAD BLOCK <millis-timeout> STREAMS {k|l} $", 8, Exact),
+];
+
+const GROUP_WAITS_WITH_SEVERAL: &[Row] = &[
     // Those of one group wait for the same keys: Valkey changes the order of who waits for several.
     valkey("XREADGROUP GROUP both <consumer> BLOCK <millis-timeout> STREAMS {k l|l k} > >", 10, Exact),
     valkey("XREADGROUP GROUP {g|h} <consumer> BLOCK <millis-timeout> STREAMS {k l|l k} > 0", 3, Exact),
-    row("XREADGROUP GROUP g <consumer> {|COUNT <few>} BLOCK <millis-timeout> STREAMS k {0|<entry>}", 4, Exact),
-    row("XREAD BLOCK <millis-timeout> STREAMS {k|l} $", 8, Exact),
 ];
 
 const GROUP_WAKES: &[Row] = &[
@@ -100,7 +117,7 @@ const GROUP_WAKES: &[Row] = &[
     row("XGROUP CREATE {k|l} both $ MKSTREAM", 10, Exact),
     row("XGROUP DESTROY {k|l} {g|h|both}", 8, Exact),
     row("XGROUP SETID {k|l} {g|h} {$|0|<entry>}", 6, Exact),
-    row("XGROUP {CREATECONSUMER|DELCONSUMER} {k|l} {g|h} <consumer>", 6, Exact),
+    row("XGROUP DELCONSUMER {k|l} {g|h} <consumer>", 4, Exact),
     row("XREADGROUP GROUP {g|h} <consumer> {|COUNT <few>} STREAMS {k|l} {>|0}", 10, Exact),
     row("XACK {k|l} {g|h} <entry>+", 6, Exact),
     row("XCLAIM {k|l} {g|h} <consumer> 0 <entry>+ {|FORCE|JUSTID}", 4, Exact),
@@ -119,12 +136,17 @@ pub(super) const COMMON_WAKES: &[Row] = &[
     row("COPY {k|l|m} {k|l|m} {|REPLACE}", 8, Exact),
     row("COPY {k|l|m} {k|l|m} DB {0|1} REPLACE", 4, Exact),
     row("MOVE {k|l|m} {0|1}", 6, Exact),
-    row("SWAPDB 0 1", 5, Exact),
     row("{FLUSHDB|FLUSHALL}", 2, Exact),
     row("RESTORE {k|l|m} 0 <payload> {|REPLACE}", 4, Exact),
     row("SADD {k|l|m} <item>", 3, Exact),
-    row("CLIENT UNBLOCK {waiter:0|waiter:1|waiter:2|waiter:3|waiter:4|waiter:5} {||TIMEOUT|ERROR}", 14, Exact),
 ];
+
+/// Where no wait has to do with several keys: which of them comes first is for chance to say in Redis and Valkey.
+pub(super) const SWAPS: &[Row] = &[row("SWAPDB 0 1", 6, Exact)];
+
+/// By itself: in a transaction, Bulkhead does it behind all that is done to keys.
+pub(super) const UNBLOCK: &str =
+    "CLIENT UNBLOCK {waiter:0|waiter:1|waiter:2|waiter:3|waiter:4|waiter:5} {||TIMEOUT|ERROR}";
 
 /// What is looked at of every key at the end.
 pub(super) const LOOKS: &[&str] = &["LRANGE {} 0 -1", "ZRANGE {} 0 -1 WITHSCORES", "XRANGE {} - +", "XINFO GROUPS {}"];

@@ -1,6 +1,6 @@
 //! What one client does while all others hold still, and how turns are made up.
 
-use super::rows::{COMMON_WAKES, THEMES};
+use super::rows::{COMMON_WAKES, SWAPS, THEMES, UNBLOCK};
 use super::{ACTORS, WAITERS};
 use crate::client::{Command, words};
 use crate::diff::rows::Row;
@@ -8,6 +8,8 @@ use crate::diff::{draw, grammar, scripts};
 use crate::{Flavour, Rng};
 
 pub(super) const TURNS: usize = 120;
+/// In so many sessions waits have to do with several keys.
+const SEVERAL_PERCENT: usize = 60;
 const WAIT_PERCENT: usize = 45;
 /// So many waits end by themselves, and so many are in a transaction, where nobody waits.
 const TIMED_PERCENT: usize = 4;
@@ -17,6 +19,7 @@ const SCRIPT_PERCENT: usize = 6;
 const TOGETHER_MAX: i64 = 4;
 const HANG_UP_PERCENT: usize = 2;
 const EXPIRE_PERCENT: usize = 2;
+const UNBLOCK_PERCENT: usize = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -60,12 +63,18 @@ impl Maker {
         let applies = |row: &&Row| row.applies(tested, reference);
         let chosen = rng.below(THEMES.len() + 1);
         let themes = || THEMES.iter().enumerate().filter(|(at, _)| chosen == THEMES.len() || *at == chosen);
-        Self {
+        let mut maker = Self {
             waits: themes().flat_map(|(_, theme)| theme.waits).filter(applies).collect(),
             wakes: themes().flat_map(|(_, theme)| theme.wakes).filter(applies).collect(),
             common: COMMON_WAKES.iter().filter(applies).collect(),
             reference,
+        };
+        if rng.chance(SEVERAL_PERCENT) {
+            maker.waits.extend(themes().flat_map(|(_, theme)| theme.waits_with_several).filter(applies));
+        } else {
+            maker.common.extend(SWAPS);
         }
+        maker
     }
 
     pub(super) fn turns(&self, rng: &mut Rng) -> Vec<Turn> {
@@ -87,6 +96,9 @@ impl Maker {
             }
             percent if percent < WAIT_PERCENT + HANG_UP_PERCENT + EXPIRE_PERCENT => {
                 Turn { actor: other, deed: Deed::Expire((*rng.pick(super::rows::KEYS)).to_owned()) }
+            }
+            _ if rng.chance(UNBLOCK_PERCENT) => {
+                Turn { actor: other, deed: Deed::Do(vec![grammar::expand(UNBLOCK, rng)]) }
             }
             _ => Turn { actor: other, deed: Deed::Do(self.doing(rng)) },
         }

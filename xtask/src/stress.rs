@@ -1,6 +1,7 @@
 //! `stress`: what takes longer than a test may. The checks themselves are in the testkit.
 
 mod diff;
+mod groups;
 mod histories;
 
 use crate::args::Args;
@@ -15,6 +16,7 @@ pub(crate) const HELP: &str = "\
 Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections N]
                                 [--tear] [--faults | --no-room | --full-disk [--disk-mib N]]
        cargo xtask stress queues [--minutes M] [--producers N] [--consumers N] [--restarts N]
+       cargo xtask stress groups [--minutes M] [--producers N] [--consumers N] [--restarts N]
        cargo xtask stress histories [--minutes M] [--connections N] [--kills N] [--no-lua] [--no-heavy]
        cargo xtask stress diff [--minutes M] [--reference redis|valkey] [--blocking]
        cargo xtask stress scan [--keys N] [--restarts N]
@@ -31,6 +33,10 @@ crash   loads a server from many connections, kills it at a random moment (or st
                      refused cleanly, and taken again without a restart. Mounting it needs root
 queues  producers and consumers share one list, set, hash and sorted set, while collections are deleted,
         trimmed and expire beside them: every element comes out exactly once, and lengths are exact at
+        rest (default 1 minute). With --restarts the server is killed so often under them
+groups  producers add to a few streams, of which three groups of consumers are told, who acknowledge what they
+        were told, take it from each other, and leave without a word: each group is told every entry once and in
+        order, what was acknowledged is never shown again, and what is pending, lengths and lags are exact at
         rest (default 1 minute). With --restarts the server is killed so often under them
 histories
         many connections append to few lists and read them, by single commands, MULTI, WATCH and scripts,
@@ -63,6 +69,7 @@ pub(crate) fn command(mut args: Args) -> Result {
     let run = match what.as_deref() {
         Some("crash") => run_crash,
         Some("queues") => run_queues,
+        Some("groups") => groups::run,
         Some("histories") => histories::run,
         Some("diff") => diff::run,
         Some("scan") => run_scan,

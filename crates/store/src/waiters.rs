@@ -128,7 +128,8 @@ impl Waiters {
     /// A database number means another space now. The key that was waited for first comes first.
     fn swapped(&mut self, database: u8) {
         let all = self.by_key.iter().filter(|(wanted, _)| wanted.0 == database);
-        let mut all: Vec<_> = all.map(|(wanted, tickets)| (tickets.first().copied(), wanted.clone())).collect();
+        let mut all: Vec<_> =
+            all.map(|(wanted, tickets)| (tickets.first().copied(), wanted.clone())).collect();
         all.sort_by_key(|(first, _)| *first);
         all.into_iter().for_each(|(_, wanted)| self.changed(wanted));
     }

@@ -40,6 +40,8 @@ pub(super) enum Compare {
     Ignored,
     /// What is told of a stream: times as above, and not how it is kept.
     Stream,
+    /// What is told of groups, but how many consumers they have.
+    Groups,
     /// How a value is kept: servers of other versions keep some of them in other ways.
     Encoding,
     /// The keys of a whole scan, from a first command on. (Its replies are gathered elsewhere.)
@@ -64,6 +66,7 @@ pub(super) fn same(compare: Compare, left: &Reply, right: &Reply) -> bool {
         Compare::Unordered | Compare::Scan => sorted(left).is_some_and(|left| Some(left) == sorted(right)),
         Compare::Distances => same_distances(left, right),
         Compare::Stream => same_stream(left, right),
+        Compare::Groups => without_consumers(left) == without_consumers(right),
         Compare::Encoding => {
             let pair = (left.bytes().unwrap_or_default(), right.bytes().unwrap_or_default());
             SAME_ENCODINGS.iter().any(|(ours, theirs)| pair == (ours.as_bytes(), theirs.as_bytes()))
@@ -77,7 +80,8 @@ pub(super) fn same(compare: Compare, left: &Reply, right: &Reply) -> bool {
 
 /// Redis 7.0 says the same to XREAD and XREADGROUP that lack a key or an id; Valkey and Bulkhead name the command,
 /// and the id that belongs to it.
-const UNBALANCED: &str = "Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.";
+const UNBALANCED: &str =
+    "Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.";
 const UNBALANCED_TODAY: &[&str] = &[
     "Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.",
     "Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
@@ -147,6 +151,22 @@ fn same_stream(left: &Reply, right: &Reply) -> bool {
     }
 }
 
+/// What XINFO GROUPS replies, without the numbers of consumers.
+pub(super) fn without_consumers(reply: &Reply) -> Reply {
+    let is_number = |name: &Reply| *name == Reply::bulk("consumers");
+    match reply {
+        Reply::Array(items) => {
+            let names = std::iter::once(None).chain(items.iter().map(Some));
+            let kept = items.iter().zip(names).filter(|(_, name)| !name.is_some_and(is_number));
+            Reply::Array(kept.map(|(item, _)| without_consumers(item)).collect())
+        }
+        Reply::Map(fields) => {
+            Reply::Map(fields.iter().filter(|(name, _)| !is_number(name)).cloned().collect())
+        }
+        other => other.clone(),
+    }
+}
+
 fn sorted(reply: &Reply) -> Option<Vec<Reply>> {
     let mut items = match reply {
         Reply::Map(entries) => {
@@ -205,12 +225,21 @@ mod tests {
         };
         check(Compare::Stream, pending(1, 2), pending(3, 2), true);
         check(Compare::Stream, pending(1, 2), pending(1, 3), false);
+        let group = |consumers, lag| {
+            let fields = [("consumers", consumers), ("lag", lag)];
+            let flat = fields.map(|(name, value)| [Reply::bulk(name), Reply::Integer(value)]);
+            Reply::Array(vec![Reply::Array(flat.into_iter().flatten().collect())])
+        };
+        check(Compare::Groups, group(1, 2), group(3, 2), true);
+        check(Compare::Groups, group(1, 2), group(1, 3), false);
     }
 
     #[test]
     fn the_same_in_other_words_is_the_same_also_in_the_error_of_a_script() {
         for today in UNBALANCED_TODAY {
-            for (before, behind) in [("ERR ", ""), ("ERR user_script:1: ERR ", " script: a, on @user_script:1.")] {
+            for (before, behind) in
+                [("ERR ", ""), ("ERR user_script:1: ERR ", " script: a, on @user_script:1.")]
+            {
                 let error = |words: &str| Reply::Error(format!("{before}{words}{behind}"));
                 check(Compare::Exact, error(today), error(UNBALANCED), true);
                 check(Compare::Exact, error(today), error("Unbalanced"), false);

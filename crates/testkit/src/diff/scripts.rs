@@ -256,9 +256,9 @@ pub fn tidied(reply: &Reply) -> Reply {
     ];
     let all = |items: &[Reply]| items.iter().map(tidied).collect::<Vec<_>>();
     match reply {
-        Reply::Error(text) => {
-            Reply::Error(WORDS.iter().fold(compare::reworded(text), |text, (old, new)| text.replace(old, new)))
-        }
+        Reply::Error(text) => Reply::Error(
+            WORDS.iter().fold(compare::reworded(text), |text, (old, new)| text.replace(old, new)),
+        ),
         Reply::Array(items) => Reply::Array(all(items)),
         Reply::Set(items) => {
             let mut items = all(items);

@@ -1,6 +1,7 @@
 //! When two replies count as the same: what is known to differ between the servers.
 
 use super::turn::{Deed, Turn};
+use crate::diff::compare::without_consumers;
 use crate::diff::scripts::tidied;
 use crate::{Flavour, Reply};
 
@@ -33,7 +34,8 @@ fn is_gone(today: &str, redis: &str) -> bool {
         "UNBLOCKED the stream key no longer exists",
         "NOGROUP the consumer group this client was blocked on no longer exists",
     ];
-    ["NOGROUP No such key ", "WRONGTYPE "].iter().any(|begin| today.starts_with(begin)) && GONE.contains(&redis)
+    ["NOGROUP No such key ", "WRONGTYPE "].iter().any(|begin| today.starts_with(begin))
+        && GONE.contains(&redis)
 }
 
 /// What is there at the end, without times. A consumer is made when it asks, and when it finds nothing as it looks again also
@@ -42,21 +44,16 @@ pub(super) fn tidy_look(reply: &Reply) -> Reply {
     without_consumers(&timeless(reply))
 }
 
-/// A reply of XINFO GROUPS without the numbers of consumers.
-fn without_consumers(reply: &Reply) -> Reply {
-    let Reply::Array(items) = reply else { return reply.clone() };
-    let is_number = |at: usize| at > 0 && items.get(at - 1) == Some(&Reply::bulk("consumers"));
-    let kept = items.iter().enumerate().filter(|(at, _)| !is_number(*at));
-    Reply::Array(kept.map(|(_, item)| without_consumers(item)).collect())
-}
-
 /// A reply without the times in it: what is pending says since when.
 fn timeless(reply: &Reply) -> Reply {
     match reply {
         Reply::Array(items) => match items.as_slice() {
-            [id @ Reply::Bulk(_), consumer @ Reply::Bulk(_), Reply::Integer(_), times @ Reply::Integer(_)] => {
-                Reply::Array(vec![id.clone(), consumer.clone(), times.clone()])
-            }
+            [
+                id @ Reply::Bulk(_),
+                consumer @ Reply::Bulk(_),
+                Reply::Integer(_),
+                times @ Reply::Integer(_),
+            ] => Reply::Array(vec![id.clone(), consumer.clone(), times.clone()]),
             items => Reply::Array(items.iter().map(timeless).collect()),
         },
         other => other.clone(),

@@ -174,7 +174,11 @@ pub fn run(plan: &Plan, turns: usize) -> Result<usize> {
 }
 
 fn shown(replies: &[Reply]) -> String {
-    if replies.is_empty() { "nothing".to_owned() } else { replies.iter().map(shortened).collect::<Vec<_>>().join(", ") }
+    if replies.is_empty() {
+        "nothing".to_owned()
+    } else {
+        replies.iter().map(shortened).collect::<Vec<_>>().join(", ")
+    }
 }
 
 fn numbers(waiting: &Waiting) -> String {

@@ -74,12 +74,15 @@ const SORTED_SET_WAKES: &[Row] = &[
     row("SADD {k|l|m} <item>", 2, Exact),
 ];
 
-const STREAM_WAITS: &[Row] = &[
-    row("XREAD {|COUNT <few>} BLOCK <millis-timeout> STREAMS {k|l|m} {$|$|$|<entry>}", 30, Exact),
-];
+const STREAM_WAITS: &[Row] =
+    &[row("XREAD {|COUNT <few>} BLOCK <millis-timeout> STREAMS {k|l|m} {$|$|$|<entry>}", 30, Exact)];
 
 const STREAM_WAITS_WITH_SEVERAL: &[Row] = &[
-    valkey("XREAD {|COUNT <few>} BLOCK <millis-timeout> STREAMS {k l|l m|m k} {$|<entry>} {$|<entry>}", 20, Exact),
+    valkey(
+        "XREAD {|COUNT <few>} BLOCK <millis-timeout> STREAMS {k l|l m|m k} {$|<entry>} {$|<entry>}",
+        20,
+        Exact,
+    ),
     valkey("XREAD BLOCK <millis-timeout> STREAMS k l m $ $ $", 10, Exact),
 ];
 
@@ -101,7 +104,11 @@ const GROUP_WAITS: &[Row] = &[
         50,
         Exact,
     ),
-    row("XREADGROUP GROUP g <consumer> {|COUNT <few>} BLOCK <millis-timeout> STREAMS k {0|<entry>}", 4, Exact),
+    row(
+        "XREADGROUP GROUP g <consumer> {|COUNT <few>} BLOCK <millis-timeout> STREAMS k {0|<entry>}",
+        4,
+        Exact,
+    ),
     row("XREAD BLOCK <millis-timeout> STREAMS {k|l} $", 8, Exact),
 ];
 
@@ -149,6 +156,7 @@ pub(super) const UNBLOCK: &str =
     "CLIENT UNBLOCK {waiter:0|waiter:1|waiter:2|waiter:3|waiter:4|waiter:5} {||TIMEOUT|ERROR}";
 
 /// What is looked at of every key at the end.
-pub(super) const LOOKS: &[&str] = &["LRANGE {} 0 -1", "ZRANGE {} 0 -1 WITHSCORES", "XRANGE {} - +", "XINFO GROUPS {}"];
+pub(super) const LOOKS: &[&str] =
+    &["LRANGE {} 0 -1", "ZRANGE {} 0 -1 WITHSCORES", "XRANGE {} - +", "XINFO GROUPS {}"];
 /// What is looked at of every group of every key.
 pub(super) const GROUP_LOOKS: &[&str] = &["XPENDING {} <group>", "XPENDING {} <group> - + 100"];

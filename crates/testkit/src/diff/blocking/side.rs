@@ -64,8 +64,7 @@ impl Side {
             self.actors[turn.actor] = self.connect(turn.actor)?;
             return Ok(());
         }
-        let commands: Vec<Command> =
-            turn.deed.commands().iter().map(|command| self.named(command)).collect();
+        let commands: Vec<Command> = turn.deed.commands().iter().map(|command| self.named(command)).collect();
         let actor = &mut self.actors[turn.actor];
         for command in &commands {
             actor.client.queue(command);

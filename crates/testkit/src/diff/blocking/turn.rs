@@ -91,9 +91,7 @@ impl Maker {
                 let deed = if is_timed { Deed::Do(vec![command]) } else { Deed::Wait(command) };
                 Turn { actor: waiter, deed }
             }
-            percent if percent < WAIT_PERCENT + HANG_UP_PERCENT => {
-                Turn { actor: waiter, deed: Deed::HangUp }
-            }
+            percent if percent < WAIT_PERCENT + HANG_UP_PERCENT => Turn { actor: waiter, deed: Deed::HangUp },
             percent if percent < WAIT_PERCENT + HANG_UP_PERCENT + EXPIRE_PERCENT => {
                 Turn { actor: other, deed: Deed::Expire((*rng.pick(super::rows::KEYS)).to_owned()) }
             }
@@ -138,7 +136,8 @@ impl Maker {
                 std::iter::once(words("MULTI")).chain(inner).chain([words("EXEC")]).collect()
             }
             percent if percent < UNIT_PERCENT + SCRIPT_PERCENT => {
-                let mut script = vec![b"EVAL".to_vec(), scripts::several("pcall").into_bytes(), b"0".to_vec()];
+                let mut script =
+                    vec![b"EVAL".to_vec(), scripts::several("pcall").into_bytes(), b"0".to_vec()];
                 for _ in 0..count {
                     // Redis 7.0 lets no script call what might wait.
                     let waits = self.reference == Flavour::Valkey && rng.chance(WAIT_PERCENT / 2);
@@ -158,7 +157,9 @@ impl Maker {
 /// Where a command puts its result, whatever is there.
 fn stored_at(command: &Command) -> Option<&Vec<u8>> {
     match command.as_slice() {
-        [name, key, ..] if ["ZUNIONSTORE", "ZDIFFSTORE", "ZRANGESTORE"].iter().any(|store| is(name, store)) => {
+        [name, key, ..]
+            if ["ZUNIONSTORE", "ZDIFFSTORE", "ZRANGESTORE"].iter().any(|store| is(name, store)) =>
+        {
             Some(key)
         }
         [name, .., store, key] if is(name, "SORT") && is(store, "STORE") => Some(key),

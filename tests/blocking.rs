@@ -127,6 +127,27 @@ fn a_key_of_another_kind_wakes_nobody() {
 }
 
 #[test]
+fn a_database_that_has_another_kind_there_wakes_nobody() {
+    let mut fixture = Fixture::new();
+    let all = ["BLPOP key 0", "BZPOPMIN key 0", "XREAD BLOCK 0 STREAMS key $", "XREAD BLOCK 0 STREAMS key 0"];
+    let mut waiting: Vec<Client> = all.iter().map(|line| fixture.waits(line)).collect();
+    fixture.client.want("SELECT 1").unwrap();
+    fixture.client.want("SADD key x").unwrap();
+    fixture.client.want("SWAPDB 0 1").unwrap();
+    fixture.client.want("DEL key").unwrap();
+    fixture.client.want("ZADD key 1 x").unwrap();
+    fixture.client.want("SWAPDB 0 1").unwrap();
+    gets(&mut waiting[1], "[key x 1]");
+    fixture.until_blocked(3);
+    fixture.client.want("XADD key 5-1 f v").unwrap();
+    fixture.client.want("SWAPDB 0 1").unwrap();
+    for reader in &mut waiting[2..] {
+        gets(reader, "[[key [[5-1 [f v]]]]]");
+    }
+    fixture.until_blocked(1);
+}
+
+#[test]
 fn a_destination_of_the_wrong_kind_is_an_error_and_takes_nothing() {
     let mut fixture = Fixture::new();
     let mut waits = fixture.waits("BLMOVE from to LEFT LEFT 0");

@@ -4,6 +4,7 @@
 use testkit::{Durability, Spec, diff};
 
 const COMMANDS: usize = 60_000;
+const STEPS: usize = 2_400;
 /// The same commands at every run; `cargo xtask stress diff` takes fresh seeds.
 const SEED: u64 = 20_261_121;
 
@@ -16,6 +17,16 @@ fn check(reference: Spec) {
     assert!(done >= COMMANDS);
 }
 
+/// Clients that wait for keys: who is answered, when, and with what.
+#[track_caller]
+fn check_blocking(reference: Spec) {
+    let tested = Spec::bulkhead().unwrap();
+    let reference = reference.durability(Durability::None);
+    let plan = diff::Plan { tested, reference, seed: SEED };
+    let done = diff::blocking::run(&plan, STEPS).unwrap_or_else(|error| panic!("{error}"));
+    assert!(done >= STEPS);
+}
+
 #[test]
 fn replies_are_those_of_redis() {
     check(Spec::redis().unwrap());
@@ -24,4 +35,14 @@ fn replies_are_those_of_redis() {
 #[test]
 fn replies_are_those_of_valkey() {
     check(Spec::valkey().unwrap());
+}
+
+#[test]
+fn who_waits_is_served_as_by_redis() {
+    check_blocking(Spec::redis().unwrap());
+}
+
+#[test]
+fn who_waits_is_served_as_by_valkey() {
+    check_blocking(Spec::valkey().unwrap());
 }

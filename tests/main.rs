@@ -11,6 +11,7 @@ mod commands;
 mod crash;
 mod differential;
 mod durability;
+mod groups;
 mod histories;
 mod key_events;
 mod monitor;

@@ -1,21 +1,24 @@
 //! `stress`: what takes longer than a test may. The checks themselves are in the testkit.
 
+mod diff;
+mod groups;
 mod histories;
 
 use crate::args::Args;
 use crate::{Result, cargo, install};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use testkit::crash::{self, Trouble};
-use testkit::{Durability, Flavour, Rng, Spec, crowd, diff, queues, scan};
+use testkit::{Flavour, Rng, Spec, crowd, queues, scan};
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections N]
                                 [--tear] [--faults | --no-room | --full-disk [--disk-mib N]]
        cargo xtask stress queues [--minutes M] [--producers N] [--consumers N] [--restarts N]
+       cargo xtask stress groups [--minutes M] [--producers N] [--consumers N] [--restarts N]
        cargo xtask stress histories [--minutes M] [--connections N] [--kills N] [--no-lua] [--no-heavy]
-       cargo xtask stress diff [--minutes M] [--reference redis|valkey]
+       cargo xtask stress diff [--minutes M] [--reference redis|valkey] [--blocking]
        cargo xtask stress scan [--keys N] [--restarts N]
        cargo xtask stress crowd [--clients N] [--idle-secs S] [--timeouts N]
 
@@ -31,6 +34,10 @@ crash   loads a server from many connections, kills it at a random moment (or st
 queues  producers and consumers share one list, set, hash and sorted set, while collections are deleted,
         trimmed and expire beside them: every element comes out exactly once, and lengths are exact at
         rest (default 1 minute). With --restarts the server is killed so often under them
+groups  producers add to a few streams, of which three groups of consumers are told, who acknowledge what they
+        were told, take it from each other, and leave without a word: each group is told every entry once and in
+        order, what was acknowledged is never shown again, and what is pending, lengths and lags are exact at
+        rest (default 1 minute). With --restarts the server is killed so often under them
 histories
         many connections append to few lists and read them, by single commands, MULTI, WATCH and scripts,
         half of which work in the heavy lane. From what each was told a checker finds out whether an order
@@ -41,8 +48,10 @@ histories
         --no-lua     no scripts; there are none either where the server has no EVAL
         --no-heavy   nothing is sent into the heavy lane on purpose
 diff    sends random sequences of commands to the server and to a real Redis or Valkey, in turn, and
-        compares every reply. Goes on until it is stopped, or for M minutes. A difference is shown with
-        the fewest commands that make it.
+        compares every reply; and has several clients wait for keys on both, one step at a time, and compares
+        who is answered after each, and with what. Goes on until it is stopped, or for M minutes. A difference
+        is shown with the fewest commands that make it.
+        --blocking   only clients that wait
 scan    scans a million keys with changing COUNT while others write, delete, and restart the server.
 crowd   10,000 clients wait for one list: their memory, the server's CPU time while nothing happens, the
         order in which they are served after half of them have left, and how well timeouts are kept.
@@ -60,8 +69,9 @@ pub(crate) fn command(mut args: Args) -> Result {
     let run = match what.as_deref() {
         Some("crash") => run_crash,
         Some("queues") => run_queues,
+        Some("groups") => groups::run,
         Some("histories") => histories::run,
-        Some("diff") => run_diff,
+        Some("diff") => diff::run,
         Some("scan") => run_scan,
         Some("crowd") => run_crowd,
         _ => return Err(format!("what shall be put under stress?\n\n{HELP}").into()),
@@ -189,37 +199,6 @@ impl Drop for SmallDisk {
             eprintln!("{} could not be unmounted", self.path().display());
         }
     }
-}
-
-fn run_diff(mut args: Args, seed: u64, program: &Path) -> Result {
-    /// How long one reference is used before it is the other's turn.
-    const TURN: Duration = Duration::from_secs(30);
-    let minutes: Option<f64> = args.option("--minutes")?;
-    let only: Option<String> = args.option("--reference")?;
-    let tested = spec(program, args)?.durability(Durability::None);
-    let mut references = vec![Spec::redis()?, Spec::valkey()?];
-    if let Some(only) = only {
-        references.retain(|spec| format!("{:?}", spec.flavour).eq_ignore_ascii_case(&only));
-    }
-    let end = minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
-    let mut commands = 0;
-    for turn in 0.. {
-        let Some(reference) = references.get(turn % references.len().max(1)) else {
-            return Err("--reference is redis or valkey".into());
-        };
-        let reference = reference.clone().durability(Durability::None);
-        let plan = diff::Plan { tested: tested.clone(), reference, seed: seed + turn as u64 };
-        let mut diff = diff::Diff::start(&plan)?;
-        let start = Instant::now();
-        while start.elapsed() < TURN && end.is_none_or(|end| Instant::now() < end) {
-            commands += diff.session()?;
-        }
-        println!("{commands} commands, no difference");
-        if end.is_some_and(|end| Instant::now() >= end) {
-            break;
-        }
-    }
-    Ok(())
 }
 
 fn run_scan(mut args: Args, seed: u64, program: &Path) -> Result {

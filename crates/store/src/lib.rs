@@ -42,6 +42,7 @@ mod txn;
 mod view;
 mod waiters;
 mod watches;
+mod written;
 
 pub use aside::Building;
 pub use changes::{Changes, KeyChange, KeyName, KeyState, Noting};

@@ -4,7 +4,7 @@ use crate::group::Group;
 use crate::keys;
 use crate::record::Value;
 use crate::tidings::Tiding;
-use crate::watches::WrittenKey;
+use crate::written::WrittenKey;
 
 /// The keys that a commit changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

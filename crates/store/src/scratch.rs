@@ -39,6 +39,8 @@ pub(crate) struct Touched {
     /// It was put, and removed again. To those who watch it has changed, as if each of the transaction's
     /// commands was one.
     pub(crate) came_and_went: bool,
+    /// When it came to hold something, or else was first written, among the writes of the transaction.
+    pub(crate) came: u32,
 }
 
 /// What a row was before it was changed.
@@ -144,6 +146,8 @@ pub struct Scratch {
     pub(crate) tidings: Vec<Box<dyn Tiding>>,
     /// What was changed since the outermost attempt began that is going on, if one is.
     undo: Vec<Undo>,
+    /// Counts what rows are written for the first time, or once more after they held nothing.
+    writes: u32,
     /// Entries that were added to streams, those of attempts that failed among them.
     pub(crate) appended: Vec<Appended>,
     pub(crate) notes: Notes,
@@ -237,6 +241,7 @@ impl Scratch {
             by_splice: record_key.first() == Some(&keys::KEY),
             is_quiet: false,
             came_and_went: false,
+            came: 0,
         });
         let rows = &self.rows;
         let rehash = |&at: &u32| rows.get(at as usize).map_or(0, |row| row.hash);
@@ -319,6 +324,10 @@ impl Scratch {
         self.note_undo(row);
         let row = &mut self.rows[row.0];
         row.came_and_went |= value.is_none() && matches!(row.change, Some(Change::Put(_)));
+        if row.change.is_none() || (value.is_some() && row.value().is_none()) {
+            self.writes += 1;
+            row.came = self.writes;
+        }
         row.change = Some(value.map_or(Change::Delete, Change::Put));
         row.is_quiet = false;
     }
@@ -428,6 +437,7 @@ impl Scratch {
             "what was built aside is given up first"
         );
         self.lookups = (0, 0);
+        self.writes = 0;
         self.appended.clear();
         self.fresh.clear();
         self.cold.clear();

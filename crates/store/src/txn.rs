@@ -173,6 +173,12 @@ impl<'g> Txn<'g> {
         Ok(self.get_row(key)?.1)
     }
 
+    /// Whether a key holds something of a kind; nobody has asked for it.
+    pub(crate) fn holds(&mut self, key: &[u8], kind: Kind) -> Result<bool, Stop> {
+        let row = self.key_row(key)?;
+        Ok(self.live_record(row)?.is_some_and(|record| record.kind == kind))
+    }
+
     /// Like [`Self::get`], with the key's row.
     pub(crate) fn get_row(&mut self, key: &[u8]) -> Result<(RowId, Option<Record>), Stop> {
         let row = self.key_row(key)?;

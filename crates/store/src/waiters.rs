@@ -9,14 +9,14 @@ use parking_lot::MutexGuard;
 
 use crate::counters::Settled;
 use crate::group::Group;
-use crate::keys::{self, KeyRecord};
+use crate::keys;
 use crate::lanes::{Gate, Leave, TRIES_COLD};
-use crate::record::{Kind, Peek, Value};
+use crate::record::{Kind, Value};
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Meter, Stop, Txn};
 use crate::view::View;
-use crate::watches::WrittenKey;
+use crate::written::WrittenKey;
 
 /// A waiter's place in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,23 +125,26 @@ impl Waiters {
         }
     }
 
-    /// A database number means another space now.
+    /// A database number means another space now. The key that was waited for first comes first.
     fn swapped(&mut self, database: u8) {
-        let all: Vec<Wanted> = self.by_key.keys().filter(|wanted| wanted.0 == database).cloned().collect();
-        all.into_iter().for_each(|wanted| self.changed(wanted));
+        let all = self.by_key.iter().filter(|(wanted, _)| wanted.0 == database);
+        let mut all: Vec<_> =
+            all.map(|(wanted, tickets)| (tickets.first().copied(), wanted.clone())).collect();
+        all.sort_by_key(|(first, _)| *first);
+        all.into_iter().for_each(|(_, wanted)| self.changed(wanted));
     }
 
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// Who is to be served next.
-    fn next(&mut self) -> Option<(Ticket, u8)> {
+    /// Who is to be served next, and what it waits for that may be there now.
+    fn next(&mut self) -> Option<(Ticket, Wanted)> {
         while let Some(wanted) = self.ready.front() {
             let from = self.passed.map_or(Bound::Unbounded, Bound::Excluded);
             let next = self.by_key.get(wanted).and_then(|all| all.range((from, Bound::Unbounded)).next());
             match next {
-                Some(&ticket) => return Some((ticket, wanted.0)),
+                Some(&ticket) => return Some((ticket, wanted.clone())),
                 None => self.exhausted(),
             }
         }
@@ -210,24 +213,6 @@ impl Group {
         self.sequencer.lock().waiters.len()
     }
 
-    /// The keys that a transaction has written, with what they hold: for those who wait, watch or look on.
-    pub(crate) fn written_keys(scratch: &Scratch) -> Vec<WrittenKey> {
-        let written = scratch.rows.iter().filter_map(|row| {
-            let is_quiet = !row.is_changed_key();
-            if is_quiet && !row.is_written() {
-                return None;
-            }
-            let key = scratch.keys.get(row.key.clone()).filter(|key| key.first() == Some(&keys::KEY))?;
-            let KeyRecord { space, key, .. } = KeyRecord::decode(key).ok()?;
-            let kind = row.value().and_then(|value| Peek::at(value)).map(|peek| peek.kind);
-            // The groups of a stream have changed.
-            let is_something = !is_quiet || kind == Some(Kind::Stream);
-            let (name, came_and_went) = ((space, key.to_vec()), row.came_and_went);
-            is_something.then_some(WrittenKey { name, kind, came_and_went, is_quiet })
-        });
-        written.collect()
-    }
-
     /// Finds out who may be served once these keys, and these records of the catalog, are written.
     pub(crate) fn find_ready(section: &mut Section, written: Vec<WrittenKey>, catalog: &[(Vec<u8>, Value)]) {
         for (key, _) in catalog {
@@ -238,7 +223,7 @@ impl Group {
         if section.waiters.is_empty() {
             return;
         }
-        for WrittenKey { name: (space, key), kind, .. } in written {
+        for WrittenKey { name: (space, key), kind, .. } in written.into_iter().filter(|key| key.has_news) {
             let databases = section.catalog.spaces;
             let Some(database) = databases.iter().position(|mapped| *mapped == space) else { continue };
             if kind != Some(Kind::Stream) {
@@ -283,14 +268,17 @@ impl Group {
     }
 
     fn serve_one(&self, section: &mut Section, scratch: &mut Scratch) -> Step {
-        let Some((ticket, database)) = section.waiters.next() else { return Step::Nobody };
+        let Some((ticket, (database, key, kind))) = section.waiters.next() else { return Step::Nobody };
         let Some(begin) = self.begin_section(section) else { return Step::Nobody };
         let Some(mut attempt) = section.waiters.take(ticket) else {
             section.waiters.exhausted();
             return Step::Next;
         };
         let mut txn = Txn::new(self, View::Section(section), begin, Meter::small(), database, scratch);
-        let tried = attempt.run(&mut txn).and_then(|tried| {
+        // A database that was exchanged may have anything there, and so may a key that others have come to since.
+        let holds = kind.map_or(Ok(true), |kind| txn.holds(&key, kind));
+        let tried = holds.and_then(|holds| {
+            let tried = if holds { attempt.run(&mut txn)? } else { Tried::Nothing };
             txn.derive()?;
             Ok(tried)
         });
@@ -373,9 +361,9 @@ mod tests {
         assert_eq!(waiters.next(), None);
         waiters.changed(wanted("b", Kind::List));
         waiters.changed(wanted("b", Kind::List));
-        assert_eq!(waiters.next(), Some((first, 0)));
+        assert_eq!(waiters.next(), Some((first, wanted("b", Kind::List))));
         assert!(waiters.remove(first).is_some() && waiters.remove(first).is_none());
-        assert_eq!(waiters.next(), Some((second, 0)));
+        assert_eq!(waiters.next(), Some((second, wanted("b", Kind::List))));
         waiters.exhausted();
         assert_eq!(waiters.next(), None, "a key that changed twice is looked at once");
         waiters.swapped(0);
@@ -384,7 +372,6 @@ mod tests {
             found.push(ticket);
             waiters.exhausted();
         }
-        found.sort_unstable();
         assert_eq!(found, [other_kind, second]);
     }
 
@@ -394,13 +381,13 @@ mod tests {
         let tickets: Vec<_> = (0..3).map(|_| waiters.add(waiting(&["s"], Kind::Stream))).collect();
         waiters.changed(wanted("s", Kind::Stream));
         for ticket in &tickets[..2] {
-            assert_eq!(waiters.next(), Some((*ticket, 0)));
+            assert_eq!(waiters.next(), Some((*ticket, wanted("s", Kind::Stream))));
             waiters.passed(*ticket);
         }
         // Somebody has written to it while the lock was given up.
         waiters.changed(wanted("s", Kind::Stream));
         for ticket in tickets {
-            assert_eq!(waiters.next(), Some((ticket, 0)));
+            assert_eq!(waiters.next(), Some((ticket, wanted("s", Kind::Stream))));
             waiters.passed(ticket);
         }
         assert_eq!(waiters.next(), None);
@@ -415,8 +402,8 @@ mod tests {
         waiters.changed(gone.clone());
         assert_eq!(waiters.next(), None);
         let ticket = waiters.add(Waiting { if_gone: true, ..waiting(&["s"], Kind::Stream) });
-        waiters.changed(gone);
-        assert_eq!(waiters.next(), Some((ticket, 0)));
+        waiters.changed(gone.clone());
+        assert_eq!(waiters.next(), Some((ticket, gone)));
         assert!(waiters.remove(ticket).is_some());
         assert_eq!(waiters.next(), None);
     }

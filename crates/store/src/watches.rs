@@ -8,18 +8,19 @@ use std::collections::{BTreeMap, HashMap};
 use crate::group::Group;
 use crate::keys::{self, Space};
 use crate::lanes::{Leave, leave};
-use crate::record::{Kind, Value};
+use crate::record::Value;
 use crate::scratch::Scratch;
 use crate::sequencer::Section;
 use crate::txn::{Meter, Stop, Txn};
 use crate::view::View;
+use crate::written::WrittenKey;
 
 /// A set of watched keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(u64);
 
 /// A key, wherever its space is mapped.
-type Name = (Space, Vec<u8>);
+pub(crate) type Name = (Space, Vec<u8>);
 
 /// A key as it was when it was watched.
 #[derive(Clone, Debug)]
@@ -162,16 +163,6 @@ impl Watches {
             *watch = Watch { keys: Vec::new(), is_broken: true };
         }
     }
-}
-
-/// A key that a transaction has written, and what it holds then.
-pub(crate) struct WrittenKey {
-    pub(crate) name: Name,
-    pub(crate) kind: Option<Kind>,
-    /// It holds nothing, but did in between.
-    pub(crate) came_and_went: bool,
-    /// To who watches it nothing has changed; who waits for it may have to look.
-    pub(crate) is_quiet: bool,
 }
 
 impl Group {

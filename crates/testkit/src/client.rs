@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::reply::{self, Reply};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -91,15 +91,39 @@ impl Client {
     /// The next reply.
     pub fn receive(&mut self) -> Result<Reply> {
         loop {
-            let rest = self.input.get(self.taken..).unwrap_or_default();
-            if let Some((reply, len)) = reply::parse(rest)? {
-                self.taken += len;
+            if let Some(reply) = self.parsed()? {
                 return Ok(reply);
             }
-            self.input.drain(..self.taken);
-            self.taken = 0;
             self.fill()?;
         }
+    }
+
+    /// The next reply, if it has come.
+    pub fn try_receive(&mut self) -> Result<Option<Reply>> {
+        loop {
+            if let Some(reply) = self.parsed()? {
+                return Ok(Some(reply));
+            }
+            self.stream.set_nonblocking(true)?;
+            let filled = self.fill();
+            self.stream.set_nonblocking(false)?;
+            match filled {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                other => other?,
+            }
+        }
+    }
+
+    /// The next reply, if it has been read already.
+    fn parsed(&mut self) -> Result<Option<Reply>> {
+        let rest = self.input.get(self.taken..).unwrap_or_default();
+        if let Some((reply, len)) = reply::parse(rest)? {
+            self.taken += len;
+            return Ok(Some(reply));
+        }
+        self.input.drain(..self.taken);
+        self.taken = 0;
+        Ok(None)
     }
 
     /// A second handle of the same connection, for a thread that only sends.
@@ -123,14 +147,14 @@ impl Client {
         Ok(replies)
     }
 
-    fn fill(&mut self) -> Result {
+    fn fill(&mut self) -> io::Result<()> {
         let old = self.input.len();
         // A big reply is read in ever bigger steps: its beginning is parsed anew after each.
         self.input.resize(old + READ_BYTES.max(old), 0);
         let read = self.stream.read(self.input.get_mut(old..).unwrap_or_default());
         self.input.truncate(old + read.as_ref().copied().unwrap_or(0));
         match read? {
-            0 => Err("the server closed the connection".into()),
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
             _ => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod crash;
 pub mod crowd;
 pub mod diff;
+pub mod groups;
 pub mod histories;
 pub mod proc;
 pub mod queues;

@@ -1,8 +1,8 @@
 //! Rows about collections, by theme: a session has at most one, so that what belongs together meets.
 
 use super::compare::Compare;
-use super::rows::{Row, row, valkey};
-use Compare::{Carried, Distances, Encoding, Exact, Kind, Nullness, Scan, Stream, Unordered};
+use super::rows::{Row, redis, row, valkey};
+use Compare::{Carried, Distances, Encoding, Exact, Groups, Kind, Nullness, Scan, Stream, Unordered};
 
 /// What many commands of a session are about.
 pub(super) const THEMES: &[&[Row]] =
@@ -81,7 +81,7 @@ const GROUPS: &[Row] = &[
         14,
         Exact,
     ),
-    // Redis 7.0 makes no consumer who finds nothing.
+    // Redis 7.0 makes a consumer when there is something for it, others when it asks.
     valkey("XGROUP CREATECONSUMER <key> <group> <consumer>", 6, Exact),
     row("XGROUP DELCONSUMER <key> <group> <consumer>", 5, Exact),
     row("XGROUP DESTROY <key> <group>", 3, Exact),
@@ -89,6 +89,7 @@ const GROUPS: &[Row] = &[
     row("XDEL <key> <entry>+", 12, Exact),
     row("XTRIM <key> MAXLEN <few>", 3, Exact),
     valkey("XINFO GROUPS <key>", 10, Exact),
+    redis("XINFO GROUPS <key>", 10, Groups),
     valkey("XINFO CONSUMERS <key> <group>", 10, Stream),
     valkey("XINFO STREAM <key> FULL {|COUNT <few>|COUNT 0}", 8, Stream),
     row("{COPY|RENAME} <key> <key>", 3, Exact),

@@ -139,6 +139,8 @@ fn hole(token: &str, rng: &mut Rng, command: &mut Command) {
         "<zeros>" => return command.push(b"zeros".to_vec()),
         "<small>" => return command.push(rng.range(-3, 12).to_string().into_bytes()),
         "<index>" => return command.push(rng.range(-9, 9).to_string().into_bytes()),
+        // Seldom the same twice.
+        "<item>" => return command.push(rng.range(0, 1_000_000).to_string().into_bytes()),
         "<few>" => return command.push(rng.range(1, 6).to_string().into_bytes()),
         "<pair>" => {
             command.push(rng.pick(KEYS).to_vec());

@@ -5,6 +5,7 @@
 //! the end everything that is there is compared. A session is a function of its seed, so one that
 //! fails can be run again, and is shrunk to the few commands that matter.
 
+pub mod blocking;
 mod carried;
 mod collections;
 mod compare;
@@ -21,7 +22,7 @@ use crate::reply::printable;
 use crate::{Flavour, Reply, Result, Rng, Server, Spec};
 use collections::{LOOKS, SHAPES, THEMES};
 use compare::{Compare, Rule};
-use rows::{LONG_ROWS, ROWS, Row, With};
+use rows::{LONG_ROWS, ROWS, Row};
 use scripts::Maker;
 pub use scripts::tidied;
 use std::collections::BTreeSet;
@@ -134,7 +135,7 @@ impl Diff {
         };
         let (pipeline, random) = match () {
             () if is_long || !rng.chance(UNIT_SESSIONS_PERCENT) => (pipeline, random),
-            () if rng.chance(CROWD_SESSIONS_PERCENT) => (1, units::of_several(random, &mut rng)),
+            () if rng.chance(CROWD_SESSIONS_PERCENT) => (1, units::of_several(random, reference, &mut rng)),
             () => (pipeline, units::of_one(random, &mut rng)),
         };
         steps.extend(random);
@@ -291,11 +292,7 @@ fn shapes(rng: &mut Rng) -> Vec<Step> {
 }
 
 fn random_steps(rng: &mut Rng, theme: &Theme, tested: Flavour, reference: Flavour) -> Vec<Step> {
-    let applies = |row: &&Row| match row.with {
-        With::Any => true,
-        With::Redis => reference == Flavour::Redis && tested != Flavour::Valkey,
-        With::Valkey => reference == Flavour::Valkey && tested != Flavour::Redis,
-    };
+    let applies = |row: &&Row| row.applies(tested, reference);
     let rows: Vec<&Row> = ROWS.iter().filter(applies).collect();
     let theme_rows: Vec<&Row> = theme.rows.iter().filter(applies).collect();
     let mut steps = Vec::with_capacity(SESSION_COMMANDS);

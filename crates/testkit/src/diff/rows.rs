@@ -1,6 +1,7 @@
 //! The commands that are compared: one row a command.
 
 use super::compare::Compare;
+use crate::Flavour;
 use Compare::{Encoding, Exact, Kind, Millis, Nullness, Seconds, Unordered};
 
 #[derive(Debug)]
@@ -19,6 +20,17 @@ pub(super) enum With {
     Redis,
     /// Valkey only: newer than Redis 7.0.
     Valkey,
+}
+
+impl Row {
+    /// Whether two servers can be compared by it.
+    pub(super) fn applies(&self, tested: Flavour, reference: Flavour) -> bool {
+        match self.with {
+            With::Any => true,
+            With::Redis => reference == Flavour::Redis && tested != Flavour::Valkey,
+            With::Valkey => reference == Flavour::Valkey && tested != Flavour::Redis,
+        }
+    }
 }
 
 pub(super) const fn row(pattern: &'static str, weight: usize, compare: Compare) -> Row {

@@ -4,6 +4,7 @@ use super::Step;
 use super::compare::{self, Compare};
 use crate::client::{Command, Protocol};
 use crate::{Client, Flavour, Reply, Result, Rng};
+use std::ops::Range;
 
 /// So many commands of a session with scripts are in one.
 const SCRIPT_PERCENT: usize = 40;
@@ -41,7 +42,7 @@ fn body(rng: &mut Rng, is_several: bool, speaks_three: bool) -> String {
     format!("{three}{wait}{body}")
 }
 
-fn several(call: &str) -> String {
+pub(super) fn several(call: &str) -> String {
     format!(
         "local replies, at = {{}}, 1
 while ARGV[at] do
@@ -175,6 +176,22 @@ impl Maker<'_> {
     }
 }
 
+/// Where the words of the commands are that a step has: it is one, or a script of one or several.
+pub(super) fn commands(step: &Step) -> Vec<Range<usize>> {
+    let number = |at: usize| -> Option<usize> { String::from_utf8_lossy(step.command.get(at)?).parse().ok() };
+    if step.parts.as_ref().is_none_or(Vec::is_empty) {
+        return std::iter::once(step.before..step.command.len()).collect();
+    }
+    // The name, the script, how many keys, and those.
+    let mut at = 3 + number(2).unwrap_or(0);
+    let mut commands = Vec::new();
+    while let Some(len) = number(at) {
+        commands.push(at + 1..at + 1 + len);
+        at += 1 + len;
+    }
+    commands
+}
+
 /// The words before those of the command: the keys are named, or not.
 fn begin(name: &str, what: &str, about: &Command, rng: &mut Rng) -> Command {
     let keys = about.get(1).filter(|_| rng.chance(KEYS_PERCENT));
@@ -241,9 +258,9 @@ pub fn tidied(reply: &Reply) -> Reply {
     ];
     let all = |items: &[Reply]| items.iter().map(tidied).collect::<Vec<_>>();
     match reply {
-        Reply::Error(text) => {
-            Reply::Error(WORDS.iter().fold(text.clone(), |text, (old, new)| text.replace(old, new)))
-        }
+        Reply::Error(text) => Reply::Error(
+            WORDS.iter().fold(compare::reworded(text), |text, (old, new)| text.replace(old, new)),
+        ),
         Reply::Array(items) => Reply::Array(all(items)),
         Reply::Set(items) => {
             let mut items = all(items);

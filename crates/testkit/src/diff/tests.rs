@@ -1,5 +1,6 @@
 //! The harness itself: equal servers are equal, and a difference is found and made short.
 
+use super::rows::With;
 use super::*;
 
 fn redis() -> Spec {

@@ -4,7 +4,7 @@
 //! Elements are all different. A ledger holds what each client was told; after each round, when nobody
 //! uses the server, it is compared with what is there, and the next round goes on from that.
 
-mod element;
+pub(crate) mod element;
 mod ledger;
 mod maintenance;
 mod step;

@@ -236,7 +236,10 @@ impl Claim {
 /// A consumer that takes over what is pending for others.
 struct Claimer<'s, 't, 'g> {
     stream: Stream<'t, 'g>,
+    group_name: &'s [u8],
     group: ConsumerGroup,
+    /// Something is pending that is behind all that was.
+    is_group_new: bool,
     name: &'s [u8],
     consumer: Consumer,
     now_ms: u64,
@@ -245,12 +248,12 @@ struct Claimer<'s, 't, 'g> {
 impl<'s, 't, 'g> Claimer<'s, 't, 'g> {
     fn new(
         mut stream: Stream<'t, 'g>,
-        (group_name, mut group): (&[u8], ConsumerGroup),
+        (group_name, mut group): (&'s [u8], ConsumerGroup),
         name: &'s [u8],
         now_ms: u64,
     ) -> Result<Self> {
         let consumer = stream.seen_consumer((group_name, &mut group), name)?;
-        Ok(Self { stream, group, name, consumer, now_ms })
+        Ok(Self { stream, group_name, group, is_group_new: false, name, consumer, now_ms })
     }
 
     /// Forgets what is pending of an entry that is gone; says whether it is.
@@ -261,7 +264,7 @@ impl<'s, 't, 'g> Claimer<'s, 't, 'g> {
         if is_pending {
             // The count may be this one's own.
             self.put()?;
-            self.stream.remove_pending(&self.group, id)?;
+            self.stream.remove_pending(&self.group, &[id])?;
             if let Some(consumer) = self.stream.consumer(&self.group, self.name)? {
                 self.consumer = consumer;
             }
@@ -272,7 +275,8 @@ impl<'s, 't, 'g> Claimer<'s, 't, 'g> {
     fn take(&mut self, id: StreamId, told: (u64, u64), before: Option<&Pending>) -> Result<()> {
         self.consumer.active_ms = Some(self.now_ms);
         let to = (self.name, &mut self.consumer);
-        Ok(self.stream.put_pending(&self.group, to, id, told, before)?)
+        self.is_group_new |= self.stream.put_pending(&mut self.group, to, id, told, before)?;
+        Ok(())
     }
 
     fn tell(&mut self, id: StreamId, just_id: bool) -> Result<Reply> {
@@ -283,6 +287,9 @@ impl<'s, 't, 'g> Claimer<'s, 't, 'g> {
     }
 
     fn put(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_group_new) {
+            self.stream.put_group(self.group_name, &self.group)?;
+        }
         Ok(self.stream.put_consumer(&self.group, self.name, &self.consumer)?)
     }
 }

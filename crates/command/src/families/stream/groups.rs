@@ -195,9 +195,5 @@ fn set_id(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
 fn xack(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     let Some(mut stream) = txn.stream(args.get(1))? else { return Ok(Reply::ZERO) };
     let Some(group) = stream.group(args.get(2))? else { return Ok(Reply::ZERO) };
-    let mut done = 0;
-    for id in ids(args, 3)? {
-        done += i64::from(stream.remove_pending(&group, id)?);
-    }
-    Ok(Reply::Integer(done))
+    Ok(count_reply(stream.remove_pending(&group, &ids(args, 3)?)?))
 }

@@ -319,6 +319,9 @@ impl Told<'_, '_, '_> {
         if ids.is_empty() {
             return Ok(None);
         }
+        if !no_ack {
+            self.stream.foresee_pending(&self.group, &ids)?;
+        }
         for id in ids {
             let last = self.group.last;
             let is_sure = last >= head.first && !head.has_tombstones(Some(last), None);
@@ -331,7 +334,7 @@ impl Told<'_, '_, '_> {
             if !no_ack {
                 let before = self.stream.pending(&self.group, id)?;
                 let to = (self.consumer_name, &mut self.consumer);
-                self.stream.put_pending(&self.group, to, id, (self.now_ms, 1), before.as_ref())?;
+                self.stream.put_pending(&mut self.group, to, id, (self.now_ms, 1), before.as_ref())?;
             }
         }
         if !no_ack {
@@ -361,7 +364,7 @@ impl Told<'_, '_, '_> {
             if let Some(before) = self.stream.pending(&self.group, id)? {
                 let to = (self.consumer_name, &mut self.consumer);
                 let told = (self.now_ms, before.times.saturating_add(1));
-                self.stream.put_pending(&self.group, to, id, told, Some(&before))?;
+                self.stream.put_pending(&mut self.group, to, id, told, Some(&before))?;
             }
         }
         Ok(entries)

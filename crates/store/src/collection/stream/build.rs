@@ -90,13 +90,14 @@ impl StreamBuilder {
     pub fn put_pending(
         &mut self,
         txn: &mut Txn<'_>,
-        group: &ConsumerGroup,
+        group: &mut ConsumerGroup,
         (name, consumer): (&[u8], &mut Consumer),
         id: StreamId,
         (told_ms, times): (u64, u64),
     ) -> Result<(), Stop> {
         let number = consumer.number();
         consumer.pending += 1;
+        group.note_pending(id);
         let mut key = Vec::new();
         group.home().pending_of_record(&mut key, number, id);
         self.put(txn, key, Value::from(&[][..]))?;

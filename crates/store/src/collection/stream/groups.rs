@@ -20,6 +20,8 @@ pub struct Group {
     pub last: StreamId,
     pub read: Option<u64>,
     next_consumer: u64,
+    /// Nothing behind this has ever been pending.
+    pended: StreamId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +55,14 @@ fn some(reader: &mut Reader<'_>) -> Result<Option<u64>, DecodeError> {
 
 impl Group {
     pub(super) fn new(home: GroupHome, last: StreamId, read: Option<u64>) -> Self {
-        Self { home, last, read, next_consumer: 0 }
+        Self { home, last, read, next_consumer: 0, pended: StreamId::ZERO }
+    }
+
+    /// Something is pending from now on; says whether the group has to be put for it.
+    pub(super) fn note_pending(&mut self, id: StreamId) -> bool {
+        let is_more = id > self.pended;
+        self.pended = self.pended.max(id);
+        is_more
     }
 
     /// A new consumer of it; both are to be put.
@@ -69,6 +78,7 @@ impl Group {
         self.last.pack(&mut out);
         put_some(&mut out, self.read);
         out.put_varint(self.next_consumer);
+        self.pended.pack(&mut out);
         Value::from(out)
     }
 
@@ -81,8 +91,9 @@ impl Group {
         let home = GroupHome { home, number: reader.varint()? };
         let last = StreamId::unpack(&mut reader)?;
         let (read, next_consumer) = (some(&mut reader)?, reader.varint()?);
+        let pended = StreamId::unpack(&mut reader)?;
         reader.finish()?;
-        Ok(Self { home, last, read, next_consumer })
+        Ok(Self { home, last, read, next_consumer, pended })
     }
 }
 
@@ -285,18 +296,32 @@ impl Stream<'_, '_> {
     }
 
     pub fn pending(&mut self, group: &Group, id: StreamId) -> Result<Option<Pending>, Stop> {
+        if id > group.pended {
+            return Ok(None);
+        }
         self.txn.of_group(|key| group.home.pending_record(key, id), Pending::decode)
     }
 
-    /// An entry is told to a consumer that may have had it before: then its count is not changed.
+    /// Says that it is going to be asked whether these are pending.
+    pub fn foresee_pending(&mut self, group: &Group, ids: &[StreamId]) -> Result<(), Stop> {
+        let known = ids.iter().filter(|id| **id <= group.pended);
+        self.txn.foresee(known.map(|id| {
+            let mut key = Vec::new();
+            group.home.pending_record(&mut key, *id);
+            key
+        }))
+    }
+
+    /// An entry is told to a consumer that may have had it before: then its count is not changed. Says whether the
+    /// group is to be put, too.
     pub fn put_pending(
         &mut self,
-        group: &Group,
+        group: &mut Group,
         (name, consumer): (&[u8], &mut Consumer),
         id: StreamId,
         (told_ms, times): (u64, u64),
         before: Option<&Pending>,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         let number = consumer.number;
         if before.is_none_or(|before| before.consumer != number) {
             if let Some(before) = before {
@@ -308,7 +333,8 @@ impl Stream<'_, '_> {
         }
         let pending = Pending::of(number, name, (told_ms, times));
         self.txn.put_of_group(|key| group.home.pending_record(key, id), Some(pending.encode()))?;
-        self.txn.spend(1, 0)
+        self.txn.spend(1, 0)?;
+        Ok(group.note_pending(id))
     }
 
     /// Takes what is pending from the consumer that has it.
@@ -327,12 +353,26 @@ impl Stream<'_, '_> {
         self.txn.put_of_group(|key| group.home.pending_record(key, id), None)
     }
 
-    /// An entry is pending no longer; says whether it was.
-    pub fn remove_pending(&mut self, group: &Group, id: StreamId) -> Result<bool, Stop> {
-        let Some(pending) = self.pending(group, id)? else { return Ok(false) };
-        self.release_from(group, &pending, id)?;
-        self.txn.put_of_group(|key| group.home.pending_record(key, id), None)?;
-        Ok(true)
+    /// Entries are pending no longer; says how many were.
+    pub fn remove_pending(&mut self, group: &Group, ids: &[StreamId]) -> Result<u64, Stop> {
+        self.foresee_pending(group, ids)?;
+        // By consumer.
+        let mut removed: Vec<(Pending, u64)> = Vec::new();
+        for id in ids {
+            let Some(pending) = self.pending(group, *id)? else { continue };
+            self.clear_pending(group, pending.consumer, *id)?;
+            match removed.iter_mut().find(|(known, _)| known.consumer == pending.consumer) {
+                Some((_, count)) => *count += 1,
+                None => removed.push((pending, 1)),
+            }
+        }
+        for (pending, count) in &removed {
+            if let Some(mut consumer) = self.consumer(group, &pending.name)? {
+                consumer.pending = consumer.pending.saturating_sub(*count);
+                self.put_consumer(group, &pending.name, &consumer)?;
+            }
+        }
+        Ok(removed.iter().map(|(_, count)| count).sum())
     }
 
     /// Visits what is pending from an id on, up to and with another one.

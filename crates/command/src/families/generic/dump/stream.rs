@@ -89,7 +89,7 @@ fn put_group(txn: &mut Txn<'_>, builder: &mut StreamBuilder, from: Group) -> Res
         let mut consumer = group.begin_consumer(unsigned(seen_ms), active_ms.map(unsigned));
         for Pending { id, delivered_ms, deliveries } in pending {
             let told = (unsigned(delivered_ms), deliveries);
-            builder.put_pending(txn, &group, (&name, &mut consumer), store_id(id), told)?;
+            builder.put_pending(txn, &mut group, (&name, &mut consumer), store_id(id), told)?;
         }
         builder.put_consumer(txn, &group, &name, consumer)?;
     }

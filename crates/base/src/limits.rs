@@ -124,6 +124,8 @@ pub const MESSAGE_BYTES_INLINE: usize = 1 << 20;
 /// at once where more have come than are sent.
 pub const HANDED_OUT_IN_A_TURN: usize = 2_048;
 pub const HEARERS_SENT_TO_IN_A_TURN: usize = 64;
+/// The same while there is more to be handed out.
+pub const HEARERS_SENT_TO_MEANWHILE: usize = 8;
 /// What any client may leave unread before it is cut off, whatever `client-output-buffer-limit` says: several
 /// of the longest values.
 pub const CLIENT_OUTPUT_BYTES_MAX: usize = 4 << 30;

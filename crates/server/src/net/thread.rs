@@ -119,6 +119,8 @@ impl NetThread {
             }
             self.mailbox.set_waiting(false);
             self.node.turn_clock();
+            // First those who have waited: others that come now would take their place again and again.
+            self.wake_waiting();
             for event in &events {
                 self.ready(event.token(), event.is_readable(), event.is_writable());
                 if event.is_read_closed() {
@@ -129,7 +131,6 @@ impl NetThread {
                 self.receive(mail);
             }
             self.accept_deferred();
-            self.wake_waiting();
             self.wake_paused();
             self.end_waits();
             self.handshake_turns = 0;

@@ -18,7 +18,7 @@ fn build(txn: &mut Txn<'_>) -> Result<(), Stop> {
     let mut group = builder.begin_group(id(ENTRIES), Some(ENTRIES));
     let mut consumer = group.begin_consumer(5, None);
     for ms in 1..=ENTRIES {
-        builder.put_pending(txn, &group, (b"name", &mut consumer), id(ms), (7, 1))?;
+        builder.put_pending(txn, &mut group, (b"name", &mut consumer), id(ms), (7, 1))?;
     }
     builder.put_consumer(txn, &group, b"name", consumer)?;
     builder.put_group(txn, b"group", group)?;

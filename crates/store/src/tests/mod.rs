@@ -12,6 +12,7 @@ mod persistence;
 mod splices;
 mod strings;
 mod tidings;
+mod waiting;
 mod watches;
 
 use std::sync::Arc;

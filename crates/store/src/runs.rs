@@ -30,7 +30,7 @@ pub(crate) struct Run {
 pub(crate) struct Wanted {
     pub(crate) entries: Entries,
     pub(crate) behind: StreamId,
-    /// The last id that was given out then.
+    /// The last id that was given out then, but for those of who wants to know.
     pub(crate) last: StreamId,
     pub(crate) epoch: Option<u64>,
 }
@@ -109,13 +109,13 @@ impl Runs {
         run.used = self.clock;
         let runs = self.of.entry(run.entries).or_default();
         let before = runs.len();
-        // What it goes on from is taken over.
+        // It goes on from another one. IMPORTANT: that may have come further since it was looked for, and has all that was
+        // added meanwhile; only what lies behind it is news.
         if let Some(front) =
             runs.iter_mut().find(|other| other.behind <= run.behind && run.behind <= other.upto)
         {
-            let start = front.ids.partition_point(|id| *id <= run.behind);
-            front.ids.truncate(start);
-            front.ids.append(&mut run.ids);
+            let start = run.ids.partition_point(|id| *id <= front.upto);
+            front.ids.extend(run.ids.drain(start..));
             (front.upto, front.used) = (run.upto.max(front.upto), run.used);
             while front.ids.len() > Run::IDS_MAX
                 && let Some(gone) = front.ids.pop_front()
@@ -160,5 +160,93 @@ impl Runs {
 
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Cid, Home};
+
+    const ENTRIES: Entries = Entries { home: Home { slot: 0, cid: Cid { stamp: 1, seq: 1 } }, generation: 0 };
+
+    fn id(number: u64) -> StreamId {
+        StreamId::new(number, 0)
+    }
+
+    /// What is found behind an id when the last one is another: ids, and the one where the next stretch begins.
+    fn looked_up(behind: u64, last: u64, ids: impl Iterator<Item = u64>, next: Option<u64>) -> Run {
+        let wanted = Wanted { entries: ENTRIES, behind: id(behind), last: id(last), epoch: Some(1) };
+        Run::new(&wanted, ids.map(id).collect(), next.map(id))
+    }
+
+    fn append(runs: &mut Runs, numbers: impl Iterator<Item = u64>) {
+        for number in numbers {
+            runs.appended(&[Appended { entries: ENTRIES, behind: id(number - 1), id: id(number) }]);
+        }
+    }
+
+    /// All that the section knows to be behind an id, up to another.
+    #[track_caller]
+    fn check(runs: &mut Runs, behind: u64, to: u64, expected: Option<impl Iterator<Item = u64>>) {
+        let mut known = Vec::new();
+        let mut at = id(behind);
+        while at < id(to) {
+            let mut some = Vec::new();
+            let Some(upto) = runs.behind(ENTRIES, at, id(to), &mut some) else {
+                assert!(expected.is_none(), "behind {at:?} nothing is known");
+                return;
+            };
+            known.extend(some);
+            at = upto;
+        }
+        assert_eq!(Some(known), expected.map(|ids| ids.map(id).collect::<Vec<_>>()));
+    }
+
+    const NOTHING: Option<std::iter::Empty<u64>> = None;
+
+    #[test]
+    fn what_is_added_is_known_to_those_at_the_end() {
+        let mut runs = Runs::default();
+        check(&mut runs, 0, 9, NOTHING);
+        runs.add(looked_up(3, 9, 4..=9, None), Some(1));
+        append(&mut runs, 10..=600);
+        check(&mut runs, 3, 600, Some(4..=600));
+        check(&mut runs, 500, 550, Some(501..=550));
+        check(&mut runs, 2, 600, NOTHING);
+    }
+
+    #[test]
+    fn a_stretch_that_goes_on_from_another_is_joined_to_it() {
+        let mut runs = Runs::default();
+        runs.add(looked_up(0, 900, 1..=300, Some(301)), Some(1));
+        check(&mut runs, 0, 400, NOTHING);
+        runs.add(looked_up(300, 900, 301..=900, None), Some(1));
+        append(&mut runs, 901..=910);
+        check(&mut runs, 0, 910, Some(1..=910));
+    }
+
+    #[test]
+    fn what_was_looked_up_late_takes_nothing_away() {
+        // Two wanted the same at the same time; the first has what comes next as well before the second is back.
+        let mut runs = Runs::default();
+        runs.add(looked_up(0, 900, 1..=300, Some(301)), Some(1));
+        runs.add(looked_up(300, 900, 301..=900, None), Some(1));
+        append(&mut runs, 901..=910);
+        runs.add(looked_up(0, 900, 1..=300, Some(301)), Some(1));
+        check(&mut runs, 0, 910, Some(1..=910));
+        runs.add(looked_up(300, 900, 301..=900, None), Some(1));
+        check(&mut runs, 0, 910, Some(1..=910));
+    }
+
+    #[test]
+    fn what_was_added_while_it_was_looked_up_is_not_taken_for_known() {
+        let mut runs = Runs::default();
+        let run = looked_up(0, 5, 1..=5, None);
+        append(&mut runs, 6..=6);
+        runs.add(run, Some(1));
+        append(&mut runs, 7..=7);
+        check(&mut runs, 0, 5, Some(1..=5));
+        check(&mut runs, 5, 7, NOTHING);
     }
 }

@@ -1,6 +1,8 @@
 //! Who waits for streams: whom a write has looked at, how often, and in which order.
 
 use crate::collection::Refusal;
+use crate::txn::Meter;
+use crate::view::View;
 
 use super::*;
 
@@ -146,4 +148,21 @@ fn who_waits_for_what_a_transaction_has_filled_first_is_served_first() {
         add(txn, b"b", 1)
     });
     assert_eq!(seen.lock().served, [2, 0, 1]);
+}
+
+#[test]
+fn what_a_transaction_has_added_itself_is_not_taken_for_known_to_others() {
+    let fixture = Fixture::new();
+    fixture.inline(|txn| add(txn, b"s", 1));
+    let mut scratch = Scratch::default();
+    let mut section = fixture.group.sequencer.lock();
+    let begin = fixture.group.begin_section(&section).unwrap();
+    let view = View::Section(&mut section);
+    let mut txn = Txn::new(&fixture.group, view, begin, Meter::small(), 0, &mut scratch);
+    add(&mut txn, b"s", 9).unwrap();
+    let missing = found(txn.stream(b"s")).unwrap().unwrap().has_behind(id(0));
+    assert!(matches!(missing, Err(Stop::Cold)), "{missing:?}");
+    drop(txn);
+    // Until it is looked up, somebody else may add one before 9.
+    assert_eq!(scratch.hints.run.take().unwrap().last, id(1));
 }

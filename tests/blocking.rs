@@ -29,14 +29,11 @@ impl Fixture {
         client
     }
 
-    fn blocked(&mut self) -> i64 {
-        let info = self.client.want("INFO clients").unwrap();
-        let text = String::from_utf8_lossy(info.bytes().unwrap()).into_owned();
-        let line = text.lines().find_map(|line| line.strip_prefix("blocked_clients:")).unwrap();
-        line.trim().parse().unwrap()
+    fn blocked(&mut self) -> usize {
+        self.client.info_of_clients("blocked_clients").unwrap()
     }
 
-    fn until_blocked(&mut self, count: i64) {
+    fn until_blocked(&mut self, count: usize) {
         until("blocked clients", LIMIT, || (self.blocked() == count).then_some(())).unwrap();
     }
 
@@ -206,7 +203,7 @@ fn many_who_wait_get_one_item_each() {
             client
         })
         .collect();
-    fixture.until_blocked(CLIENTS as i64);
+    fixture.until_blocked(CLIENTS);
     let items: Vec<String> = (0..CLIENTS).map(|item| item.to_string()).collect();
     fixture.client.want(&format!("RPUSH list {}", items.join(" "))).unwrap();
     let mut got: Vec<String> = clients.iter_mut().map(|client| show(&client.receive().unwrap())).collect();
@@ -251,7 +248,7 @@ fn many_readers_of_a_stream_get_an_entry_each_or_all_the_same_one() {
         reader.queue(&testkit::client::words("XREAD BLOCK 0 STREAMS stream $"));
         reader.flush().unwrap();
     }
-    fixture.until_blocked(CLIENTS as i64);
+    fixture.until_blocked(CLIENTS);
     fixture.client.want("XADD stream 2-1 f v").unwrap();
     for reader in &mut readers {
         gets(reader, "[[stream [[2-1 [f v]]]]]");

@@ -140,7 +140,7 @@ fn what_a_crash_may_not_do_to_a_stream_is_found() {
     check(&told, &[], &state(&told), Some(0));
     check(&told, &[read(1)], &state(&[&told[..], &[read(1)]].concat()), Some(1));
     // An entry, what was told, what was acknowledged, and what was counted is lost.
-    check(&told, &[], &state(&[group.clone(), add(1), read(1)]), None);
+    check(&told, &[], &state(&[group, add(1), read(1)]), None);
     check(&told, &[], &state(&told[..3]), None);
     let acked = [&told[..], &[stream(StreamChange::Ack(vec![1]))]].concat();
     check(&acked, &[], &state(&told), None);

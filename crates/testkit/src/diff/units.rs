@@ -105,20 +105,17 @@ fn wrap(step: &mut Step) {
 fn change_something(step: &mut Step, at: usize) {
     /// Behind all bits that other commands know of.
     const OFFSET: usize = 8_000;
+    let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
     let is_number = |word: &[u8]| String::from_utf8_lossy(word).parse::<i64>().is_ok();
     for words in scripts::commands(step) {
-        match &mut step.command[words] {
-            [name, _, from, to] if name.eq_ignore_ascii_case(b"LTRIM") => {
-                if is_number(from) && is_number(to) {
-                    (*from, *to) = (b"1".to_vec(), b"-1".to_vec());
-                }
-            }
-            [name, _, offset, bit] if name.eq_ignore_ascii_case(b"SETBIT") => {
-                if is_number(offset) && is_number(bit) {
-                    (*offset, *bit) = ((OFFSET + at).to_string().into_bytes(), b"1".to_vec());
-                }
-            }
-            _ => {}
+        let [name, _, first, second] = &mut step.command[words] else { continue };
+        if !is_number(first) || !is_number(second) {
+            continue;
+        }
+        if is(name, "LTRIM") {
+            (*first, *second) = (b"1".to_vec(), b"-1".to_vec());
+        } else if is(name, "SETBIT") {
+            (*first, *second) = ((OFFSET + at).to_string().into_bytes(), b"1".to_vec());
         }
     }
 }

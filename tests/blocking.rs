@@ -29,14 +29,11 @@ impl Fixture {
         client
     }
 
-    fn blocked(&mut self) -> i64 {
-        let info = self.client.want("INFO clients").unwrap();
-        let text = String::from_utf8_lossy(info.bytes().unwrap()).into_owned();
-        let line = text.lines().find_map(|line| line.strip_prefix("blocked_clients:")).unwrap();
-        line.trim().parse().unwrap()
+    fn blocked(&mut self) -> usize {
+        self.client.info_of_clients("blocked_clients").unwrap()
     }
 
-    fn until_blocked(&mut self, count: i64) {
+    fn until_blocked(&mut self, count: usize) {
         until("blocked clients", LIMIT, || (self.blocked() == count).then_some(())).unwrap();
     }
 
@@ -139,6 +136,7 @@ fn a_database_that_has_another_kind_there_wakes_nobody() {
     fixture.client.want("SWAPDB 0 1").unwrap();
     gets(&mut waiting[1], "[key x 1]");
     fixture.until_blocked(3);
+    fixture.client.want("DEL key").unwrap();
     fixture.client.want("XADD key 5-1 f v").unwrap();
     fixture.client.want("SWAPDB 0 1").unwrap();
     for reader in &mut waiting[2..] {
@@ -205,7 +203,7 @@ fn many_who_wait_get_one_item_each() {
             client
         })
         .collect();
-    fixture.until_blocked(CLIENTS as i64);
+    fixture.until_blocked(CLIENTS);
     let items: Vec<String> = (0..CLIENTS).map(|item| item.to_string()).collect();
     fixture.client.want(&format!("RPUSH list {}", items.join(" "))).unwrap();
     let mut got: Vec<String> = clients.iter_mut().map(|client| show(&client.receive().unwrap())).collect();
@@ -214,6 +212,47 @@ fn many_who_wait_get_one_item_each() {
     expected.sort();
     assert_eq!(got, expected);
     fixture.check("EXISTS list", "0");
+}
+
+#[test]
+fn many_readers_of_a_stream_get_an_entry_each_or_all_the_same_one() {
+    const CLIENTS: usize = 300;
+    let mut fixture = Fixture::new();
+    fixture.client.want("XGROUP CREATE stream group $ MKSTREAM").unwrap();
+    let mut readers: Vec<Client> =
+        (0..CLIENTS).map(|_| fixture.waits("XREAD BLOCK 0 STREAMS stream $")).collect();
+    let mut consumers: Vec<Client> = (0..CLIENTS)
+        .map(|number| {
+            fixture.waits(&format!("XREADGROUP GROUP group c{number} COUNT 1 BLOCK 0 STREAMS stream >"))
+        })
+        .collect();
+    // In one transaction, so that all are there before anybody is served.
+    fixture.client.queue(&["MULTI"]);
+    for number in 1..=CLIENTS {
+        fixture.client.queue(&testkit::client::words(&format!("XADD stream 1-{number} f v")));
+    }
+    fixture.client.queue(&["EXEC"]);
+    fixture.client.flush().unwrap();
+    for _ in 0..CLIENTS + 2 {
+        assert!(!fixture.client.receive().unwrap().is_error());
+    }
+    let entries: Vec<String> = (1..=CLIENTS).map(|number| format!("[1-{number} [f v]]")).collect();
+    for reader in &mut readers {
+        gets(reader, &format!("[[stream [{}]]]", entries.join(" ")));
+    }
+    for (consumer, entry) in consumers.iter_mut().zip(&entries) {
+        gets(consumer, &format!("[[stream [{entry}]]]"));
+    }
+    fixture.until_blocked(0);
+    for reader in &mut readers {
+        reader.queue(&testkit::client::words("XREAD BLOCK 0 STREAMS stream $"));
+        reader.flush().unwrap();
+    }
+    fixture.until_blocked(CLIENTS);
+    fixture.client.want("XADD stream 2-1 f v").unwrap();
+    for reader in &mut readers {
+        gets(reader, "[[stream [[2-1 [f v]]]]]");
+    }
 }
 
 #[test]

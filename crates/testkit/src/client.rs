@@ -72,6 +72,15 @@ impl Client {
         if reply.is_error() { Err(format!("{line}: {reply:?}").into()) } else { Ok(reply) }
     }
 
+    /// A number that INFO tells of the clients.
+    pub fn info_of_clients(&mut self, name: &str) -> Result<usize> {
+        let info = self.want("INFO clients")?;
+        let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        let (_, found) = fields.find(|(field, _)| *field == name).ok_or("INFO clients is not understood")?;
+        Ok(found.trim().parse()?)
+    }
+
     /// Adds a command to what [`Self::flush`] sends.
     pub fn queue<A: AsRef<[u8]>>(&mut self, command: &[A]) {
         encode(command, &mut self.output);

@@ -78,7 +78,7 @@ fn gather(plan: &Plan, server: &Server, control: &mut Client, summary: &mut Summ
         crowd.push(Waiter::connect(server.addr())?);
     }
     wait::until("all to be connected", LIMIT, || {
-        number(control, "connected_clients:").ok().filter(|count| *count > plan.clients)
+        control.info_of_clients("connected_clients").ok().filter(|count| *count > plan.clients)
     })?;
     let connected = resident()?;
     for (count, waiter) in (1..).zip(&mut crowd) {
@@ -155,15 +155,7 @@ fn end_waits(count: usize, addr: SocketAddr) -> Result<Vec<Duration>> {
 }
 
 fn blocked(control: &mut Client) -> Result<usize> {
-    number(control, "blocked_clients:")
-}
-
-fn number(control: &mut Client, name: &str) -> Result<usize> {
-    let info = control.want("INFO clients")?;
-    let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
-    let found =
-        text.lines().find_map(|line| line.strip_prefix(name)).ok_or("INFO clients is not understood")?;
-    Ok(found.trim().parse()?)
+    control.info_of_clients("blocked_clients")
 }
 
 /// As many open files as the system lets this process have.

@@ -127,11 +127,17 @@ pub struct Job {
     pub work: Work,
 }
 
+struct Queued {
+    job: Job,
+    /// It goes on with what was begun before: it takes nobody's place.
+    goes_on: bool,
+}
+
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
-    /// How many of them go on with a reply: they take nobody's place.
-    pages: usize,
+    jobs: VecDeque<Queued>,
+    /// How many of them go on.
+    going_on: usize,
     stopping: bool,
 }
 
@@ -178,24 +184,25 @@ impl HeavyPool {
     pub fn submit(&self, job: Job) -> bool {
         let mut queue = self.queue.lock();
         let free = self.threads.saturating_sub(self.running.load(Ordering::SeqCst));
-        if queue.stopping || queue.jobs.len() - queue.pages >= free + self.queue_max {
+        if queue.stopping || queue.jobs.len() - queue.going_on >= free + self.queue_max {
             drop(queue);
             self.stats.rejected.fetch_add(1, Ordering::Relaxed);
             return false;
         }
-        queue.jobs.push_back(job);
+        queue.jobs.push_back(Queued { job, goes_on: false });
         drop(queue);
         self.stats.submitted.fetch_add(1, Ordering::Relaxed);
         self.arrived.notify_one();
         true
     }
 
-    /// Goes on with a reply of which a part has been told: at the end of the queue like others, but never
-    /// turned away. There are no more of them than there may be streams.
+    /// Goes on with a reply of which a part has been told, or with the command of a client that has waited: at the end
+    /// of the queue like others, but never turned away. There are no more of them than there may be streams, and
+    /// connections.
     pub fn go_on(&self, job: Job) {
         let mut queue = self.queue.lock();
-        queue.pages += 1;
-        queue.jobs.push_back(job);
+        queue.going_on += 1;
+        queue.jobs.push_back(Queued { job, goes_on: true });
         drop(queue);
         self.arrived.notify_one();
     }
@@ -222,8 +229,8 @@ impl HeavyPool {
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue.lock();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                queue.pages -= usize::from(matches!(job.work, Work::Page(_)));
+            if let Some(Queued { job, goes_on }) = queue.jobs.pop_front() {
+                queue.going_on -= usize::from(goes_on);
                 self.running.fetch_add(1, Ordering::SeqCst);
                 return Some(job);
             }

@@ -118,7 +118,7 @@ impl Attempt for Blocked {
             Leave::Outgrown | Leave::Stalled => {
                 let Waiter { client, mailbox, entry, database, group, .. } = self.waiter;
                 let work = Work::Command { entry, args: self.args, database, target: Target::One(group) };
-                mailbox.send(Mail::Outgrown { client, entry, work });
+                mailbox.send(Mail::Outgrown { client, work });
             }
             Leave::Closed => self.finish(&Reply::error(UNBLOCKED), Vec::new()),
             why => self.finish(&left_reply(&why), Vec::new()),

@@ -179,21 +179,8 @@ pub fn submit(
     entry: Option<&'static Entry>,
     work: Work,
 ) -> bool {
-    let cancel = Arc::new(Cancel::default());
-    let says_caching = matches!(&work, Work::Unit { exec, .. } if exec.says_caching());
-    let job = Job {
-        caller: Caller {
-            client: connection.client.id,
-            protocol: connection.session.protocol,
-            mailbox: connection.client.mailbox.clone(),
-            user: connection.session.login.user().clone(),
-            reader: connection.session.reader(says_caching),
-            // Nothing else may come between the pages.
-            may_stream: connection.session.monitoring.is_none() && !connection.session.hears,
-        },
-        cancel: cancel.clone(),
-        work,
-    };
+    let job = job(connection, work);
+    let cancel = job.cancel.clone();
     if node.heavy.submit(job) {
         connection.state = State::Working(cancel);
         return false;
@@ -201,6 +188,28 @@ pub fn submit(
     account::busy(node, entry);
     connection.reply(&Reply::error(dispatch::BUSY));
     true
+}
+
+/// Hands what a client has waited for to the heavy pool. It is not turned away: who waits for what comes next would not
+/// know what it has missed.
+pub fn go_on(node: &Node, connection: &mut Connection, work: Work) {
+    let job = job(connection, work);
+    connection.state = State::Working(job.cancel.clone());
+    node.heavy.go_on(job);
+}
+
+fn job(connection: &Connection, work: Work) -> Job {
+    let says_caching = matches!(&work, Work::Unit { exec, .. } if exec.says_caching());
+    let caller = Caller {
+        client: connection.client.id,
+        protocol: connection.session.protocol,
+        mailbox: connection.client.mailbox.clone(),
+        user: connection.session.login.user().clone(),
+        reader: connection.session.reader(says_caching),
+        // Nothing else may come between the pages.
+        may_stream: connection.session.monitoring.is_none() && !connection.session.hears,
+    };
+    Job { caller, cancel: Arc::new(Cancel::default()), work }
 }
 
 /// Does what a session command says. Says whether the connection may go on.

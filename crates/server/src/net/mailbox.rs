@@ -14,7 +14,6 @@ use crate::net::exec::Ran;
 use crate::net::feed::Feed;
 use crate::net::tls::Handshake;
 use crate::pubsub::Hearers;
-use crate::table::Entry;
 use crate::tracking::Letters;
 
 pub enum Mail {
@@ -29,7 +28,7 @@ pub enum Mail {
     /// A client's command, on the heavy pool, has found nothing: it waits.
     Blocked { client: u64, place: Place },
     /// A client that waits has to be served by the heavy pool.
-    Outgrown { client: u64, entry: &'static Entry, work: Work },
+    Outgrown { client: u64, work: Work },
     /// A client waits no longer, because somebody has said so.
     Unblocked { client: u64, is_error: bool },
     /// There is something in the feed.

@@ -237,7 +237,7 @@ impl NetThread {
                     self.block(at, place);
                 }
             }
-            Mail::Outgrown { client, entry, work } => self.outgrown(client, entry, work),
+            Mail::Outgrown { client, work } => self.outgrown(client, work),
             Mail::Unblocked { client, is_error } => self.unblocked(client, is_error),
             Mail::Seen => self.tell_monitors(),
             Mail::Killed { client } => {

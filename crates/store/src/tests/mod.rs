@@ -14,6 +14,7 @@ mod splices;
 mod streams;
 mod strings;
 mod tidings;
+mod waiting;
 mod watches;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! What a server ought to do to lists, sets, hashes and sorted sets, for the few commands of the load;
+//! What a server ought to do to lists, sets, hashes, sorted sets and streams, for the few commands of the load;
 //! and how a whole one is read back, with its length.
 
+use super::stream::{self, Stream, StreamChange};
 use crate::client::{Command, words};
 use crate::reply::printable;
 use crate::{Client, Reply, Result};
@@ -16,6 +17,7 @@ pub enum Value {
     Hash(BTreeMap<Bytes, Bytes>),
     /// Scores of the load are integers.
     SortedSet(BTreeMap<Bytes, i64>),
+    Stream(Stream),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +26,10 @@ pub enum Kind {
     Set,
     Hash,
     SortedSet,
+    Stream,
 }
 
-pub const KINDS: [Kind; 4] = [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet];
+pub const KINDS: [Kind; 5] = [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet, Kind::Stream];
 
 impl Kind {
     pub fn empty(self) -> Value {
@@ -35,6 +38,7 @@ impl Kind {
             Self::Set => Value::Set(BTreeSet::new()),
             Self::Hash => Value::Hash(BTreeMap::new()),
             Self::SortedSet => Value::SortedSet(BTreeMap::new()),
+            Self::Stream => Value::Stream(Stream::default()),
         }
     }
 
@@ -44,6 +48,7 @@ impl Kind {
             Self::Set => 's',
             Self::Hash => 'h',
             Self::SortedSet => 'z',
+            Self::Stream => 'x',
         }
     }
 }
@@ -57,11 +62,20 @@ impl Value {
             Self::Set(members) => members.len(),
             Self::Hash(fields) => fields.len(),
             Self::SortedSet(members) => members.len(),
+            Self::Stream(stream) => stream.entries.len(),
         }
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether no key has it: only streams may be empty.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Self::Stream(stream) => !stream.is_there,
+            other => other.is_empty(),
+        }
     }
 
     pub fn show(&self) -> String {
@@ -87,6 +101,7 @@ impl Value {
             Self::SortedSet(members) => {
                 members.iter().map(|(member, score)| format!("{}={score}", show(member))).collect()
             }
+            Self::Stream(stream) => stream.strings(),
         }
     }
 }
@@ -107,6 +122,7 @@ pub enum Change {
     ZAdd(Vec<(Bytes, i64)>),
     ZRem(Vec<Bytes>),
     ZIncrBy(Bytes, i64),
+    Stream(StreamChange),
 }
 
 fn text(number: impl ToString) -> Bytes {
@@ -120,6 +136,7 @@ impl Change {
             Self::SAdd(_) | Self::SRem(_) => Kind::Set,
             Self::HSet(_) | Self::HDel(_) | Self::HIncrBy(..) => Kind::Hash,
             Self::ZAdd(_) | Self::ZRem(_) | Self::ZIncrBy(..) => Kind::SortedSet,
+            Self::Stream(_) => Kind::Stream,
         }
     }
 
@@ -142,17 +159,22 @@ impl Change {
             }
             Self::ZRem(members) => ("ZREM", members.clone()),
             Self::ZIncrBy(member, by) => ("ZINCRBY", vec![text(by), member.clone()]),
+            Self::Stream(change) => return change.command(key),
         };
         [text(name), text(key)].into_iter().chain(args).collect()
     }
 
     /// Changes a collection of the right kind (an empty one if there is none), and gives the reply.
-    pub fn apply(&self, value: &mut Value) -> Reply {
+    pub fn apply(&self, key: &str, value: &mut Value) -> Reply {
         match value {
             Value::List(items) => self.apply_to_list(items),
             Value::Set(members) => self.apply_to_set(members),
             Value::Hash(fields) => self.apply_to_hash(fields),
             Value::SortedSet(members) => self.apply_to_sorted_set(members),
+            Value::Stream(stream) => match self {
+                Self::Stream(change) => change.apply(key, stream),
+                _ => wrong_type(),
+            },
             Value::Text(_) => wrong_type(),
         }
     }
@@ -240,6 +262,7 @@ pub fn read(client: &mut Client, kind: Kind, key: &str) -> Result<Option<Value>>
         Kind::Set => (format!("SCARD {key}"), format!("SMEMBERS {key}")),
         Kind::Hash => (format!("HLEN {key}"), format!("HGETALL {key}")),
         Kind::SortedSet => (format!("ZCARD {key}"), format!("ZRANGE {key} 0 -1 WITHSCORES")),
+        Kind::Stream => return Ok(stream::read(client, key)?.map(Value::Stream)),
     };
     let len = client.want(&len)?.integer();
     let whole = client.want(&all)?;
@@ -268,6 +291,7 @@ fn value_of(kind: Kind, strings: &[Bytes]) -> Option<Value> {
             let members = pairs().map(|(member, score)| Some((member, number(score)?)));
             Value::SortedSet(members.collect::<Option<_>>()?)
         }
+        Kind::Stream => return None,
     })
 }
 
@@ -283,7 +307,7 @@ fn look_up(client: &mut Client, key: &str, value: &Value) -> Result {
             members.keys().collect(),
             members.values().map(|score| Reply::Bulk(text(score))).collect(),
         ),
-        Value::List(_) | Value::Text(_) => return Ok(()),
+        Value::List(_) | Value::Stream(_) | Value::Text(_) => return Ok(()),
     };
     if names.is_empty() {
         return Ok(());

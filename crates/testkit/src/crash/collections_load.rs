@@ -3,6 +3,7 @@
 
 use super::collection::{Bytes, Change, KINDS, Kind, Value};
 use super::model::Op;
+use super::stream::StreamChange;
 use super::worker::{FUTURE_MS, Worker};
 
 /// Of each kind; the last is large.
@@ -64,6 +65,7 @@ impl Worker {
                 self.names(count).into_iter().map(|name| (name, self.rng.range(-50, 50))).collect(),
             ),
             (Kind::SortedSet, false) => Change::ZRem(self.old_names(&key, count)),
+            (Kind::Stream, grows) => Change::Stream(self.stream_change(&key, grows, count)),
         };
         Op::Change(key, change)
     }
@@ -77,6 +79,49 @@ impl Worker {
             1..6 => Change::LPop(count),
             _ => Change::RPop(count),
         }
+    }
+
+    fn stream_change(&mut self, key: &str, grows: bool, count: usize) -> StreamChange {
+        let consumer = format!("c{}", self.rng.below(3)).into_bytes();
+        match self.rng.below(10) {
+            // Ids of the load only grow, whatever streams they are given to.
+            0..6 if grows => StreamChange::Add(self.next_number(), self.element()),
+            0..3 => StreamChange::Delete(self.old_ids(key, count)),
+            3..5 => {
+                let len = self.sure.get(key).map_or(0, |entry| entry.value.len());
+                StreamChange::Trim(len.saturating_sub(count))
+            }
+            5 => StreamChange::CreateGroup,
+            6 | 7 => StreamChange::Read { consumer, count },
+            8 => StreamChange::Claim { consumer, ids: self.pending_ids(key, count) },
+            _ => StreamChange::Ack(self.pending_ids(key, count)),
+        }
+    }
+
+    fn old_ids(&mut self, key: &str, count: usize) -> Vec<u64> {
+        let there: Vec<u64> = match self.sure.get(key).map(|entry| &entry.value) {
+            Some(Value::Stream(stream)) => stream.entries.keys().copied().collect(),
+            _ => Vec::new(),
+        };
+        self.some_of(&there, count)
+    }
+
+    fn pending_ids(&mut self, key: &str, count: usize) -> Vec<u64> {
+        let pending: Vec<u64> = match self.sure.get(key).map(|entry| &entry.value) {
+            Some(Value::Stream(stream)) => {
+                stream.group.iter().flat_map(|group| group.pending.keys().copied()).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.some_of(&pending, count)
+    }
+
+    /// One that there never was, if there are none.
+    fn some_of(&mut self, ids: &[u64], count: usize) -> Vec<u64> {
+        if ids.is_empty() {
+            return vec![1];
+        }
+        (0..count).map(|_| *self.rng.pick(ids)).collect()
     }
 
     /// Different from all others; some too long for a listpack.

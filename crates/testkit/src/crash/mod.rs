@@ -9,6 +9,7 @@
 mod collection;
 mod collections_load;
 mod model;
+mod stream;
 mod tear;
 mod trouble;
 mod verdict;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use collection::{Change, Kind, Value};
 pub use model::{Op, State};
+pub use stream::StreamChange;
 pub use tear::tear;
 pub use trouble::Trouble;
 pub use verdict::explain;

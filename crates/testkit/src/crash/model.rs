@@ -120,8 +120,8 @@ impl Op {
             Self::Change(key, change) => {
                 let empty = || Entry { value: change.kind().empty(), expire_ms: -1 };
                 let entry = state.entry(key.clone()).or_insert_with(empty);
-                let reply = change.apply(&mut entry.value);
-                if entry.value.is_empty() {
+                let reply = change.apply(key, &mut entry.value);
+                if entry.value.is_nothing() {
                     state.remove(key);
                 }
                 reply

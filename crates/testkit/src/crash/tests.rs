@@ -129,3 +129,23 @@ fn a_collection_that_was_emptied_is_gone() {
     check(&[push.clone(), change("l", Change::LPop(5))], &[], &State::new(), Some(0));
     check(&[push, change("l", Change::LTrim(1, 1))], &[], &State::new(), None);
 }
+
+#[test]
+fn what_a_crash_may_not_do_to_a_stream_is_found() {
+    let stream = |what| change("x", Change::Stream(what));
+    let add = |id| stream(StreamChange::Add(id, b"v".to_vec()));
+    let read = |count| stream(StreamChange::Read { consumer: b"c".to_vec(), count });
+    let group = stream(StreamChange::CreateGroup);
+    let told = [group.clone(), add(1), add(2), read(1)];
+    check(&told, &[], &state(&told), Some(0));
+    check(&told, &[read(1)], &state(&[&told[..], &[read(1)]].concat()), Some(1));
+    // An entry, what was told, what was acknowledged, and what was counted is lost.
+    check(&told, &[], &state(&[group, add(1), read(1)]), None);
+    check(&told, &[], &state(&told[..3]), None);
+    let acked = [&told[..], &[stream(StreamChange::Ack(vec![1]))]].concat();
+    check(&acked, &[], &state(&told), None);
+    let deleted = [add(1), add(2), stream(StreamChange::Delete(vec![2]))];
+    check(&deleted, &[], &state(&[add(1)]), None);
+    check(&[add(1), stream(StreamChange::Trim(0))], &[], &State::new(), None);
+    check(&[stream(StreamChange::Trim(0))], &[], &State::new(), Some(0));
+}

@@ -154,8 +154,7 @@ impl Ledger {
 
     /// Compares with what is there; the ledger goes on from that.
     pub fn settle(&mut self, rests: &[Rest; STREAMS]) -> Result<Verdict> {
-        let mut verdict = Verdict::default();
-        verdict.unanswered_added = self.settle_unanswered(rests)?;
+        let mut verdict = Verdict { unanswered_added: self.settle_unanswered(rests)?, ..Verdict::default() };
         let maybe: HashSet<(usize, Element)> =
             std::mem::take(&mut self.unanswered).into_iter().flatten().collect();
         for (stream, (book, rest)) in self.books.iter_mut().zip(rests).enumerate() {

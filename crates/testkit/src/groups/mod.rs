@@ -190,10 +190,8 @@ impl Run {
     /// Compares with what is there once everybody has gone, also who had left without a word.
     fn settle(&mut self, client: &mut Client) -> Result<Verdict> {
         wait::until("all others to be gone", LIMIT, || {
-            let info = client.line("INFO clients").ok()?;
-            let text = String::from_utf8_lossy(info.bytes()?).into_owned();
-            let is_alone = |line: &str| line == "connected_clients:1" || line == "blocked_clients:0";
-            (text.lines().filter(|line| is_alone(line)).count() == 2).then_some(())
+            let mut count = |name| client.info_of_clients(name).ok();
+            (count("connected_clients")? == 1 && count("blocked_clients")? == 0).then_some(())
         })?;
         let rests = rest::read(client)?;
         let verdict = self.ledger.settle(&rests)?;

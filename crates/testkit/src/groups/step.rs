@@ -158,12 +158,8 @@ impl Step {
             match deed {
                 Deed::Add(stream, element) => added.push((stream, element)),
                 Deed::Read { streams, how, count } => {
-                    events.extend(streams.into_iter().map(|stream| Event::MaybeShown {
-                        stream,
-                        to: by,
-                        how,
-                        count,
-                    }))
+                    let maybe = |stream| Event::MaybeShown { stream, to: by, how, count };
+                    events.extend(streams.into_iter().map(maybe));
                 }
                 Deed::Claim { stream, how, count, .. } => {
                     events.push(Event::MaybeShown { stream, to: by, how, count });

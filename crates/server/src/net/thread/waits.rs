@@ -9,8 +9,7 @@ use super::NetThread;
 use crate::engine::heavy::Work;
 use crate::net::blocked::Place;
 use crate::net::connection::{State, Streaming};
-use crate::net::execute::submit;
-use crate::table::Entry;
+use crate::net::execute::go_on;
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
@@ -138,17 +137,14 @@ impl NetThread {
     }
 
     /// What a client waits for is more than the section may do.
-    pub(super) fn outgrown(&mut self, client: u64, entry: &'static Entry, work: Work) {
+    pub(super) fn outgrown(&mut self, client: u64, work: Work) {
         let Some(&at) = self.by_client.get(&client) else { return };
         self.forget_timer(at);
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
         if let State::Blocked(place) = &connection.state {
             connection.waits_until = place.until;
         }
-        if submit(&self.node, connection, Some(entry), work) {
-            connection.state = State::Ready;
-            self.queue(at);
-        }
+        go_on(&self.node, connection, work);
         self.touched.push(at);
     }
 

@@ -233,7 +233,8 @@ impl Stream<'_, '_> {
         let entries = self.head.entries;
         // What this transaction has added itself, nobody else knows yet. It lies behind all the others.
         let own = || self.txn.scratch.appended.iter().filter(|own| own.entries == entries);
-        let others_to = own().map(|own| own.behind).min().map_or(to, |last| last.min(to));
+        let last = own().map(|own| own.behind).min().unwrap_or(self.head.last);
+        let others_to = last.min(to);
         if behind >= others_to {
             known.extend(own().map(|own| own.id).filter(|id| *id > behind && *id <= to));
             known.sort_unstable();
@@ -245,7 +246,6 @@ impl Stream<'_, '_> {
             return Ok(upto);
         }
         let epoch = section.epoch();
-        let last = own().map(|own| own.behind).min().unwrap_or(self.head.last);
         self.txn.scratch.hints.run = Some(Wanted { entries, behind, last, epoch });
         Err(Stop::Cold)
     }

@@ -38,7 +38,7 @@ impl Side {
         self.protocol = protocol;
         let control = &mut self.control;
         wait::until("the clients of before to be gone", limit, || {
-            number(control, "connected_clients:").ok().filter(|count| *count == 1)
+            control.info_of_clients("connected_clients").ok().filter(|count| *count == 1)
         })?;
         control.want("FLUSHALL")?;
         for number in 0..ACTORS {
@@ -130,7 +130,7 @@ impl Side {
 
     /// How many clients wait, and which of the actors.
     fn blocked(&mut self) -> Result<(usize, Waiting)> {
-        let count = number(&mut self.control, "blocked_clients:")?;
+        let count = self.control.info_of_clients("blocked_clients")?;
         let list = self.control.want("CLIENT LIST")?;
         let text = String::from_utf8_lossy(list.bytes().unwrap_or_default()).into_owned();
         let by_id: BTreeMap<String, usize> =
@@ -156,12 +156,4 @@ impl Side {
         self.control.receive()?;
         self.control.receive()
     }
-}
-
-fn number(control: &mut Client, name: &str) -> Result<usize> {
-    let info = control.want("INFO clients")?;
-    let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
-    let found =
-        text.lines().find_map(|line| line.strip_prefix(name)).ok_or("INFO clients is not understood")?;
-    Ok(found.trim().parse()?)
 }

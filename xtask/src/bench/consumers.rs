@@ -32,7 +32,8 @@ pub(super) fn round(client: &mut Client, rng: &mut Rng, some: u64) -> Result {
     // One name a connection would be as good: consumers are what there are fifty of.
     let consumer = format!("consumer:{}", rng.below(50));
     let count = some.to_string();
-    let told = client.call(&["XREADGROUP", "GROUP", GROUP, &consumer, "COUNT", &count, "STREAMS", STREAM, ">"])?;
+    let told =
+        client.call(&["XREADGROUP", "GROUP", GROUP, &consumer, "COUNT", &count, "STREAMS", STREAM, ">"])?;
     let ids = ids(&told).filter(|ids| ids.len() as u64 == some);
     let ids = ids.ok_or_else(|| format!("of {some} entries a consumer was told {told:?}"))?;
     let mut command: Vec<&[u8]> = vec![b"XACK", STREAM.as_bytes(), GROUP.as_bytes()];

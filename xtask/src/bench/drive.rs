@@ -12,7 +12,12 @@ pub(super) type Round = fn(client: &mut Client, rng: &mut Rng, some: u64) -> Res
 
 /// Like redis-benchmark: each connection sends as many requests as the scenario says, and the next ones when all
 /// of them are answered.
-pub(super) fn benchmark(addr: SocketAddr, scenario: Scenario, requests: u64, round: Round) -> Result<Measure> {
+pub(super) fn benchmark(
+    addr: SocketAddr,
+    scenario: Scenario,
+    requests: u64,
+    round: Round,
+) -> Result<Measure> {
     let clients = u64::from(scenario.clients.max(1));
     let connections: Vec<Client> = (0..clients).map(|_| Client::connect(addr)).collect::<Result<_>>()?;
     let seeds = Rng::new(0x7a57);

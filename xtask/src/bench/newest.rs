@@ -160,7 +160,12 @@ fn picture(figures: &[(&str, Figures)]) -> String {
             points.join(" ")
         );
         for (at, (_, cpu)) in of.iter().enumerate() {
-            let _ = writeln!(out, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{colour}\"/>", x(at), y(*cpu));
+            let _ = writeln!(
+                out,
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{colour}\"/>",
+                x(at),
+                y(*cpu)
+            );
         }
         if let Some((_, cpu)) = of.last() {
             let _ = writeln!(

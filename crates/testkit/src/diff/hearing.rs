@@ -26,6 +26,12 @@ pub(super) fn setting(rng: &mut Rng, reference: Flavour) -> Step {
     Step::new(command, super::Compare::Exact)
 }
 
+/// Whether a step has somebody told.
+pub(super) fn tells(step: &Step) -> bool {
+    step.command.get(2).is_some_and(|word| word == SETTING.as_bytes())
+        && step.command.get(3).is_some_and(|letters| !letters.is_empty())
+}
+
 /// One who hears all that a server tells, and one who says when that is all.
 pub(super) struct Hearer {
     hears: Client,
@@ -37,10 +43,6 @@ pub(super) struct Hearer {
 impl Hearer {
     /// Somebody who hears, if steps have somebody told.
     pub(super) fn of(server: &Server, steps: &[Step], reference: Flavour) -> Result<Option<Self>> {
-        let tells = |step: &Step| {
-            step.command.get(2).is_some_and(|word| word == SETTING.as_bytes())
-                && step.command.get(3).is_some_and(|letters| !letters.is_empty())
-        };
         if !steps.iter().any(tells) {
             return Ok(None);
         }

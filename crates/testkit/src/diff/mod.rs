@@ -126,13 +126,18 @@ impl Diff {
             () => Theme { rows: &[], percent: 0 },
         };
         let mut steps = shapes(&mut rng);
-        steps.push(hearing::setting(&mut rng, self.reference.flavour()));
+        let hearing = hearing::setting(&mut rng, self.reference.flavour());
+        let is_heard = hearing::tells(&hearing);
+        steps.push(hearing);
         let random = random_steps(&mut rng, &theme, self.tested.flavour(), self.reference.flavour());
         let reference = self.reference.flavour();
-        let random = match rng.chance(SCRIPT_SESSIONS_PERCENT) {
+        let mut random = match rng.chance(SCRIPT_SESSIONS_PERCENT) {
             true => Maker { digests: &self.digests, protocol, reference }.scripts(random, &mut rng),
             false => random,
         };
+        if is_heard {
+            random.iter_mut().for_each(|step| units::changes_for_sure(step, reference));
+        }
         let (pipeline, random) = match () {
             () if is_long || !rng.chance(UNIT_SESSIONS_PERCENT) => (pipeline, random),
             () if rng.chance(CROWD_SESSIONS_PERCENT) => (1, units::of_several(random, reference, &mut rng)),

@@ -83,7 +83,8 @@ impl NetThread {
             left -= clients.len().clamp(1, left);
         }
         // With more to be told to them, several messages at a time.
-        let sends = if left == 0 { limits::HEARERS_SENT_TO_MEANWHILE } else { limits::HEARERS_SENT_TO_IN_A_TURN };
+        let sends =
+            if left == 0 { limits::HEARERS_SENT_TO_MEANWHILE } else { limits::HEARERS_SENT_TO_IN_A_TURN };
         let sent = self.telling.unsent.len().min(sends);
         for at in self.telling.unsent.drain(..sent) {
             if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {

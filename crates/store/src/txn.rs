@@ -221,6 +221,14 @@ impl<'g> Txn<'g> {
         Ok(())
     }
 
+    /// Keeps what a key holds in another way: to who watches it, it is the same.
+    pub fn reencode(&mut self, key: &[u8], record: &Record, encoding: Encoding) -> Result<(), Stop> {
+        self.meter.spend(0, record.payload().len())?;
+        let row = self.key_row(key)?;
+        self.set_quietly(row, Record::encode(record.kind, encoding, record.expiry_ms, record.payload()));
+        Ok(())
+    }
+
     /// Removes a key; says whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> Result<bool, Stop> {
         let row = self.key_row(key)?;

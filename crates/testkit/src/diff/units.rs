@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_leave_a_key_as_it_is_changes_it_where_servers_differ() {
+    fn a_list_is_trimmed_where_servers_differ() {
         let script = |line: &str, before| Step { before, parts: Some(Vec::new()), ..step(line) };
         let several = "EVAL code 1 k 4 LTRIM k 0 x 4 LTRIM k 0 9 3 LTRIM k 0 4 ltrim k 5 0";
         let cases = [

@@ -206,14 +206,6 @@ impl<'g> Txn<'g> {
         Ok(())
     }
 
-    /// Like [`Self::put`], where nothing changes that a client could see but the encoding.
-    pub fn put_quietly(&mut self, key: &[u8], record: &Record, encoding: Encoding) -> Result<(), Stop> {
-        self.meter.spend(0, record.payload().len())?;
-        let row = self.key_row(key)?;
-        self.set_quietly(row, Record::encode(record.kind, encoding, record.expiry_ms, record.payload()));
-        Ok(())
-    }
-
     /// Sets what a key holds to a record read elsewhere.
     pub fn put_record(&mut self, key: &[u8], record: &Record) -> Result<(), Stop> {
         let row = self.key_row(key)?;

@@ -100,7 +100,7 @@ fn string(txn: &mut Txn<'_>, key: &[u8]) -> Result<Option<Record>> {
 /// What Redis unpacks to change it in place is `raw` from then on, even if nothing has changed.
 fn make_raw(txn: &mut Txn<'_>, key: &[u8], record: &Record) -> Result<()> {
     if matches!(record.encoding, Encoding::Plain | Encoding::Text) {
-        txn.put_quietly(key, record, Encoding::Raw)?;
+        txn.reencode(key, record, Encoding::Raw)?;
     }
     Ok(())
 }

@@ -47,7 +47,9 @@ const STREAMS: &[Row] = &[
         3,
         Exact,
     ),
-    row("XINFO STREAM <key> {||FULL|FULL COUNT <few>|NOSUCH}", 8, Stream),
+    row("XINFO STREAM <key> {||NOSUCH}", 4, Stream),
+    // Redis 7.0 makes a consumer when there is something for it, others when it asks.
+    valkey("XINFO STREAM <key> FULL {|COUNT <few>}", 4, Stream),
     row("{XGROUP CREATE <key> g <entry>|XREADGROUP GROUP g c STREAMS <key> >}", 4, Exact),
     row("{COPY|RENAME} <key> <key>", 6, Exact),
     row("{TYPE|DEL|EXISTS} <key>", 4, Exact),

@@ -271,7 +271,10 @@ impl SortedSet<'_, '_> {
             gone.push((member.to_vec(), score));
             Flow::More
         })?;
-        if let Some(packed) = self.0.packed_mut().filter(|_| !gone.is_empty()) {
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        if let Some(packed) = self.0.packed_mut() {
             let first = packed.nth(ranks.start as usize).map(|entry| entry.whole.start);
             let end = packed.nth(ranks.end as usize - 1).map(|entry| entry.whole.end);
             if let Some((first, end)) = first.zip(end) {

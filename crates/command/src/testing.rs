@@ -247,6 +247,22 @@ pub fn check_with(prepare: impl Fn(&Bench), script: &str) {
     }
 }
 
+/// Checks whether a command breaks the watch of `k` as it is after another one, on a bench that is prepared first.
+#[track_caller]
+pub(crate) fn check_watch(prepare: impl Fn(&Bench), setup: &str, command: &str, is_broken: bool) {
+    for mode in MODES {
+        let mut bench = Bench::new(mode);
+        prepare(&bench);
+        bench.run(setup);
+        let mut scratch = Scratch::default();
+        let id = bench.group.watch(0, &[b"k"], None, &mut scratch).unwrap();
+        bench.run(command);
+        scratch.only_if = Some(id);
+        let ran = bench.group.run_inline(0, &mut scratch, |txn| txn.remove(b"other"));
+        assert_eq!(matches!(ran, Err(Leave::Changed)), is_broken, "{setup}; {command} ({mode:?})");
+    }
+}
+
 /// So small that everything is wide at once.
 pub(crate) fn wide(bench: &Bench) {
     let shapes = &bench.group.shapes;

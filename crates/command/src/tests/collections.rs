@@ -2,7 +2,7 @@
 
 use resp::Reply;
 
-use crate::testing::{Bench, MODES, Mode, check, check_with, show, wide};
+use crate::testing::{Bench, MODES, Mode, check, check_watch, check_with, show, wide};
 
 /// Runs a script with collections packed as long as possible, and as short as possible.
 #[track_caller]
@@ -327,5 +327,35 @@ fn a_dump_of_what_is_large_comes_back() {
         assert_eq!(bench.answer(count), format!(":{MANY}"));
         let Reply::Bulk(again) = bench.run("DUMP k") else { panic!("{make}") };
         assert_eq!(again.len(), payload.len(), "{make}");
+    }
+}
+
+#[test]
+fn what_adds_and_removes_nothing_breaks_no_watch() {
+    let cases: &[(&str, &[&str], &str)] = &[
+        ("rpush k a b c d", &["lrem k 0 x", "linsert k before x y", "lpop k 0"], "lrem k 0 b"),
+        ("sadd k a b c d", &["srem k x", "sadd k a", "smove k other x", "spop k 0"], "srem k b"),
+        ("hset k a 1 b 2 c 3 d 4", &["hdel k x", "hsetnx k a 2"], "hdel k b"),
+        (
+            "zadd k 1 a 2 b 3 c 4 d",
+            &[
+                "zrem k x",
+                "zadd k 1 a",
+                "zadd k xx 5 x",
+                "zremrangebyrank k 5 -7",
+                "zremrangebyscore k 8 9",
+                "zremrangebylex k [x [y",
+                "zpopmin k 0",
+            ],
+            "zremrangebyrank k 1 1",
+        ),
+    ];
+    for (setup, idle, removing) in cases {
+        for prepare in [|_: &Bench| {}, wide] {
+            for command in *idle {
+                check_watch(prepare, setup, command, false);
+            }
+            check_watch(prepare, setup, removing, true);
+        }
     }
 }

@@ -47,7 +47,9 @@ const STREAMS: &[Row] = &[
         3,
         Exact,
     ),
-    row("XINFO STREAM <key> {||FULL|FULL COUNT <few>|NOSUCH}", 8, Stream),
+    row("XINFO STREAM <key> {||NOSUCH}", 4, Stream),
+    // Redis 7.0 makes a consumer when there is something for it, others when it asks.
+    valkey("XINFO STREAM <key> FULL {|COUNT <few>}", 4, Stream),
     row("{XGROUP CREATE <key> g <entry>|XREADGROUP GROUP g c STREAMS <key> >}", 4, Exact),
     row("{COPY|RENAME} <key> <key>", 6, Exact),
     row("{TYPE|DEL|EXISTS} <key>", 4, Exact),
@@ -57,7 +59,9 @@ const STREAMS: &[Row] = &[
 
 const GROUPS: &[Row] = &[
     row("XADD <key> 5-* <field> <element>", 50, Exact),
-    row("XGROUP CREATE <key> <group> {0|$|<entry>} {|MKSTREAM} {|ENTRIESREAD <few>}", 20, Exact),
+    row("XGROUP CREATE <key> <group> {0|$|<entry>} {|MKSTREAM}", 12, Exact),
+    // Redis 7.0 goes on counting from what it is told here, though that cannot be.
+    valkey("XGROUP CREATE <key> <group> {0|$|<entry>} {|MKSTREAM} ENTRIESREAD <few>", 8, Exact),
     row("XGROUP CREATE <key> <group> {x|0 NOSUCH|0 ENTRIESREAD x|0 ENTRIESREAD -2|0 ENTRIESREAD}", 2, Exact),
     row("XREADGROUP GROUP <group> <consumer> {|COUNT <few>} {|NOACK} STREAMS <key> >", 40, Exact),
     row("XREADGROUP GROUP <group> <consumer> {|COUNT <few>} STREAMS <key> {0|<entry>}", 10, Exact),
@@ -87,7 +91,8 @@ const GROUPS: &[Row] = &[
     valkey("XGROUP CREATECONSUMER <key> <group> <consumer>", 6, Exact),
     row("XGROUP DELCONSUMER <key> <group> <consumer>", 5, Exact),
     row("XGROUP DESTROY <key> <group>", 3, Exact),
-    row("XGROUP SETID <key> <group> {0|$|<entry>|x} {|ENTRIESREAD <few>}", 5, Exact),
+    row("XGROUP SETID <key> <group> {0|$|<entry>|x}", 3, Exact),
+    valkey("XGROUP SETID <key> <group> {0|$|<entry>} ENTRIESREAD <few>", 2, Exact),
     row("XDEL <key> <entry>+", 12, Exact),
     row("XTRIM <key> MAXLEN <few>", 3, Exact),
     valkey("XINFO GROUPS <key>", 10, Exact),

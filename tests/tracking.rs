@@ -400,6 +400,8 @@ fn another_client_may_be_told_instead() {
     // Whoever is to be told is gone: one who understands that is told so.
     let mut modern = tracking(&server, &format!("REDIRECT {target}"));
     modern.want("GET k").unwrap();
+    let mut quiet = tracking(&server, &format!("NOLOOP REDIRECT {target}"));
+    quiet.want("GET mine").unwrap();
     drop(hears);
     until("it is gone", LIMIT, || {
         let list = text(&me.want("CLIENT LIST").unwrap());
@@ -409,6 +411,9 @@ fn another_client_may_be_told_instead() {
     me.want("SET k 1").unwrap();
     let broken = Reply::Push(vec![Reply::bulk("tracking-redir-broken"), Reply::Integer(target)]);
     assert_eq!(modern.receive().unwrap(), broken);
+    // What it does itself it is not told of in any way.
+    quiet.want("SET mine 1").unwrap();
+    assert_eq!(invalidated(&mut quiet), [""; 0]);
     let list = text(&me.want("CLIENT LIST").unwrap());
     assert!(list.lines().any(|line| line.contains(" flags=tR ")), "{list}");
 }

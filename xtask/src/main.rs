@@ -60,7 +60,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "stress",
-        summary: "kill -9 and failing disks under load, shared queues, endless differential tests, scans of a million keys, crowds",
+        summary: "kill -9 and failing disks under load, shared queues, consumer groups, endless differential tests, scans of a million keys, crowds",
         help: stress::HELP,
         run: stress::command,
     },

@@ -29,7 +29,7 @@ pub(super) fn fill(client: &mut Client, entries: u64) -> Result {
 
 /// One consumer takes so many entries at once, and acknowledges them at once.
 pub(super) fn round(client: &mut Client, rng: &mut Rng, some: u64) -> Result {
-    // One name a connection would be as good: consumers are what there are fifty of.
+    // Whichever of fifty: what a consumer costs does not depend on who asks for it.
     let consumer = format!("consumer:{}", rng.below(50));
     let count = some.to_string();
     let told =

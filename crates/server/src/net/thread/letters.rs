@@ -46,6 +46,9 @@ impl NetThread {
             let me = connection.client.id;
             pile.keys.retain(|key| key.by != me);
         }
+        if pile.keys.is_empty() && !pile.everything {
+            return;
+        }
         let Some(target) = options.redirect else {
             drop(tracking);
             return self.tell_changed(at, &pile);

@@ -1,7 +1,7 @@
 //! When two replies count as the same: what is known to differ between the servers.
 
 use super::turn::{Deed, Turn};
-use crate::diff::compare::without_counts;
+use crate::diff::compare::without_consumers;
 use crate::diff::scripts::tidied;
 use crate::{Flavour, Reply};
 
@@ -41,7 +41,7 @@ fn is_gone(today: &str, redis: &str) -> bool {
 /// What is there at the end, without times. A consumer is made when it asks, and when it finds nothing as it looks again also
 /// in Valkey, but not in Bulkhead; in Redis 7.0 when there is something for it.
 pub(super) fn tidy_look(reply: &Reply) -> Reply {
-    without_counts(&timeless(reply))
+    without_consumers(&timeless(reply))
 }
 
 /// A reply without the times in it: what is pending says since when.

@@ -145,11 +145,11 @@ const _: () = assert!(CHANNEL_BYTES_MAX < SUBSCRIPTIONS_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MAX < CLIENT_OUTPUT_BYTES_MAX);
 
 /// Where a page of a long reply ends. A client that takes one has about two of them in memory.
-pub const STREAM_PAGE_BYTES: usize = 256 << 10;
+pub const PAGE_BYTES: usize = 256 << 10;
 /// Replies told page by page at a time: each keeps a snapshot, and about three pages.
-pub const STREAMS_MAX: usize = 256;
+pub const PAGED_REPLIES_MAX: usize = 256;
 /// A client that does not take a page in this time is disconnected: its snapshot keeps old versions.
-pub const STREAM_TIMEOUT_MS: u64 = 30_000;
+pub const PAGE_TIMEOUT_MS: u64 = 30_000;
 
 /// Largest command with its framing, as Redis' `client-query-buffer-limit`: what one connection can
 /// make the server hold before anything runs. Offsets into it are 32 bits wide.

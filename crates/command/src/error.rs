@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use resp::{Line, Reply};
 use store::{Failure, Refusal, Stop};
 
-use crate::stream::Stream;
+use crate::paged::Paged;
 use crate::wait::Wait;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,7 +20,7 @@ pub enum Error {
     /// There is nothing for it yet.
     Wait(Box<Wait>),
     /// It is told page by page, to callers who have said that they take that.
-    Stream(Box<Stream>),
+    Paged(Box<Paged>),
 }
 
 impl Error {
@@ -76,7 +76,7 @@ impl Error {
             Self::Bytes(line) => Reply::Error(Line::from(line)),
             Self::Stop(stop) => Reply::error(format!("ERR {stop}")),
             Self::Wait(_) => Wait::TIMED_OUT,
-            Self::Stream(_) => Reply::error("ERR this reply can only be told page by page"),
+            Self::Paged(_) => Reply::error("ERR this reply can only be told page by page"),
         }
     }
 }
@@ -102,9 +102,9 @@ impl From<Wait> for Error {
     }
 }
 
-impl From<Stream> for Error {
-    fn from(stream: Stream) -> Self {
-        Self::Stream(Box::new(stream))
+impl From<Paged> for Error {
+    fn from(paged: Paged) -> Self {
+        Self::Paged(Box::new(paged))
     }
 }
 
@@ -123,8 +123,8 @@ impl Failure for Error {
         self.wait().is_some()
     }
 
-    fn streams(&self) -> bool {
-        matches!(self, Self::Stream(_))
+    fn is_paged(&self) -> bool {
+        matches!(self, Self::Paged(_))
     }
 
     fn stop(&self) -> Option<&Stop> {

@@ -12,8 +12,8 @@ mod error;
 pub mod events;
 mod families;
 mod keys;
+pub mod paged;
 mod row;
-pub mod stream;
 mod wait;
 
 pub use arg::Arg;

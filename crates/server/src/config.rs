@@ -8,7 +8,7 @@ use std::time::Duration;
 use base::limits;
 pub use wal::Fsync;
 
-pub use crate::engine::streams::StreamOptions;
+pub use crate::engine::paged::PagedOptions;
 use crate::net::output_limits::OutputLimits;
 pub use crate::net::tls::files::{ClientAuth, TlsFiles};
 
@@ -33,7 +33,7 @@ pub struct Config {
     pub cache_bytes: usize,
     /// Bound of the store's block cache.
     pub block_cache_bytes: u64,
-    pub streams: StreamOptions,
+    pub paged: PagedOptions,
     /// A listener for clients that speak the Redis protocol through TLS.
     pub tls: Option<TlsOptions>,
 }
@@ -79,7 +79,7 @@ impl Config {
             requirepass: None,
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
-            streams: StreamOptions::default(),
+            paged: PagedOptions::default(),
             tls: None,
         }
     }

@@ -31,7 +31,7 @@ pub trait Failure: From<Stop> {
     }
 
     /// Whether it is told page by page, and goes on later.
-    fn streams(&self) -> bool {
+    fn is_paged(&self) -> bool {
         false
     }
 }
@@ -73,8 +73,8 @@ impl<R, E: Failure> Done<R, E> {
 
     /// A read on a snapshot, which it keeps if it is told page by page.
     fn of_read(txn: Txn<'_>, result: Result<R, E>, seen: Gate) -> Self {
-        let streams = result.as_ref().err().is_some_and(Failure::streams);
-        let parked = if streams { Parked::of(txn).map(Box::new) } else { None };
+        let paged = result.as_ref().err().is_some_and(Failure::is_paged);
+        let parked = if paged { Parked::of(txn).map(Box::new) } else { None };
         // What is told later may depend on all of the view.
         let stamp = parked.as_ref().map_or(seen.stamp, |parked| parked.view().max(seen.stamp));
         Self { parked, ..Self::new(result, Gate { stamp, ..seen }, Does::NOTHING) }

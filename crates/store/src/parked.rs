@@ -44,7 +44,7 @@ impl Parked {
 
 impl Txn<'_> {
     /// Says that the caller takes replies page by page, of so many bytes. For commands that only read.
-    pub fn allow_streams(&mut self, page_bytes: usize) {
+    pub fn allow_pages(&mut self, page_bytes: usize) {
         if let View::Pinned(pinned) = &mut self.view {
             pinned.page_bytes = Some(page_bytes);
         }
@@ -64,7 +64,7 @@ impl Txn<'_> {
         if self.page_bytes().is_none() {
             return;
         }
-        debug_assert!(!self.has_writes(), "a transaction that may stream only reads");
+        debug_assert!(!self.has_writes(), "a transaction that is told page by page only reads");
         let lookups = self.scratch.lookups;
         self.scratch.reset();
         self.scratch.lookups = lookups;

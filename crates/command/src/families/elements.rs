@@ -9,7 +9,7 @@ use store::{Flow, Member};
 
 use crate::args::Args;
 use crate::error::{Error, Result};
-use crate::stream::Progress;
+use crate::paged::Progress;
 
 /// Elements of a page, unless the client says how many.
 const COUNT: u64 = 10;

@@ -13,7 +13,7 @@ use resp::{Protocol, Reply};
 use store::{Cancel, Gate, Scratch};
 
 use crate::engine::node::Node;
-use crate::engine::streams::Flow;
+use crate::engine::paged::Flow;
 use crate::net::blocked::Waiter;
 use crate::net::dispatch::{self, Call};
 use crate::net::exec::{self, Ran};
@@ -110,7 +110,7 @@ pub struct Caller {
     pub reader: Option<Reader>,
     /// Whether it may be told page by page. Not while it monitors, or hears something: that would come
     /// between the pages.
-    pub may_stream: bool,
+    pub may_page: bool,
 }
 
 impl Caller {
@@ -197,7 +197,7 @@ impl HeavyPool {
     }
 
     /// Goes on with a reply of which a part has been told, or with the command of a client that has waited: at the end
-    /// of the queue like others, but never turned away. There are no more of them than there may be streams, and
+    /// of the queue like others, but never turned away. There are no more of them than there may be paged replies, and
     /// connections.
     pub fn go_on(&self, job: Job) {
         let mut queue = self.queue.lock();
@@ -343,7 +343,7 @@ fn next_page(
             if !cancel.is_cancelled() {
                 let client = caller.client;
                 tracing::error!(client, ?why, "a reply cannot be told to its end: its client is cut off");
-                node.streams.failed.fetch_add(1, Ordering::Relaxed);
+                node.paged.failed.fetch_add(1, Ordering::Relaxed);
             }
             Told::Broken
         }

@@ -8,5 +8,5 @@ pub mod image;
 pub mod machine;
 pub mod maintenance;
 pub mod node;
+pub mod paged;
 pub mod pause;
-pub mod streams;

@@ -25,7 +25,7 @@ use crate::engine::health::{self, Health, Room, Signs, Space};
 use crate::engine::heavy::HeavyPool;
 use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
-use crate::engine::streams::Streams;
+use crate::engine::paged::PagedReplies;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
 use crate::pubsub::Hub;
@@ -69,7 +69,7 @@ pub struct Node {
     pub disk: Disk,
     pub wal: Wal,
     pub heavy: HeavyPool,
-    pub streams: Arc<Streams>,
+    pub paged: Arc<PagedReplies>,
     pub clients: Clients,
     pub hub: Arc<Hub>,
     pub tracker: Arc<Tracker>,
@@ -160,7 +160,7 @@ impl Node {
         let (groups, threads) = each.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         let node = Arc::new(Self {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
-            streams: Arc::default(),
+            paged: Arc::default(),
             live: Live::new(&config),
             users: Users::new(config.requirepass.as_deref()),
             config,

@@ -11,7 +11,7 @@ use store::{Cancel, Fate};
 
 use crate::engine::clients::{Client, Waits};
 use crate::engine::node::Node;
-use crate::engine::streams::Flow;
+use crate::engine::paged::Flow;
 use crate::net::blocked::Place;
 use crate::net::dispatch;
 use crate::net::output::Output;
@@ -39,7 +39,7 @@ pub enum State {
     /// The heavy pool works for it.
     Working(Arc<Cancel>),
     /// Its reply is told page by page.
-    Streaming(Streaming),
+    Paging(Paging),
     /// The store has to catch up before it may write.
     Stalled,
     /// Waits for a key to hold something.
@@ -53,7 +53,7 @@ pub enum State {
 }
 
 /// A reply of which a part has been told.
-pub struct Streaming {
+pub struct Paging {
     /// The rest, unless the heavy pool makes the next page of it.
     pub flow: Option<Box<Flow>>,
     pub cancel: Arc<Cancel>,

@@ -13,7 +13,7 @@ use store::{Cancel, Done, Gate, KeyPosition, Leave, Scratch};
 use crate::engine::group::Group;
 use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
-use crate::engine::streams::{Begun, Flow, Part};
+use crate::engine::paged::{Begun, Flow, Part};
 use crate::net::blocked::{Place, Waiter};
 use crate::pubsub::{is_long, publishes};
 use crate::scripting::{self, Env, OnData};
@@ -370,8 +370,8 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Arc<Cancel>, scratc
         };
         gates.push((group.id, done.gate));
         let mut reply = match done.result {
-            Err(Error::Stream(stream)) => {
-                parts.push(Part::Stream { group: group.id, parked: done.parked, stream });
+            Err(Error::Paged(paged)) => {
+                parts.push(Part::Paged { group: group.id, parked: done.parked, paged });
                 continue;
             }
             result => result.unwrap_or_else(Error::reply),
@@ -381,7 +381,7 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Arc<Cancel>, scratc
         }
         parts.push(Part::Whole(reply));
     }
-    match caller.filter(|_| parts.iter().any(Part::is_stream)) {
+    match caller.filter(|_| parts.iter().any(Part::is_paged)) {
         Some(caller) => tell(node, caller, parts, gates, cancel, scratch),
         None => {
             let replies = parts.into_iter().map(Part::reply);
@@ -403,14 +403,14 @@ fn run_in_group(
     // What is written is validated as a whole: only readers are told page by page.
     let flags = entry.row.flags;
     let only_reads = flags.has(flags::READONLY) && !flags.has(flags::MAY_WRITE);
-    let may_stream = only_reads && matches!(handler, OnData::Plain(_));
-    let may_stream = may_stream && caller.is_some_and(|caller| caller.may_stream);
+    let may_page = only_reads && matches!(handler, OnData::Plain(_));
+    let may_page = may_page && caller.is_some_and(|caller| caller.may_page);
     let (client, user) = caller.map_or((0, None), |caller| (caller.client, Some(&caller.user)));
     let mut env = Env::new(node, client, user, group.id, Some(cancel));
     env.reader = caller.and_then(|caller| caller.reader);
     let mut f = |txn: &mut store::Txn<'_>| {
-        if may_stream {
-            txn.allow_streams(node.config.streams.page_bytes);
+        if may_page {
+            txn.allow_pages(node.config.paged.page_bytes);
         }
         env.begin();
         handler.run(entry, txn, args, &mut env)

@@ -207,7 +207,7 @@ fn job(connection: &Connection, work: Work) -> Job {
         user: connection.session.login.user().clone(),
         reader: connection.session.reader(says_caching),
         // Nothing else may come between the pages.
-        may_stream: connection.session.monitoring.is_none() && !connection.session.hears,
+        may_page: connection.session.monitoring.is_none() && !connection.session.hears,
     };
     Job { caller, cancel: Arc::new(Cancel::default()), work }
 }

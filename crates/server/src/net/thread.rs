@@ -5,7 +5,7 @@ mod accept;
 mod hearers;
 mod letters;
 mod monitors;
-mod streams;
+mod paging;
 mod waits;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -20,7 +20,7 @@ use store::{Gate, Scratch};
 
 use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
-use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, READ_BYTES_MAX, State, Streaming, Turn};
+use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, Paging, READ_BYTES_MAX, State, Turn};
 use crate::net::exec::{self, Ran};
 use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
@@ -206,9 +206,9 @@ impl NetThread {
         connection.stream.handshake_until().map(|until| self.timers.remove(&(until, at)));
         match &connection.state {
             State::Working(cancel) => cancel.cancel(),
-            State::Streaming(streaming) => {
-                streaming.cancel.cancel();
-                streaming.until.map(|until| self.timers.remove(&(until, at)));
+            State::Paging(paging) => {
+                paging.cancel.cancel();
+                paging.until.map(|until| self.timers.remove(&(until, at)));
             }
             State::Blocked(place) => {
                 place.until.map(|until| self.timers.remove(&(until, at)));
@@ -267,10 +267,8 @@ impl NetThread {
         }
         // Nobody wants to hear the rest where replies are thrown away.
         let rest = outcome.rest.filter(|_| !connection.output.is_muted());
-        if let (Some(flow), State::Working(cancel) | State::Streaming(Streaming { cancel, .. })) =
-            (rest, before)
-        {
-            self.stream(at, flow, cancel);
+        if let (Some(flow), State::Working(cancel) | State::Paging(Paging { cancel, .. })) = (rest, before) {
+            self.begin_pages(at, flow, cancel);
         }
         self.touched.push(at);
         self.queue(at);
@@ -427,7 +425,7 @@ impl NetThread {
         if has_room || has_more {
             self.queue(at);
         }
-        self.stream_on(at);
+        self.next_page(at);
     }
 
     /// Whether the thread may end: the server stops, and everybody has been answered or has had

@@ -9,9 +9,9 @@ mod groups;
 mod harness;
 mod info;
 mod lifecycle;
+mod paged;
 #[cfg(debug_assertions)]
 mod pubsub;
 mod server;
 mod settings;
-mod streams;
 mod tls;

@@ -11,8 +11,8 @@ use crate::arg;
 use crate::args::Args;
 use crate::error::Error;
 use crate::families::elements::Places;
+use crate::paged::{self, Feed, Progress, Shape, answer};
 use crate::row::flags::{DANGEROUS, FANOUT, HEAVY, READONLY};
-use crate::stream::{self, Feed, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("randomkey", 1, Keys::NONE, &[READONLY, FANOUT], randomkey)
@@ -65,7 +65,7 @@ impl Feed for Matching {
         Ok(u64::try_from(counts.keys).ok().filter(|_| is_exact))
     }
 
-    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut stream::Page) -> Result<Progress> {
+    fn fill(&mut self, txn: &mut Txn<'_>, page: &mut paged::Page) -> Result<Progress> {
         let pattern = Pattern::of(&self.glob);
         let Some(start) = pattern.start(self.from) else { return Ok(Progress::Done) };
         let mut places = Places::new();

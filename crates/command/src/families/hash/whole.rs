@@ -7,9 +7,9 @@ use super::*;
 use crate::arg::{self, KEY};
 use crate::families::elements::{Draw, Places, Scan, some_of};
 use crate::families::key;
+use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, RO};
 use crate::row::flags::READONLY;
-use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("hgetall", 2, key(&[RO, ACCESS]), &[READONLY], hgetall)

@@ -7,9 +7,9 @@ use store::{Flow, List};
 use super::*;
 use crate::arg::{self, KEY};
 use crate::families::{index_range, key, positive};
+use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, DELETE, INSERT, RO, RW, UPDATE};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
-use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("llen", 2, key(&[RO]), &[READONLY, FAST], llen)

@@ -8,9 +8,9 @@ use super::*;
 use crate::arg::{self, KEY};
 use crate::args::OwnedArgs;
 use crate::families::{counted_keys, positive};
+use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, OW, RO, UPDATE};
 use crate::row::flags::{DENYOOM, READONLY, WRITE};
-use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("sinter", -2, Keys::rest(1).with(&[RO, ACCESS]), &[READONLY], sinter)

@@ -7,9 +7,9 @@ use super::*;
 use crate::arg::{self, KEY};
 use crate::families::elements::{Draw, Places, Scan, some_of};
 use crate::families::{key, positive};
+use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, DELETE, INSERT, RO, RW};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
-use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("sadd", -3, key(&[RW, INSERT]), &[WRITE, DENYOOM, FAST], sadd)

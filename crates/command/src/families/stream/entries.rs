@@ -6,9 +6,9 @@ use super::options::{NewId, Options};
 use super::*;
 use crate::arg::{self, Arg, KEY};
 use crate::families::key;
+use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, DELETE, RO, RW, UPDATE};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
-use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 const STRATEGY: Arg = arg::one_of("strategy", &[arg::word("MAXLEN"), arg::word("MINID").since("6.2.0")]);
 const OPERATOR: Arg =

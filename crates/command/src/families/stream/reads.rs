@@ -5,9 +5,9 @@ use store::{Consumer, ConsumerGroup, Flow, Kind, Stream, StreamId, Txn};
 use super::*;
 use crate::arg::{self, Arg};
 use crate::args::OwnedArgs;
+use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, RO};
 use crate::row::flags::{BLOCKING, READONLY, WRITE};
-use crate::stream::{Feed, Page, Progress, Shape, answer};
 use crate::wait::Wait;
 
 const COUNT: Arg = arg::integer("count").after("COUNT").optional();

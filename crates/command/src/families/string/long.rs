@@ -8,20 +8,20 @@ use resp::Reply;
 use super::*;
 use crate::args::{Args, OwnedArgs};
 use crate::families::{blob, part};
-use crate::stream::{Feed, Page, Progress, Shape, Stream};
+use crate::paged::{Feed, Page, Paged, Progress, Shape};
 
 /// A part of a string as the whole reply.
 pub(super) fn tell(txn: &mut Txn<'_>, key: &[u8], record: &Record, range: Range<u64>) -> Result<Reply> {
     if txn.page_bytes().is_none() || is_short(&range) {
         return part(txn, record, range);
     }
-    Err(Stream::new(Shape::One, 1, Text::new(key, range)).into())
+    Err(Paged::new(Shape::One, 1, Text::new(key, range)).into())
 }
 
 /// The strings of all keys as a stream; what is not a string is null.
 pub(super) fn tell_all(args: &Args<'_>) -> Error {
     let entries = args.len() as u64 - 1;
-    Stream::new(Shape::Array, entries, Values { args: args.to_owned(), at: 1, text: None }).into()
+    Paged::new(Shape::Array, entries, Values { args: args.to_owned(), at: 1, text: None }).into()
 }
 
 fn is_short(range: &Range<u64>) -> bool {

@@ -8,9 +8,9 @@ use super::bounds::Bounds;
 use super::*;
 use crate::arg::{self, KEY};
 use crate::families::key;
+use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, DELETE, OW, RO, RW, UPDATE};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
-use crate::stream::{Feed, Page, Progress, Shape, answer};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("zrange", -4, key(&[RO, ACCESS]), &[READONLY], zrange)

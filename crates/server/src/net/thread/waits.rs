@@ -8,7 +8,7 @@ use resp::Reply;
 use super::NetThread;
 use crate::engine::heavy::Work;
 use crate::net::blocked::Place;
-use crate::net::connection::{State, Streaming};
+use crate::net::connection::{Paging, State};
 use crate::net::execute::go_on;
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
@@ -120,8 +120,8 @@ impl NetThread {
             }
             let place = match &connection.state {
                 State::Blocked(place) => *place,
-                State::Streaming(_) => {
-                    self.end_stream(at);
+                State::Paging(_) => {
+                    self.page_late(at);
                     continue;
                 }
                 _ => continue,
@@ -152,7 +152,7 @@ impl NetThread {
         let connection = self.connections.get(at).and_then(Option::as_ref);
         if let Some(
             State::Blocked(Place { until: Some(until), .. })
-            | State::Streaming(Streaming { until: Some(until), .. }),
+            | State::Paging(Paging { until: Some(until), .. }),
         ) = connection.map(|c| &c.state)
         {
             self.timers.remove(&(*until, at));

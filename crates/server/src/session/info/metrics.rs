@@ -59,7 +59,7 @@ impl Source for Pages {
             about_tls(&node, &mut page);
             about_commands(&node, &mut page);
             about_lanes(&node, &mut page);
-            about_streams(&node, &mut page);
+            about_paged(&node, &mut page);
             about_groups(&node, &mut page);
             about_raft(&node, &mut page);
             about_wal(&node, &mut page);
@@ -218,28 +218,28 @@ fn about_lanes(node: &Node, page: &mut Exposition) {
     );
 }
 
-fn about_streams(node: &Node, page: &mut Exposition) {
+fn about_paged(node: &Node, page: &mut Exposition) {
     use Kind::{Counter, Gauge};
-    let streams = &node.streams;
+    let paged = &node.paged;
     page.single(
-        "bulkhead_streams",
+        "bulkhead_paged_replies",
         Gauge,
         "Replies that are being told page by page.",
-        streams.open() as f64,
+        paged.open() as f64,
     );
     let mut counter = |name, help, value: &std::sync::atomic::AtomicU64| {
         page.single(name, Counter, help, value.load(Relaxed) as f64);
     };
-    counter("bulkhead_streams_total", "Replies told page by page.", &streams.begun);
-    counter("bulkhead_stream_pages_total", "Pages made for them.", &streams.pages);
+    counter("bulkhead_paged_replies_total", "Replies told page by page.", &paged.begun);
+    counter("bulkhead_paged_reply_pages_total", "Pages made for them.", &paged.pages);
     counter(
-        "bulkhead_streams_rejected_total",
+        "bulkhead_paged_replies_rejected_total",
         "Commands told BUSY because there were too many of them.",
-        &streams.rejected,
+        &paged.rejected,
     );
-    page.metric("bulkhead_streams_cut_off_total", Counter, "Clients disconnected amid a reply.")
-        .sample(&[("why", "client")], streams.cut_off.load(Relaxed) as f64)
-        .sample(&[("why", "server")], streams.failed.load(Relaxed) as f64);
+    page.metric("bulkhead_paged_replies_cut_off_total", Counter, "Clients disconnected amid a reply.")
+        .sample(&[("why", "client")], paged.cut_off.load(Relaxed) as f64)
+        .sample(&[("why", "server")], paged.failed.load(Relaxed) as f64);
 }
 
 /// One metric with a sample for each group.

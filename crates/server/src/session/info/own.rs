@@ -35,13 +35,13 @@ pub(super) fn lanes(node: &Node, lines: &mut Lines) {
     lines.add("heavy_queue", node.heavy.queue_max());
     lines.add("scripts_running", node.running.len());
     lines.add("scripts_killed", node.running.killed.load(Relaxed));
-    let streams = &node.streams;
-    lines.add("streams_open", streams.open());
-    lines.add("streams_begun", streams.begun.load(Relaxed));
-    lines.add("streams_pages", streams.pages.load(Relaxed));
-    lines.add("streams_rejected", streams.rejected.load(Relaxed));
-    lines.add("streams_cut_off", streams.cut_off.load(Relaxed));
-    lines.add("streams_failed", streams.failed.load(Relaxed));
+    let paged = &node.paged;
+    lines.add("paged_open", paged.open());
+    lines.add("paged_begun", paged.begun.load(Relaxed));
+    lines.add("paged_pages", paged.pages.load(Relaxed));
+    lines.add("paged_rejected", paged.rejected.load(Relaxed));
+    lines.add("paged_cut_off", paged.cut_off.load(Relaxed));
+    lines.add("paged_failed", paged.failed.load(Relaxed));
 }
 
 fn per(sum: u64, count: u64) -> String {

@@ -15,7 +15,7 @@ const BIG: &str = "SETRANGE big 60000000 x";
 const BIG_BYTES: usize = 60_000_001;
 
 fn small_pages(config: &mut Config) {
-    config.streams.page_bytes = 1_000;
+    config.paged.page_bytes = 1_000;
 }
 
 #[track_caller]
@@ -24,16 +24,16 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 fn is_nothing_kept(node: &TestNode) -> bool {
-    node.node.streams.open() == 0 && node.node.groups.iter().all(|group| group.store.pins.count() == 0)
+    node.node.paged.open() == 0 && node.node.groups.iter().all(|group| group.store.pins.count() == 0)
 }
 
 /// Asks for something and does not read the answer; comes back when it has begun.
 fn begin(node: &TestNode, line: &str) -> Client {
-    let before = node.node.streams.begun.load(Relaxed);
+    let before = node.node.paged.begun.load(Relaxed);
     let mut client = node.client();
     client.queue(&words(line));
     client.flush().unwrap();
-    wait_for("a stream", || node.node.streams.begun.load(Relaxed) > before);
+    wait_for("the first page", || node.node.paged.begun.load(Relaxed) > before);
     client
 }
 
@@ -70,7 +70,7 @@ fn a_client_that_does_not_read_costs_little_and_gets_its_snapshot() {
     check(&mut other, "HLEN h", ":100");
     check(&mut other, "DEL h", ":1");
     check(&mut other, "HSET h f1 again", ":1");
-    assert_eq!(node.node.streams.open(), 1);
+    assert_eq!(node.node.paged.open(), 1);
     let found = map(slow.receive().unwrap());
     assert_eq!(found.len(), 100);
     assert!(found.iter().all(|(_, value)| value.len() == LEN && value.iter().all(|byte| *byte == value[0])));
@@ -115,7 +115,7 @@ fn replies_come_in_the_order_of_the_commands() {
     assert_eq!(client.receive().unwrap(), Reply::ok(), "CLIENT REPLY ON answers");
     assert_eq!(map(client.receive().unwrap()), fields);
     assert!(is_nothing_kept(&node));
-    assert!(node.node.streams.pages.load(Relaxed) > 100);
+    assert!(node.node.paged.pages.load(Relaxed) > 100);
 }
 
 #[test]
@@ -152,31 +152,31 @@ fn who_leaves_amid_a_reply_leaves_nothing_behind() {
 
 #[test]
 fn who_takes_nothing_is_cut_off() {
-    let node = TestNode::with(|config| config.streams.timeout = Duration::from_millis(50));
+    let node = TestNode::with(|config| config.paged.timeout = Duration::from_millis(50));
     let mut other = node.client();
     other.want(BIG).unwrap();
     let mut slow = begin(&node, "GET big");
-    wait_for("the client to be cut off", || node.node.streams.cut_off.load(Relaxed) == 1);
+    wait_for("the client to be cut off", || node.node.paged.cut_off.load(Relaxed) == 1);
     wait_for("the snapshot to go", || is_nothing_kept(&node));
     assert!(slow.receive().is_err());
     check(&mut other, "PING", "+PONG");
 }
 
 #[test]
-fn there_are_only_so_many_streams() {
-    let node = TestNode::with(|config| config.streams.streams_max = 2);
+fn there_are_only_so_many_paged_replies() {
+    let node = TestNode::with(|config| config.paged.replies_max = 2);
     let mut other = node.client();
     other.want(BIG).unwrap();
     let mut slow = [begin(&node, "GET big"), begin(&node, "GET big")];
     check(&mut other, "GET big", "-BUSY server overloaded, retry later");
     check(&mut other, "SET a 1", "+OK");
     check(&mut other, "KEYS a", "[\"a\"]");
-    assert_eq!(node.node.streams.open(), 2);
+    assert_eq!(node.node.paged.open(), 2);
     for client in &mut slow {
         assert_eq!(client.receive().unwrap().bytes().unwrap().len(), BIG_BYTES);
     }
     assert_eq!(other.line("GET big").unwrap().bytes().unwrap().len(), BIG_BYTES);
-    assert_eq!(node.node.streams.rejected.load(Relaxed), 1);
+    assert_eq!(node.node.paged.rejected.load(Relaxed), 1);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Replies of any size. A command that may have much to tell says how it is told, piece by piece, with a
-//! [`Feed`]. Where its caller takes replies page by page, the command ends with a [`Stream`], and the
+//! [`Feed`]. Where its caller takes replies page by page, the command ends with a [`Paged`], and the
 //! pages are made on its snapshot one at a time, as the client takes them. Everywhere else (in a small
 //! transaction, among others in MULTI, for a script) the same feed is run to its end at once.
 
@@ -248,7 +248,7 @@ impl Page {
 }
 
 /// A reply that is told page by page. Its snapshot is kept by whoever ran the command.
-pub struct Stream {
+pub struct Paged {
     shape: Shape,
     /// Entries, as the header says.
     entries: u64,
@@ -256,13 +256,13 @@ pub struct Stream {
     feed: Box<dyn Feed>,
 }
 
-impl std::fmt::Debug for Stream {
+impl std::fmt::Debug for Paged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Stream({:?}, {} of {})", self.shape, self.told, self.entries)
+        write!(f, "Paged({:?}, {} of {})", self.shape, self.told, self.entries)
     }
 }
 
-impl Stream {
+impl Paged {
     pub fn new(shape: Shape, entries: u64, feed: impl Feed + 'static) -> Self {
         Self { shape, entries, told: 0, feed: Box::new(feed) }
     }
@@ -293,7 +293,7 @@ impl Stream {
     }
 }
 
-/// Answers with what a feed tells: at once, or as a stream where the caller takes those. `feed` makes one
+/// Answers with what a feed tells: at once, or page by page where the caller takes those. `feed` makes one
 /// that is at its beginning.
 pub(crate) fn answer<F: Feed + 'static>(
     txn: &mut Txn<'_>,
@@ -307,7 +307,7 @@ pub(crate) fn answer<F: Feed + 'static>(
         return Ok(page.into_reply());
     };
     if let Some(entries) = first.count(txn)? {
-        return Err(Stream::new(shape, entries, first).into());
+        return Err(Paged::new(shape, entries, first).into());
     }
     // The header needs their number: what does not fit a page is gone through twice.
     let mut page = Page::new(shape, Form::Values(Vec::new()), page_bytes);
@@ -322,5 +322,5 @@ pub(crate) fn answer<F: Feed + 'static>(
         progress = first.fill(txn, &mut page)?;
         entries += page.entries();
     }
-    Err(Stream::new(shape, entries, feed()).into())
+    Err(Paged::new(shape, entries, feed()).into())
 }

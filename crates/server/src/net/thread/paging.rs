@@ -8,23 +8,23 @@ use store::Cancel;
 
 use super::NetThread;
 use crate::engine::heavy::{Caller, Job, Work};
-use crate::engine::streams::Flow;
-use crate::net::connection::{State, Streaming};
+use crate::engine::paged::Flow;
+use crate::net::connection::{Paging, State};
 
 impl NetThread {
     /// The first pages of a reply are in the output; so much is left. Its next commands wait.
-    pub(super) fn stream(&mut self, at: usize, flow: Box<Flow>, cancel: Arc<Cancel>) {
-        let until = Instant::now() + self.node.config.streams.timeout;
+    pub(super) fn begin_pages(&mut self, at: usize, flow: Box<Flow>, cancel: Arc<Cancel>) {
+        let until = Instant::now() + self.node.config.paged.timeout;
         if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
-            connection.state = State::Streaming(Streaming { flow: Some(flow), cancel, until: Some(until) });
+            connection.state = State::Paging(Paging { flow: Some(flow), cancel, until: Some(until) });
             self.timers.insert((until, at));
         }
     }
 
     /// Has the next page made once the client has taken enough of those before it.
-    pub(super) fn stream_on(&mut self, at: usize) {
+    pub(super) fn next_page(&mut self, at: usize) {
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
-        let State::Streaming(streaming) = &mut connection.state else { return };
+        let State::Paging(paging) = &mut connection.state else { return };
         if connection.output.ends_replaced() {
             // What the reply depends on was not committed: the client has been told so instead.
             self.forget_timer(at);
@@ -35,12 +35,11 @@ impl NetThread {
             return;
         }
         // IMPORTANT: nothing may follow a page that may still be replaced.
-        if connection.output.held().is_some() || connection.output.len() > self.node.config.streams.page_bytes
-        {
+        if connection.output.held().is_some() || connection.output.len() > self.node.config.paged.page_bytes {
             return;
         }
-        let Some(flow) = streaming.flow.take() else { return };
-        if let Some(until) = streaming.until.take() {
+        let Some(flow) = paging.flow.take() else { return };
+        if let Some(until) = paging.until.take() {
             self.timers.remove(&(until, at));
         }
         let caller = Caller {
@@ -49,25 +48,25 @@ impl NetThread {
             mailbox: connection.client.mailbox.clone(),
             user: connection.session.login.user().clone(),
             reader: None,
-            may_stream: true,
+            may_page: true,
         };
-        self.node.heavy.go_on(Job { caller, cancel: streaming.cancel.clone(), work: Work::Page(flow) });
+        self.node.heavy.go_on(Job { caller, cancel: paging.cancel.clone(), work: Work::Page(flow) });
     }
 
     /// A client has had its time for a page. One that could not take it, because that waits for a commit,
     /// gets more; others would keep their snapshot for ever.
-    pub(super) fn end_stream(&mut self, at: usize) {
+    pub(super) fn page_late(&mut self, at: usize) {
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
-        let State::Streaming(streaming) = &mut connection.state else { return };
+        let State::Paging(paging) = &mut connection.state else { return };
         if connection.output.sendable() == 0 {
-            let until = Instant::now() + self.node.config.streams.timeout;
-            streaming.until = Some(until);
+            let until = Instant::now() + self.node.config.paged.timeout;
+            paging.until = Some(until);
             self.timers.insert((until, at));
             return;
         }
         let client = &connection.client;
         tracing::warn!(client = client.id, peer = %client.peer, "cut off: it does not take its reply");
-        self.node.streams.cut_off.fetch_add(1, Ordering::Relaxed);
+        self.node.paged.cut_off.fetch_add(1, Ordering::Relaxed);
         self.close(at);
     }
 

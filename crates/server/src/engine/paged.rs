@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::limits;
-use command::stream::{Page, Progress, Shape, Stream};
+use command::paged::{Page, Paged, Progress, Shape};
 use resp::{Protocol, Reply};
 use store::{Cancel, Parked, Scratch};
 
@@ -18,28 +18,28 @@ use crate::net::output::Encoded;
 
 /// How replies are told page by page.
 #[derive(Clone, Debug)]
-pub struct StreamOptions {
+pub struct PagedOptions {
     /// Where a page ends. A client is sent the next one when it has no more than this left to take.
     pub page_bytes: usize,
-    /// Streams at a time, of all clients.
-    pub streams_max: usize,
+    /// Replies at a time, of all clients.
+    pub replies_max: usize,
     /// A client that does not take a page in this time is disconnected.
     pub timeout: Duration,
 }
 
-impl Default for StreamOptions {
+impl Default for PagedOptions {
     fn default() -> Self {
         Self {
-            page_bytes: limits::STREAM_PAGE_BYTES,
-            streams_max: limits::STREAMS_MAX,
-            timeout: Duration::from_millis(limits::STREAM_TIMEOUT_MS),
+            page_bytes: limits::PAGE_BYTES,
+            replies_max: limits::PAGED_REPLIES_MAX,
+            timeout: Duration::from_millis(limits::PAGE_TIMEOUT_MS),
         }
     }
 }
 
-/// How many streams there are, and what became of others.
+/// How many paged replies there are, and what became of others.
 #[derive(Default)]
-pub struct Streams {
+pub struct PagedReplies {
     open: AtomicUsize,
     pub begun: AtomicU64,
     pub pages: AtomicU64,
@@ -51,8 +51,8 @@ pub struct Streams {
     pub failed: AtomicU64,
 }
 
-/// A place among the streams.
-pub struct Slot(Arc<Streams>);
+/// A place among the paged replies.
+pub struct Slot(Arc<PagedReplies>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
@@ -60,14 +60,14 @@ impl Drop for Slot {
     }
 }
 
-impl Streams {
+impl PagedReplies {
     /// How many there are now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
-    fn begin(self: &Arc<Self>, streams_max: usize) -> Option<Slot> {
-        if self.open.fetch_add(1, Ordering::SeqCst) >= streams_max {
+    fn begin(self: &Arc<Self>, replies_max: usize) -> Option<Slot> {
+        if self.open.fetch_add(1, Ordering::SeqCst) >= replies_max {
             self.open.fetch_sub(1, Ordering::SeqCst);
             self.rejected.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -80,19 +80,19 @@ impl Streams {
 /// What a group has to say.
 pub enum Part {
     Whole(Reply),
-    Stream { group: u16, parked: Option<Box<Parked>>, stream: Box<Stream> },
+    Paged { group: u16, parked: Option<Box<Parked>>, paged: Box<Paged> },
 }
 
 impl Part {
-    pub fn is_stream(&self) -> bool {
-        matches!(self, Self::Stream { .. })
+    pub fn is_paged(&self) -> bool {
+        matches!(self, Self::Paged { .. })
     }
 
     /// What it says if it is told at once.
     pub fn reply(self) -> Reply {
         match self {
             Self::Whole(reply) => reply,
-            Self::Stream { stream, .. } => command::Error::Stream(stream).reply(),
+            Self::Paged { paged, .. } => command::Error::Paged(paged).reply(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Part {
         match self {
             Self::Whole(Reply::Array(items)) => items.len() as u64,
             Self::Whole(_) => 0,
-            Self::Stream { stream, .. } => stream.entries(),
+            Self::Paged { paged, .. } => paged.entries(),
         }
     }
 
@@ -111,18 +111,18 @@ impl Part {
         scratch: &mut Scratch,
         page: &mut Page,
     ) -> Result<Progress, Reply> {
-        let (group, parked, stream) = match self {
+        let (group, parked, paged) = match self {
             Self::Whole(Reply::Array(items)) => {
                 items.iter().for_each(|item| page.value(item));
                 return Ok(Progress::Done);
             }
             Self::Whole(_) => return Ok(Progress::Done),
-            Self::Stream { group, parked, stream } => (*group, parked, stream),
+            Self::Paged { group, parked, paged } => (*group, parked, paged),
         };
         let (Some(group), Some(snapshot)) = (node.groups.get(usize::from(group)), parked.take()) else {
             return Err(Reply::error("ERR the snapshot of this reply is gone"));
         };
-        let resumed = group.store.resume(*snapshot, cancel, scratch, |txn| stream.fill(txn, page));
+        let resumed = group.store.resume(*snapshot, cancel, scratch, |txn| paged.fill(txn, page));
         let (progress, snapshot) = resumed.map_err(|left| left_reply(&left))?;
         *parked = Some(Box::new(snapshot));
         progress.map_err(command::Error::reply)
@@ -145,7 +145,7 @@ pub enum Begun {
     Told(Encoded, Option<Box<Flow>>),
     /// It cannot be told.
     Refused(Reply),
-    /// There are too many streams.
+    /// There are too many paged replies.
     Busy,
 }
 
@@ -163,12 +163,12 @@ impl Flow {
             match part {
                 Part::Whole(error @ Reply::Error(_)) => return Begun::Refused(error.clone()),
                 Part::Whole(_) => {}
-                Part::Stream { stream, .. } => shape = stream.shape(),
+                Part::Paged { paged, .. } => shape = paged.shape(),
             }
         }
         let mut head = Vec::new();
         shape.header(parts.iter().map(Part::entries).sum(), protocol, &mut head);
-        let options = &node.config.streams;
+        let options = &node.config.paged;
         let mut flow =
             Self { parts: parts.into(), shape, protocol, page_bytes: options.page_bytes, slot: None };
         let page = match flow.page(node, cancel, scratch, head) {
@@ -178,11 +178,11 @@ impl Flow {
         if flow.parts.is_empty() {
             return Begun::Told(page, None);
         }
-        flow.slot = node.streams.begin(options.streams_max);
+        flow.slot = node.paged.begin(options.replies_max);
         if flow.slot.is_none() {
             return Begun::Busy;
         }
-        node.streams.pages.fetch_add(1, Ordering::Relaxed);
+        node.paged.pages.fetch_add(1, Ordering::Relaxed);
         Begun::Told(page, Some(Box::new(flow)))
     }
 
@@ -194,7 +194,7 @@ impl Flow {
         scratch: &mut Scratch,
     ) -> Result<(Encoded, Option<Box<Self>>), Reply> {
         let page = self.page(node, cancel, scratch, Vec::new())?;
-        node.streams.pages.fetch_add(1, Ordering::Relaxed);
+        node.paged.pages.fetch_add(1, Ordering::Relaxed);
         Ok((page, (!self.parts.is_empty()).then_some(self)))
     }
 

@@ -30,7 +30,8 @@ pub fn run(options: Options) -> ExitCode {
         Ok(config) => config,
         Err(why) => return fail(&why),
     };
-    server::open_files::allow(config.max_connections);
+    server::process::refuse_huge_pages();
+    server::process::allow_open_files(config.max_connections);
     let node = match Node::start(config) {
         Ok(node) => node,
         Err(error) => return fail(&error.to_string()),

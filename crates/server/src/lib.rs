@@ -10,7 +10,7 @@ pub mod config;
 pub mod data_dir;
 pub mod engine;
 pub mod net;
-pub mod open_files;
+pub mod process;
 pub mod pubsub;
 pub mod scripting;
 pub mod session;

@@ -4,6 +4,10 @@
 //! record, and what was written is reclaimed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base::Stamp;
 
 use crate::disk::{DiskError, DiskSnapshot};
 use crate::group::Group;
@@ -16,10 +20,13 @@ use crate::view::{Cancel, View};
 /// Records and what they hold from now on.
 pub(crate) type Records = Vec<(Vec<u8>, Option<Value>)>;
 
-/// Sequenced in one go: small against an entry, so that others come in between.
-const TURN_BYTES: usize = 256 << 10;
-/// What may wait to be submitted before more is built: whoever writes a byte waits for all of it.
-const WAITING_BYTES_MAX: u64 = 2 * TURN_BYTES as u64;
+/// Sequenced in one go, for which others wait: about two hundred records, a tenth of a millisecond.
+const TURN_BYTES: usize = 16 << 10;
+/// What may wait to be submitted before more is built: whoever writes a byte waits for all of it. So a batch takes one
+/// turn along, which costs the log less than its fsync.
+const WAITING_BYTES_MAX: u64 = 4 << 10;
+/// A rest is not longer than this, whatever held up the turn before it.
+const REST_MAX: Duration = Duration::from_millis(1);
 
 /// How much is being built aside at the moment, by all transactions of a group.
 #[derive(Default)]
@@ -53,6 +60,28 @@ pub(crate) struct Aside {
     home: Home,
     records: Records,
     bytes: usize,
+    pace: Pace,
+}
+
+/// How much of the time is left to others while they write: as much as is taken.
+struct Pace {
+    /// The last turn, and when it was over.
+    turn: Stamp,
+    over: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { turn: Stamp::ZERO, over: Instant::now() }
+    }
+
+    /// A turn is over. Rests if somebody has written since the one before.
+    fn turn(&mut self, before: Stamp, turn: Stamp) {
+        if before > self.turn {
+            thread::sleep(self.over.elapsed().min(REST_MAX));
+        }
+        *self = Self { turn, over: Instant::now() };
+    }
 }
 
 impl Aside {
@@ -66,7 +95,7 @@ impl Aside {
             txn.group.building.values.fetch_add(1, Ordering::Relaxed);
         }
         let records = vec![(keys::building(home), Some(Value::from(&[][..])))];
-        Ok(Self { home, records, bytes: 0 })
+        Ok(Self { home, records, bytes: 0, pace: Pace::new() })
     }
 
     fn cancel<'t>(txn: &'t Txn<'_>) -> Result<&'t Cancel, Stop> {
@@ -100,7 +129,8 @@ impl Aside {
     }
 
     fn send(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
-        txn.group.sequence_aside(txn.begin.epoch, Self::cancel(txn)?, &self.records)?;
+        let (before, turn) = txn.group.sequence_aside(txn.begin.epoch, Self::cancel(txn)?, &self.records)?;
+        self.pace.turn(before, turn);
         let sent = self.records.len() as u64;
         if let Some(Fresh { aside: Some(records), .. }) = txn.scratch.fresh_mut(self.home) {
             *records += sent;
@@ -114,7 +144,8 @@ impl Aside {
 
 impl Group {
     /// Sequences records that nobody can see yet, when the log and the store have room for them.
-    fn sequence_aside(&self, epoch: u64, cancel: &Cancel, records: &Records) -> Result<(), Stop> {
+    /// Says what the last stamp was before, and what it is now.
+    fn sequence_aside(&self, epoch: u64, cancel: &Cancel, records: &Records) -> Result<(Stamp, Stamp), Stop> {
         while self.sequencer.is_stalled() || self.sequencer.waiting_bytes() > WAITING_BYTES_MAX {
             if cancel.is_cancelled() {
                 return Err(Stop::Cancelled);
@@ -122,18 +153,19 @@ impl Group {
             self.pump();
             self.sequencer.wait_for_room();
         }
-        self.sequence_in(epoch, records).ok_or(Stop::Closed)?;
+        let stamps = self.sequence_in(epoch, records).ok_or(Stop::Closed)?;
         self.pump();
-        Ok(())
+        Ok(stamps)
     }
 
-    fn sequence_in(&self, epoch: u64, records: &Records) -> Option<()> {
+    fn sequence_in(&self, epoch: u64, records: &Records) -> Option<(Stamp, Stamp)> {
         let mut section = self.sequencer.lock();
         if section.epoch() != Some(epoch) || self.sequencer.epoch() != epoch {
             return None;
         }
+        let before = section.last();
         self.sequence(&mut section, records);
-        Some(())
+        Some((before, section.last()))
     }
 
     /// Gives up what a transaction built aside and did not name, and what it would have told. If its epoch

@@ -4,12 +4,15 @@
 //! the first of them sorts what was appended since. Where nobody reads ranges, nothing is sorted.
 //! Tags have lists of their own, so that a look at the expiry index does not sort the keys.
 
-use std::collections::{BTreeMap, VecDeque};
+mod journal;
+
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use base::Stamp;
 use parking_lot::{Mutex, MutexGuard};
 
+use self::journal::Journal;
 use crate::keys;
 use crate::record::RowKey;
 use crate::table::Keep;
@@ -36,14 +39,14 @@ pub struct Dirty {
 #[derive(Default)]
 struct List {
     /// Appended under the sequencer's lock, so this lock is only ever held for a moment.
-    fresh: Mutex<Vec<Listing>>,
+    fresh: Mutex<Journal>,
     settled: Mutex<Settled>,
 }
 
 #[derive(Default)]
 struct Settled {
     /// By batch, oldest first.
-    journal: VecDeque<Listing>,
+    journal: Journal,
     /// How much of the journal's front is in `ordered`.
     indexed: usize,
     /// Each key with the stamp of its last listing.
@@ -63,12 +66,12 @@ impl Settled {
     /// Forgets what no view sees, though somebody may want to know that it was written.
     fn forget_early(&mut self, seen: Stamp, stored: Stamp) {
         self.index();
-        for listing in std::mem::take(&mut self.journal) {
+        for listing in self.journal.drain() {
             if listing.stamp > seen && listing.stamp <= stored {
                 self.forgotten = self.forgotten.max(listing.batch);
                 self.forget(&listing);
             } else {
-                self.journal.push_back(listing);
+                self.journal.push(listing);
             }
         }
         self.indexed = self.journal.len();
@@ -81,7 +84,7 @@ impl Settled {
     /// Sorts some more; says whether that is all.
     fn index_some(&mut self) -> bool {
         let end = self.journal.len().min(self.indexed + INDEX_SLICE);
-        for listing in self.journal.range(self.indexed..end) {
+        for listing in self.journal.from(self.indexed).take(INDEX_SLICE) {
             self.ordered.insert(listing.key.clone(), listing.stamp);
         }
         self.indexed = end;
@@ -167,7 +170,8 @@ impl Dirty {
             if settled.forgotten >= batch {
                 return true;
             }
-            let mut newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
+            let mut newest_first =
+                settled.journal.newest_first().take_while(|listing| listing.batch >= batch);
             newest_first.any(|listing| wanted(&listing.key))
         })
     }
@@ -178,11 +182,11 @@ impl Dirty {
         debug_assert!(self.is_within_one_tag(from, Some(to)));
         let list = self.of(from);
         let mut settled = list.settled.try_lock()?;
-        settled.journal.extend(std::mem::take(&mut *list.fresh.lock()));
+        settled.journal.append(std::mem::take(&mut *list.fresh.lock()));
         if settled.forgotten >= batch {
             return None;
         }
-        let newest_first = settled.journal.iter().rev().take_while(|listing| listing.batch >= batch);
+        let newest_first = settled.journal.newest_first().take_while(|listing| listing.batch >= batch);
         let within = newest_first.filter(|listing| *listing.key >= *from && *listing.key < *to);
         Some(within.map(|listing| listing.key.clone()).collect())
     }
@@ -216,7 +220,7 @@ impl List {
                 if oldest.stamp > upto {
                     return;
                 }
-                let Some(oldest) = settled.journal.pop_front() else { return };
+                let Some(oldest) = settled.journal.pop() else { return };
                 if settled.indexed > 0 {
                     settled.indexed -= 1;
                     settled.forget(&oldest);
@@ -228,7 +232,7 @@ impl List {
     fn settle(&self) -> MutexGuard<'_, Settled> {
         let mut settled = self.settled.lock();
         let fresh = std::mem::take(&mut *self.fresh.lock());
-        settled.journal.extend(fresh);
+        settled.journal.append(fresh);
         settled
     }
 }

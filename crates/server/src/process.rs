@@ -1,13 +1,13 @@
-//! How many files the process may have open: a connection is one.
+//! What the process asks of the system before anything else starts.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files other than connections: the log's, the store's, and whatever else is open.
+/// Files that are no connections: the log's, the store's, and whatever else is open.
 const OTHERS: u64 = 1_024;
 
 /// Takes what the system allows: its first limit is often a thousand, the last one much more. Says so
 /// if that is not enough for the connections that are allowed.
-pub fn allow(connections: usize) {
+pub fn allow_open_files(connections: usize) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised =
         current == maximum || setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
@@ -20,5 +20,13 @@ pub fn allow(connections: usize) {
             wanted,
             "so many connections are allowed that there may be no files for all of them: raise the limit (ulimit -n)"
         );
+    }
+}
+
+/// Memory comes in small pages. A large one is zeroed as a whole when it is first touched, half a millisecond or more,
+/// and often by a thread that holds a lock for which others wait.
+pub fn refuse_huge_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "transparent huge pages stay in use: memory that grows may make clients wait");
     }
 }

@@ -181,17 +181,17 @@ fn about_commands(node: &Node, page: &mut Exposition) {
 
 fn about_lanes(node: &Node, page: &mut Exposition) {
     use Kind::{Counter, Gauge};
-    let heavy = &node.heavy.stats;
+    let heavy = node.heavy.stats.total();
     let (read, inline) = node.stats.light_lanes();
     page.metric("bulkhead_lane_commands_total", Counter, "Commands by the lane that they began in.")
         .sample(&[("lane", "read")], read as f64)
         .sample(&[("lane", "inline")], inline as f64)
-        .sample(&[("lane", "heavy")], heavy.submitted.load(Relaxed) as f64);
+        .sample(&[("lane", "heavy")], heavy.submitted as f64);
     page.single(
         "bulkhead_outgrown_total",
         Counter,
         "Commands that went to the heavy pool.",
-        heavy.outgrown.load(Relaxed) as f64,
+        heavy.outgrown as f64,
     );
     page.single(
         "bulkhead_busy_total",
@@ -214,7 +214,7 @@ fn about_lanes(node: &Node, page: &mut Exposition) {
         "bulkhead_heavy_seconds_total",
         Counter,
         "Time that the heavy pool worked.",
-        seconds(heavy.run_us.load(Relaxed)),
+        seconds(heavy.ran.sum_us),
     );
 }
 

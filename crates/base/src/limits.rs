@@ -33,7 +33,7 @@ pub const HEAVY_QUEUE_MAX: usize = 1 << 16;
 /// the other two may take together is enough to keep every CPU busy.
 pub const HEAVY_RESERVED_PART: usize = 8;
 /// What runs in the pool is stopped after this long, unless `heavy-timeout` says something else: it holds a thread and a
-/// snapshot, and few clients wait so long. A set of ten million members is united and stored in a quarter of that.
+/// snapshot, and few clients wait so long.
 pub const HEAVY_TIMEOUT_MS: u64 = 60_000;
 /// A client that has closed its side may still want to hear the answer to what it has asked last, but not for
 /// long: nobody can tell it from one that is gone.

@@ -12,7 +12,7 @@ use testkit::{Client, Reply, wait};
 
 use super::harness::{PATIENCE, TestNode, check, field, text, words};
 use crate::engine::heavy::schedule::{Load, Shares};
-use crate::engine::heavy::{Caller, Job, Outcome, Work};
+use crate::engine::heavy::{Caller, Job, Outcome, Target, Work};
 use crate::table::table;
 
 const BUSY: &str = "-BUSY server overloaded, retry later";
@@ -102,6 +102,23 @@ fn rows_say_which_class_a_command_is_of() {
         for name in names.split(' ') {
             assert_eq!(table().find(name.as_bytes()).unwrap().row.class, class, "{name}");
         }
+    }
+}
+
+#[test]
+fn only_what_leaves_no_trace_may_be_stopped() {
+    let command = |name: &str, target| {
+        let entry = table().find(name.as_bytes()).unwrap();
+        Work::Command { entry, args: OwnedArgs::default(), database: 0, target }
+    };
+    for (work, may_be) in [
+        (command("sunionstore", Target::One(0)), true),
+        (command("flushall", Target::One(0)), true),
+        (command("flushall", Target::All), false),
+        (command("function|load", Target::All), false),
+        (command("keys", Target::All), true),
+    ] {
+        assert_eq!(work.may_be_stopped(), may_be, "{}", work.entry().row.name);
     }
 }
 

@@ -298,7 +298,10 @@ fn nobody_works_for_clients_that_are_gone() {
     check(&mut node.client(), &format!("CLIENT KILL ID {id}"), ":1");
     wait_for_load(&node, Class::Script, 1, 0);
     assert!(waiting.receive().is_err());
-    drop(gone);
+    let mut waiting = node.client();
+    send(&mut waiting, &endless);
+    wait_for_load(&node, Class::Script, 1, 1);
+    drop((gone, waiting));
     wait_for_load(&node, Class::Script, 0, 0);
     wait_for("the clients to be forgotten", || node.node.clients.is_empty());
 }

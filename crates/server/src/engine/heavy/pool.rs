@@ -12,7 +12,7 @@ use store::Scratch;
 
 use super::schedule::{Load, Schedule, Verdict};
 use super::watch::{Fate, Running};
-use super::{HeavyStats, Job, run};
+use super::{HeavyStats, Job, run, watch};
 use crate::engine::node::Node;
 
 /// A job, and since when it is here.
@@ -190,11 +190,11 @@ impl HeavyPool {
 
     /// Stops what has run for too long, and gives up what waits and is not wanted any more.
     pub fn look(&self, node: &Node, limit: Option<Duration>) {
+        let has_hung_up = |client| node.clients.get(client).is_some_and(|client| client.has_hung_up());
         let mut state = self.state.lock();
         for running in state.running.values() {
             let client = running.client;
-            let fate =
-                running.look(limit, || node.clients.get(client).is_some_and(|client| client.has_hung_up()));
+            let fate = running.look(limit, || has_hung_up(client));
             if fate == Fate::GoesOn {
                 continue;
             }
@@ -204,7 +204,10 @@ impl HeavyPool {
             let (command, took_ms) = (running.entry.row.name, running.took().as_millis() as u64);
             tracing::debug!(client, command, took_ms, ?fate, "stopped in the heavy pool");
         }
-        let void = state.schedule.take_void(|timed| timed.job.cancel.is_cancelled());
+        let void = state.schedule.take_void(|Timed { job, since }| {
+            job.cancel.is_cancelled()
+                || watch::is_forgotten(since.elapsed(), || has_hung_up(job.caller.client))
+        });
         drop(state);
         void.into_iter().for_each(|timed| run::give_up(timed.job));
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use resp::Reply;
-use store::{Cancel, Scratch};
+use store::{Cancel, Gate, Scratch};
 
 use super::{Caller, Finished, Job, Outcome, Told, Work};
 use crate::engine::node::Node;
@@ -21,13 +21,44 @@ const CANCELLED: &str = "ERR cancelled";
 /// Runs a job. Gives what its client is told, to be sent when the thread is free again.
 pub(super) fn run(node: &Arc<Node>, job: Job, scratch: &mut Scratch) -> Option<Mail> {
     let outcome = if job.cancel.is_cancelled() {
-        Outcome::ungated(Reply::error(CANCELLED))
+        Outcome { told: cancelled(&job.work), gates: Vec::new() }
     } else {
         perform(node, &job.caller, job.work, &job.cancel, scratch)
     };
     node.pump();
-    let Caller { client, protocol, .. } = job.caller;
-    let Outcome { told, gates } = outcome;
+    mail(job.caller, outcome.told, outcome.gates)
+}
+
+/// What is told of work that is not done.
+fn cancelled(work: &Work) -> Told {
+    match work {
+        // IMPORTANT: a part of the reply has been told, and nothing else may stand in the place of the rest.
+        Work::Page(_) => Told::Broken,
+        _ => Told::Reply(Reply::error(CANCELLED)),
+    }
+}
+
+/// A job is not going to run: it was turned away after all, for another one.
+pub(super) fn turn_away(node: &Node, job: Job) {
+    account::busy(node, job.work.entry());
+    answer(job.caller, Told::Reply(Reply::error(dispatch::BUSY)), Vec::new());
+}
+
+/// Nobody waits any more for a job that has not begun.
+pub(super) fn give_up(job: Job) {
+    let told = cancelled(&job.work);
+    answer(job.caller, told, Vec::new());
+}
+
+fn answer(caller: Caller, told: Told, gates: Vec<(u16, Gate)>) {
+    let mailbox = caller.mailbox.clone();
+    if let Some(mail) = mail(caller, told, gates) {
+        mailbox.send(mail);
+    }
+}
+
+fn mail(caller: Caller, told: Told, gates: Vec<(u16, Gate)>) -> Option<Mail> {
+    let Caller { client, protocol, .. } = caller;
     match told {
         Told::Reply(reply) => {
             let reply = Encoded::new(&reply, protocol);
@@ -38,24 +69,6 @@ pub(super) fn run(node: &Arc<Node>, job: Job, scratch: &mut Scratch) -> Option<M
         Told::Broken => Some(Mail::Broken { client }),
         Told::Later => None,
     }
-}
-
-/// A job is not going to run: it was turned away after all, for another one.
-pub(super) fn turn_away(node: &Node, job: Job) {
-    account::busy(node, job.work.entry());
-    answer(job, dispatch::BUSY);
-}
-
-/// Nobody waits for a job any more that has not begun.
-pub(super) fn give_up(job: Job) {
-    answer(job, CANCELLED);
-}
-
-fn answer(job: Job, error: &'static str) {
-    let Caller { client, protocol, mailbox, .. } = job.caller;
-    let reply = Encoded::new(&Reply::error(error), protocol);
-    let outcome = Finished { reply, gates: Vec::new(), rest: None };
-    mailbox.send(Mail::Finished { client, outcome });
 }
 
 fn perform(

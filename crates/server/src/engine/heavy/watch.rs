@@ -36,9 +36,14 @@ pub(super) enum Fate {
 fn fate(ran: Duration, limit: Option<Duration>, has_hung_up: bool) -> Fate {
     match limit {
         Some(limit) if ran >= limit => Fate::TimedOut,
-        _ if has_hung_up && ran >= Duration::from_millis(HEAVY_UNHEARD_MS_MAX) => Fate::Unheard,
+        _ if is_forgotten(ran, || has_hung_up) => Fate::Unheard,
         _ => Fate::GoesOn,
     }
+}
+
+/// Whether nobody wants to hear any more of something that has run, or waited, for so long.
+pub(super) fn is_forgotten(took: Duration, has_hung_up: impl FnOnce() -> bool) -> bool {
+    took >= Duration::from_millis(HEAVY_UNHEARD_MS_MAX) && has_hung_up()
 }
 
 impl Running {

@@ -32,7 +32,8 @@ fn endless(server: &Server, count: usize) -> Vec<thread::JoinHandle<Result<Reply
 /// ended, and have had no effect then.
 #[test]
 fn endless_scripts_disturb_nobody_and_can_be_killed() {
-    let server = start(&["--heavy-threads", "2", "--heavy-queue", "1"]);
+    // Of four threads one is left to scans and one to ranges.
+    let server = start(&["--heavy-threads", "4", "--heavy-queue", "1"]);
     let mut client = server.client().unwrap();
     let not_busy = client.line("SCRIPT KILL").unwrap();
     assert_eq!(not_busy, Reply::Error("NOTBUSY No scripts in execution right now.".into()));
@@ -48,6 +49,9 @@ fn endless_scripts_disturb_nobody_and_can_be_killed() {
     assert_eq!(client.want("INCR n").unwrap(), Reply::Integer(1));
     assert_eq!(client.want("EVAL return(redis.call('INCR','n')) 0").unwrap(), Reply::Integer(2));
     assert_eq!(client.want("EXISTS endless").unwrap(), Reply::Integer(0));
+    // And what is big, but no script.
+    assert_eq!(client.want("KEYS nothing*").unwrap(), Reply::Array(Vec::new()));
+    client.want("DEBUG SLEEP 0").unwrap();
     while !scripts.iter().all(thread::JoinHandle::is_finished) {
         client.line("SCRIPT KILL").unwrap();
     }

@@ -4,10 +4,13 @@
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use server::config;
 
 use crate::tls::TlsArgs;
 use crate::{file, units};
@@ -102,13 +105,18 @@ pub struct Options {
 
     /// Threads for commands that touch much [default: twice the CPUs]
     #[arg(long, env = "BULKHEAD_HEAVY_THREADS", value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=config::HEAVY_THREADS_MAX as i64))]
     pub heavy_threads: Option<u16>,
 
-    /// Commands that may wait for those threads; the next one is told BUSY.
+    /// Commands of one class (scans, ranges, scripts) that may wait for those threads; the next one is told BUSY.
     #[arg(long, env = "BULKHEAD_HEAVY_QUEUE", value_name = "N", default_value = "64")]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=65536))]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=config::HEAVY_QUEUE_MAX as i64))]
     pub heavy_queue: u32,
+
+    /// A command that works on those threads for longer is stopped: it is told BUSY, and has had no effect. 0 for never.
+    #[arg(long, env = "BULKHEAD_HEAVY_TIMEOUT", value_name = "TIME", default_value = "60s")]
+    #[arg(value_parser = units::time)]
+    pub heavy_timeout: Duration,
 
     /// Connections at a time; the next one is turned away.
     #[arg(long, env = "BULKHEAD_MAX_CONNECTIONS", value_name = "N", default_value = "10000")]

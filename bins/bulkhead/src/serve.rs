@@ -73,6 +73,7 @@ fn config(options: &Options) -> Result<Config, String> {
     config.net_threads = options.net_threads.map_or(config.net_threads, usize::from);
     config.heavy_threads = options.heavy_threads.map_or(config.heavy_threads, usize::from);
     config.heavy_queue = options.heavy_queue as usize;
+    config.heavy_timeout = options.heavy_timeout;
     config.max_connections = options.max_connections as usize;
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;

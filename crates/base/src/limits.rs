@@ -24,6 +24,21 @@ pub const BUDGET_STEPS: u32 = 10_000;
 /// step, whatever it takes.
 pub const BUDGET_TIME: std::time::Duration = std::time::Duration::from_millis(1);
 
+/// Threads of the heavy pool: more of them than CPUs help only as far as they wait for the disk, and each has an
+/// interpreter and a snapshot.
+pub const HEAVY_THREADS_MAX: usize = 1_024;
+/// Commands of one class that may wait for them: each holds its arguments.
+pub const HEAVY_QUEUE_MAX: usize = 1 << 16;
+/// Of the pool's threads each class is left this part, and one at least where there are as many threads as classes: what
+/// the other two may take together is enough to keep every CPU busy.
+pub const HEAVY_RESERVED_PART: usize = 8;
+/// What runs in the pool is stopped after this long, unless `heavy-timeout` says something else: it holds a thread and a
+/// snapshot, and few clients wait so long.
+pub const HEAVY_TIMEOUT_MS: u64 = 60_000;
+/// A client that has closed its side may still want to hear the answer to what it has asked last, but not for
+/// long: nobody can tell it from one that is gone.
+pub const HEAVY_UNHEARD_MS_MAX: u64 = 5_000;
+
 /// Longer strings are kept in chunks: what one record of a key costs at most to read or rewrite.
 pub const STRING_PLAIN_BYTES_MAX: usize = 64 << 10;
 /// What changing a byte of a long string rewrites.

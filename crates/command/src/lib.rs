@@ -21,7 +21,7 @@ pub use args::{Args, OwnedArgs};
 pub use error::{Error, Result};
 pub use families::{FAMILIES, OtherKeys, sort_leaves_its_slot, sort_reads_others, waits};
 pub use keys::{Access, Behind, KeySpec, Keys, Positions, Unknown, Words, access};
-pub use row::{Arity, Command, Deprecated, Docs, Flags, Lane, Run, flags};
+pub use row::{Arity, Class, Command, Deprecated, Docs, Flags, Lane, Run, flags};
 pub use wait::Wait;
 
 #[cfg(test)]

@@ -148,6 +148,30 @@ pub enum Lane {
     Heavy,
 }
 
+/// Whose share of the heavy pool a command takes when it runs there. Every row is of one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Goes through keys or elements to find some of them: KEYS, the SCAN family, SORT, RANDOMKEY.
+    Scan,
+    /// Reads or writes much of what it names: big ranges, algebra of sets, and whatever else is too
+    /// much for a network thread.
+    Range,
+    /// Runs what a client has written: scripts, functions, transactions.
+    Script,
+}
+
+impl Class {
+    pub const ALL: [Self; 3] = [Self::Scan, Self::Range, Self::Script];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scan => "scan",
+            Self::Range => "range",
+            Self::Script => "script",
+        }
+    }
+}
+
 /// A command's row. `R` is its function: over a transaction here, over a session in the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Command<R = Run> {
@@ -163,6 +187,7 @@ pub struct Command<R = Run> {
     /// Hints for clients and proxies, as COMMAND INFO shows them.
     pub tips: &'static [&'static str],
     pub deprecated: Option<Deprecated>,
+    pub class: Class,
 }
 
 impl<R> Command<R> {
@@ -180,11 +205,27 @@ impl<R> Command<R> {
             bits |= flags[at].0;
             at += 1;
         }
-        Self { name, arity, keys, flags: Flags(bits), run, docs, arguments: &[], tips: &[], deprecated: None }
+        Self {
+            name,
+            arity,
+            keys,
+            flags: Flags(bits),
+            run,
+            docs,
+            arguments: &[],
+            tips: &[],
+            deprecated: None,
+            class: Class::Range,
+        }
     }
 
     pub const fn takes(mut self, arguments: &'static [Arg]) -> Self {
         self.arguments = arguments;
+        self
+    }
+
+    pub const fn class(mut self, class: Class) -> Self {
+        self.class = class;
         self
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use base::limits;
+pub use base::limits::{HEAVY_QUEUE_MAX, HEAVY_THREADS_MAX};
 pub use wal::Fsync;
 
 pub use crate::engine::paged::PagedOptions;
@@ -26,7 +27,10 @@ pub struct Config {
     pub fsync: Fsync,
     pub net_threads: usize,
     pub heavy_threads: usize,
+    /// Of each class.
     pub heavy_queue: usize,
+    /// What runs there for longer is stopped; zero for never.
+    pub heavy_timeout: Duration,
     pub max_connections: usize,
     pub requirepass: Option<String>,
     /// Bound of the pending table and row cache, over all groups.
@@ -75,6 +79,7 @@ impl Config {
             net_threads: (cpus / 2).clamp(1, 16),
             heavy_threads: 2 * cpus,
             heavy_queue: 64,
+            heavy_timeout: Duration::from_millis(limits::HEAVY_TIMEOUT_MS),
             max_connections: 10_000,
             requirepass: None,
             cache_bytes: 256 << 20,
@@ -101,6 +106,10 @@ pub fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// As in Redis.
 const BUSY_AFTER_MS: u64 = 5_000;
 const SLOWER_THAN_US: i64 = 10_000;
@@ -114,6 +123,7 @@ pub struct Live {
     slowlog_len_max: AtomicUsize,
     connections_max: AtomicUsize,
     idle_s_max: AtomicU64,
+    heavy_timeout_ms: AtomicU64,
     acl_log_len_max: AtomicUsize,
     pub output_limits: OutputLimits,
 }
@@ -126,6 +136,7 @@ impl Live {
             slowlog_len_max: AtomicUsize::new(SLOWLOG_LEN_MAX),
             connections_max: AtomicUsize::new(config.max_connections),
             idle_s_max: AtomicU64::new(0),
+            heavy_timeout_ms: AtomicU64::new(millis(config.heavy_timeout)),
             acl_log_len_max: AtomicUsize::new(ACL_LOG_LEN_MAX),
             output_limits: OutputLimits::default(),
         }
@@ -138,7 +149,7 @@ impl Live {
     }
 
     pub fn set_busy_after(&self, after: Duration) {
-        self.busy_after_ms.store(u64::try_from(after.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        self.busy_after_ms.store(millis(after), Relaxed);
     }
 
     pub fn slower_than_us(&self) -> Option<u64> {
@@ -171,6 +182,20 @@ impl Live {
 
     pub fn set_connections_max(&self, count: usize) {
         self.connections_max.store(count, Relaxed);
+    }
+
+    /// What runs in the heavy pool for longer is stopped, if anything is.
+    pub fn heavy_timeout(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.heavy_timeout_ms())).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// Zero for never.
+    pub fn heavy_timeout_ms(&self) -> u64 {
+        self.heavy_timeout_ms.load(Relaxed)
+    }
+
+    pub fn set_heavy_timeout_ms(&self, ms: u64) {
+        self.heavy_timeout_ms.store(ms, Relaxed);
     }
 
     /// Clients that say nothing for so long are disconnected; zero for never.

@@ -45,8 +45,8 @@ pub fn table() -> &'static Table {
 }
 
 fn with_handler<R: Copy>(row: &Command<R>, handler: impl Fn(R) -> Handler) -> Command<Handler> {
-    let &Command { name, arity, keys, flags, run, docs, arguments, tips, deprecated } = row;
-    Command { name, arity, keys, flags, run: handler(run), docs, arguments, tips, deprecated }
+    let &Command { name, arity, keys, flags, run, docs, arguments, tips, deprecated, class } = row;
+    Command { name, arity, keys, flags, run: handler(run), docs, arguments, tips, deprecated, class }
 }
 
 impl Table {

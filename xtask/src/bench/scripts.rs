@@ -44,7 +44,7 @@ struct Endless(Vec<JoinHandle<Result<Reply>>>);
 impl Endless {
     fn start(server: &Server, count: usize) -> Result<Self> {
         let mut control = server.client()?;
-        let threads = number(&mut control, "heavy_threads")?;
+        let threads = number(&mut control, "heavy_threads_of_one_class_max")?;
         let mut all = Vec::new();
         for _ in 0..count {
             let mut client = server.client()?;
@@ -120,10 +120,11 @@ fn row(victim: Scenario, idle: &[Measure], attacked: &[Measure], killed: Vec<f64
     );
 }
 
-/// With threads and queue full of scripts, the next is told so at once, and everybody else is served.
+/// With all threads and places that scripts may have full of them, the next is told so at once, and everybody else is
+/// served.
 fn pool_full(server: &Server) -> Result {
     let mut control = server.client()?;
-    let threads = number(&mut control, "heavy_threads")?;
+    let threads = number(&mut control, "heavy_threads_of_one_class_max")?;
     let queue = number(&mut control, "heavy_queue")?;
     let scripts = Endless::start(server, threads + queue)?;
     let began = Instant::now();
@@ -137,10 +138,11 @@ fn pool_full(server: &Server) -> Result {
     if small != Reply::bulk("works") {
         return Err(format!("a small script was told {small:?}").into());
     }
+    control.want("KEYS nothing*")?;
     let killed = scripts.kill(server)?;
     println!(
-        "\n{} endless scripts fill the pool ({threads} threads, {queue} places): the next was told BUSY after {:.2} ms, \
-         a small script ran meanwhile; all were killed within {:.0} ms",
+        "\n{} endless scripts fill their share of the pool ({threads} threads, {queue} places): the next was told BUSY after {:.2} ms, \
+         a small script and KEYS ran meanwhile; all were killed within {:.0} ms",
         threads + queue,
         took.as_secs_f64() * 1e3,
         killed.as_secs_f64() * 1e3

@@ -1,7 +1,7 @@
 //! Who is connected, and how to wake the network threads that serve them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -95,6 +95,8 @@ pub struct Client {
     unread_until_ms: AtomicU64,
     /// What it waits for, as its network thread has noted at the end of its last turn.
     pub waits: Mutex<Waits>,
+    /// It has closed its side: it says nothing more, and may be gone.
+    pub hung_up: AtomicBool,
     /// Its network thread closes it: CLIENT KILL, ACL DELUSER.
     pub killed: AtomicBool,
     pub details: Mutex<Details>,
@@ -157,6 +159,7 @@ impl Client {
             tracks: false.into(),
             unread_until_ms: 0.into(),
             waits: Mutex::default(),
+            hung_up: false.into(),
             killed: false.into(),
             details: Mutex::new(Details { user: "default".into(), ..Details::default() }),
             mailbox,
@@ -181,6 +184,15 @@ impl Client {
     }
 
     /// Has its network thread close the client.
+    /// Where it is, whichever way it has come in: an IPv4 address may be written as one of IPv6.
+    pub fn address(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+
+    pub fn has_hung_up(&self) -> bool {
+        self.hung_up.load(Ordering::Relaxed)
+    }
+
     pub fn kill(&self) {
         self.killed.store(true, Ordering::SeqCst);
         self.mailbox.send(Mail::Killed { client: self.id });

@@ -66,6 +66,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     let slowest = node.wal.take_slowest_sync();
     node.stats.latency.happened(latency::FDATASYNC, slowest, || node.wall_ms());
     disconnect_idle(&node);
+    node.heavy.look(&node, node.live.heavy_timeout());
     node.clients.cut_off_unread(node.wall_ms());
     if let Some(tls) = &node.tls {
         tls.look();

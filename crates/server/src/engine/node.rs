@@ -199,7 +199,7 @@ impl Node {
         acl::load(&node)?;
         tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
         maintenance::flush_replayed(&node);
-        node.threads.lock().extend(node.heavy.start(&node)?);
+        node.heavy.start(&node)?;
         node.serve()?;
         Ok(node)
     }
@@ -395,7 +395,6 @@ impl Node {
         // The network first: until its clients are answered, the heavy pool works for them.
         self.join("net-");
         self.heavy.stop();
-        self.join("heavy-");
         self.stats.stop();
         self.join("maint-");
         if let Some(consensus) = self.consensus.get() {

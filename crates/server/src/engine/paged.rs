@@ -15,6 +15,7 @@ use store::{Cancel, Parked, Scratch};
 use crate::engine::node::Node;
 use crate::net::dispatch::left_reply;
 use crate::net::output::Encoded;
+use crate::table::Entry;
 
 /// How replies are told page by page.
 #[derive(Clone, Debug)]
@@ -131,6 +132,8 @@ impl Part {
 
 /// The part of a reply that has not been told yet.
 pub struct Flow {
+    /// The command whose reply it is.
+    pub entry: &'static Entry,
     parts: VecDeque<Part>,
     shape: Shape,
     protocol: Protocol,
@@ -153,6 +156,7 @@ impl Flow {
     /// The first page of a reply that has all of these parts.
     pub fn begin(
         node: &Node,
+        entry: &'static Entry,
         parts: Vec<Part>,
         protocol: Protocol,
         cancel: &Cancel,
@@ -170,7 +174,7 @@ impl Flow {
         shape.header(parts.iter().map(Part::entries).sum(), protocol, &mut head);
         let options = &node.config.paged;
         let mut flow =
-            Self { parts: parts.into(), shape, protocol, page_bytes: options.page_bytes, slot: None };
+            Self { entry, parts: parts.into(), shape, protocol, page_bytes: options.page_bytes, slot: None };
         let page = match flow.page(node, cancel, scratch, head) {
             Ok(page) => page,
             Err(reply) => return Begun::Refused(reply),

@@ -2,7 +2,6 @@
 //! every command.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use base::{limits, slot};
@@ -222,7 +221,7 @@ pub fn run(
         }
         Ok(done) => finished(node, group, entry, done),
         Err(Leave::Outgrown) => {
-            node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
+            node.heavy.stats.outgrown(entry);
             Step::Heavy(entry, target)
         }
         Err(left) if is_for_later(group, &left) => Step::Stalled,
@@ -382,7 +381,7 @@ pub fn run_heavy(node: &Arc<Node>, call: &Call<'_>, cancel: &Arc<Cancel>, scratc
         parts.push(Part::Whole(reply));
     }
     match caller.filter(|_| parts.iter().any(Part::is_paged)) {
-        Some(caller) => tell(node, caller, parts, gates, cancel, scratch),
+        Some(caller) => tell(node, (entry, caller), parts, gates, cancel, scratch),
         None => {
             let replies = parts.into_iter().map(Part::reply);
             Outcome { told: Told::Reply(replies.reduce(merge).unwrap_or(Reply::Null)), gates }
@@ -438,13 +437,13 @@ fn run_in_group(
 /// Begins with a reply that is told page by page.
 fn tell(
     node: &Node,
-    caller: &Caller,
+    (entry, caller): (&'static Entry, &Caller),
     parts: Vec<Part>,
     gates: Vec<(u16, Gate)>,
     cancel: &Cancel,
     scratch: &mut Scratch,
 ) -> Outcome {
-    match Flow::begin(node, parts, caller.protocol, cancel, scratch) {
+    match Flow::begin(node, entry, parts, caller.protocol, cancel, scratch) {
         Begun::Told(page, rest) => Outcome { told: Told::Page(page, rest), gates },
         Begun::Refused(reply) => Outcome::ungated(reply),
         Begun::Busy => Outcome::ungated(Reply::error(BUSY)),

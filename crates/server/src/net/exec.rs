@@ -3,7 +3,6 @@
 
 use std::iter;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use base::slot;
@@ -214,10 +213,10 @@ pub fn run(
             }
             Ok(Done { result: Err(error), .. }) => error.reply(),
             Err(Leave::Outgrown) => {
-                node.heavy.stats.outgrown.fetch_add(1, Ordering::Relaxed);
+                node.heavy.stats.outgrown(entry);
                 let args = connection.args().to_owned();
                 let work = Work::Unit { entry, args, exec, database, group: group.id };
-                submit(node, connection, Some(entry), work);
+                submit(node, connection, work);
                 return Ended::Answered;
             }
             Err(left) if dispatch::is_for_later(group, &left) => return Ended::Later(exec),

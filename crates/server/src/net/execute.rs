@@ -101,8 +101,8 @@ fn follow(
         }
         Step::Heavy(heavy, target) => return go_heavy(node, connection, heavy, target, used),
         Step::Answer(answer) => {
-            let task = match (answer, entry) {
-                (Answer::Heavy(task), _) => task,
+            let (entry, task) = match (answer, entry) {
+                (Answer::Heavy(task), Some(entry)) => (entry, task),
                 (Answer::Exec(exec), Some(entry)) => {
                     let ended = exec::run(node, connection, entry, exec, scratch);
                     return has_ended(connection, ended, used);
@@ -113,7 +113,7 @@ fn follow(
                 }
             };
             let args = connection.take_args(used);
-            return submit(node, connection, entry, Work::Task { entry, args, task });
+            return submit(node, connection, Work::Task { entry, args, task });
         }
     }
     connection.consume(used);
@@ -170,18 +170,14 @@ fn go_heavy(
 ) -> bool {
     let args = connection.take_args(used);
     let database = connection.session.database;
-    submit(node, connection, Some(entry), Work::Command { entry, args, database, target })
+    submit(node, connection, Work::Command { entry, args, database, target })
 }
 
-pub fn submit(
-    node: &Arc<Node>,
-    connection: &mut Connection,
-    entry: Option<&'static Entry>,
-    work: Work,
-) -> bool {
+pub fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool {
+    let entry = work.entry();
     let job = job(connection, work);
     let cancel = job.cancel.clone();
-    if node.heavy.submit(job) {
+    if node.heavy.submit(node, job) {
         connection.state = State::Working(cancel);
         return false;
     }
@@ -202,6 +198,7 @@ fn job(connection: &Connection, work: Work) -> Job {
     let says_caching = matches!(&work, Work::Unit { exec, .. } if exec.says_caching());
     let caller = Caller {
         client: connection.client.id,
+        peer: connection.client.address(),
         protocol: connection.session.protocol,
         mailbox: connection.client.mailbox.clone(),
         user: connection.session.login.user().clone(),

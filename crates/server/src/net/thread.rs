@@ -186,6 +186,7 @@ impl NetThread {
     fn hung_up(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token.0).and_then(Option::as_mut) else { return };
         connection.hung_up = true;
+        connection.client.hung_up.store(true, Ordering::Relaxed);
         if matches!(connection.state, State::Sleeping(..) | State::Blocked(_) | State::Paused) {
             self.close(token.0);
         }

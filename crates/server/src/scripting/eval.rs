@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::limits;
-use command::{Args, Arity, Command, Docs, Error, Flags as RowFlags, Keys, arg, flags};
+use command::{Args, Arity, Class, Command, Docs, Error, Flags as RowFlags, Keys, arg, flags};
 use resp::Reply;
 use script::{Digest, Flags, Inputs, Program, Stopped};
 use store::{Stop, Txn};
@@ -55,14 +55,20 @@ const EVAL_ARGS: &[arg::Arg] = &takes("script");
 const EVALSHA_ARGS: &[arg::Arg] = &takes("sha1");
 
 pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
-    row("eval", -3, SCRIPT_KEYS, RUNS, eval).docs("2.6.0", DEPENDS, "Runs a script in Lua.").takes(EVAL_ARGS),
+    row("eval", -3, SCRIPT_KEYS, RUNS, eval)
+        .class(Class::Script)
+        .docs("2.6.0", DEPENDS, "Runs a script in Lua.")
+        .takes(EVAL_ARGS),
     row("eval_ro", -3, READ_KEYS, READS, eval_ro)
+        .class(Class::Script)
         .docs("7.0.0", DEPENDS, "Runs a script in Lua that only reads.")
         .takes(EVAL_ARGS),
     row("evalsha", -3, SCRIPT_KEYS.noted(""), RUNS, evalsha)
+        .class(Class::Script)
         .docs("2.6.0", DEPENDS, "Runs a script in Lua that the server knows by its SHA-1.")
         .takes(EVALSHA_ARGS),
     row("evalsha_ro", -3, READ_KEYS.noted(""), READS, evalsha_ro)
+        .class(Class::Script)
         .docs(
             "7.0.0",
             DEPENDS,

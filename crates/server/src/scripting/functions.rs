@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use base::{glob, limits, slot};
-use command::{Args, Command, Error, Flags as RowFlags, Keys, arg, flags};
+use command::{Args, Class, Command, Error, Flags as RowFlags, Keys, arg, flags};
 use resp::Reply;
 use script::{Flags, Header, Host, Inputs, Level, Stopped};
 use store::{Area, Scratch, Stop, Txn};
@@ -31,9 +31,11 @@ const ON_EACH: &[&str] = &["request_policy:all_shards", "response_policy:all_suc
 
 pub(super) const COMMANDS: &[Command<ScriptRun>] = &[
     row("fcall", -3, SCRIPT_KEYS, RUNS, fcall)
+        .class(Class::Script)
         .docs("7.0.0", "Depends on the function that is executed.", "Calls a function.")
         .takes(CALLED),
     row("fcall_ro", -3, READ_KEYS, READS, fcall_ro)
+        .class(Class::Script)
         .docs("7.0.0", "Depends on the function that is executed.", "Calls a function that only reads.")
         .takes(CALLED),
     row("function|load", -3, Keys::NONE, CHANGES, load)

@@ -164,12 +164,10 @@ pub fn refused(node: &Node, args: &Args<'_>, error: Error) -> Reply {
 }
 
 /// The heavy pool was full.
-pub fn busy(node: &Node, entry: Option<&Entry>) {
+pub fn busy(node: &Node, entry: &Entry) {
     node.stats.busy.fetch_add(1, Relaxed);
     node.stats.error(b"BUSY");
-    if let Some(entry) = entry {
-        node.stats.rejected(entry);
-    }
+    node.stats.rejected(entry);
 }
 
 fn count_failure(node: &Node, entry: &Entry, reply: &Reply) {

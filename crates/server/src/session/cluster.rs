@@ -1,7 +1,7 @@
 //! CLUSTER: how the slots lie, as far as a single node can tell.
 
 use base::slot;
-use command::{Args, Command, Error, Flags, arg, flags};
+use command::{Args, Class, Command, Error, Flags, arg, flags};
 use resp::Reply;
 
 use super::rows::{self, CONTAINER, HELP, reply, text};
@@ -24,6 +24,7 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "Holds the commands about the cluster.",
     ),
     row("cluster|countkeysinslot", 3, STALE, cluster_keys::count)
+        .class(Class::Scan)
         .docs(
             "3.0.0",
             "O(N) where N is the number of keys in the slot",
@@ -31,6 +32,7 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         )
         .takes(&[arg::integer("slot")]),
     row("cluster|getkeysinslot", 4, STALE, cluster_keys::keys)
+        .class(Class::Scan)
         .docs("3.0.0", "O(N) where N is the number of requested keys", "Returns keys of a slot.")
         .tips(TIPS)
         .takes(&[arg::integer("slot"), arg::integer("count")]),

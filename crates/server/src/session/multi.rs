@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base::{limits, slot};
-use command::{Args, Command, Error, Flags, Keys, OwnedArgs, access, arg, flags};
+use command::{Args, Class, Command, Error, Flags, Keys, OwnedArgs, access, arg, flags};
 use resp::Reply;
 use store::{Scratch, WatchId};
 
@@ -26,7 +26,7 @@ const EXEC: &[Flags] = &[flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::S
 
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
     row("multi", 1, LIGHT, multi).docs("1.2.0", "O(1)", "Begins to queue commands for one transaction."),
-    row("exec", 1, EXEC, exec).docs(
+    row("exec", 1, EXEC, exec).class(Class::Script).docs(
         "1.2.0",
         "Depends on commands in the transaction",
         "Runs the queued commands as one transaction.",

@@ -70,6 +70,13 @@ fn heavy_commands_are_counted_once() {
     assert!(field(&stats, "cmdstat_debug").starts_with("calls=1,"));
     assert_eq!(field(&stats, "lane_heavy"), "2");
     assert_eq!(field(&stats, "lane_read"), "0");
+    let scans = field(&stats, "heavy_scan");
+    assert!(
+        scans.starts_with("running=0,waiting=0,submitted=1,rejected=0,outgrown=1,timed_out=0,wait_"),
+        "{scans}"
+    );
+    assert!(field(&stats, "heavy_range").contains(",submitted=1,rejected=0,"));
+    assert!(field(&stats, "heavy_script").starts_with("running=0,waiting=0,submitted=0,"));
 }
 
 #[test]
@@ -103,6 +110,12 @@ fn http_says_how_the_node_is() {
         "bulkhead_keyspace_lookups_total{found=\"yes\"} 1",
         "bulkhead_lane_commands_total{lane=\"inline\"} 1",
         "bulkhead_lane_commands_total{lane=\"heavy\"} 1",
+        "bulkhead_heavy_submitted_total{command=\"keys\",class=\"scan\"} 1",
+        "bulkhead_heavy_rejected_total{command=\"keys\",class=\"scan\"} 0",
+        "bulkhead_heavy_timed_out_total{command=\"keys\",class=\"scan\"} 0",
+        "bulkhead_heavy_wait_seconds_count{command=\"keys\",class=\"scan\"} 1",
+        "bulkhead_heavy_run_seconds_bucket{command=\"keys\",class=\"scan\",le=\"+Inf\"} 1",
+        "bulkhead_heavy_jobs{class=\"script\",state=\"waiting\"} 0",
         "bulkhead_keys{db=\"0\"} 1",
         "bulkhead_raft_is_leader{group=\"0\"} 1",
         "bulkhead_wal_poisoned 0",
@@ -110,7 +123,12 @@ fn http_says_how_the_node_is() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
-    for name in ["bulkhead_commit_seconds", "bulkhead_wal_fsync_seconds"] {
+    for name in [
+        "bulkhead_commit_seconds",
+        "bulkhead_wal_fsync_seconds",
+        "bulkhead_heavy_wait_seconds",
+        "bulkhead_heavy_run_seconds",
+    ] {
         assert!(metrics.contains(&format!("# TYPE {name} histogram")), "{name}");
     }
     node.node.request_stop();

@@ -7,6 +7,7 @@ mod connection;
 mod faults;
 mod groups;
 mod harness;
+mod heavy;
 mod info;
 mod lifecycle;
 mod paged;

@@ -139,10 +139,10 @@ fn many_patterns_are_matched_in_the_heavy_pool() {
         other.flush().unwrap();
         part.iter().for_each(|_| drop(other.receive().unwrap()));
     }
-    let before = node.node.heavy.stats.submitted.load(std::sync::atomic::Ordering::Relaxed);
+    let before = node.node.heavy.stats.total().submitted;
     // 9 and 99 are like it.
     check(&mut me, "PUBLISH a99b x", ":2");
-    assert!(node.node.heavy.stats.submitted.load(std::sync::atomic::Ordering::Relaxed) > before);
+    assert!(node.node.heavy.stats.total().submitted > before);
     let mut heard: Vec<Reply> =
         (0..2).map(|_| other.receive().unwrap().items().unwrap()[1].clone()).collect();
     heard.sort();

@@ -43,6 +43,15 @@ fn settings_are_changed_all_or_none() {
             "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'".into(),
         ),
         ("CONFIG SET timeout 0 x", "-ERR syntax error".into()),
+        ("CONFIG SET heavy-threads 3 heavy-queue 0 heavy-timeout 250", "+OK".into()),
+        (
+            "CONFIG GET heavy-*",
+            "[\"heavy-queue\", \"0\", \"heavy-threads\", \"3\", \"heavy-timeout\", \"250\"]".into(),
+        ),
+        (
+            "CONFIG SET heavy-threads 0",
+            failed("heavy-threads", "argument must be between 1 and 1024 inclusive"),
+        ),
         ("CONFIG SET save \"\"", "+OK".into()),
         ("CONFIG SET maxmemory 0mb", "+OK".into()),
         ("CONFIG SET maxmemory 1mb", failed("maxmemory", "this server has no other value than '0'")),

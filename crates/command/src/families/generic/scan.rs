@@ -12,17 +12,21 @@ use crate::args::Args;
 use crate::error::Error;
 use crate::families::elements::Places;
 use crate::paged::{self, Feed, Progress, Shape, answer};
+use crate::row::Class;
 use crate::row::flags::{DANGEROUS, FANOUT, HEAVY, READONLY};
 
 pub(crate) const COMMANDS: &[Command] = &[
     row("randomkey", 1, Keys::NONE, &[READONLY, FANOUT], randomkey)
+        .class(Class::Scan)
         .docs("1.0.0", "O(1)", "Returns one of the keys, chosen at random.")
         .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
     row("keys", 2, Keys::NONE, &[READONLY, HEAVY, DANGEROUS, FANOUT], keys)
+        .class(Class::Scan)
         .docs("1.0.0", "O(N) where N is the number of keys", "Returns all keys that match a pattern.")
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
         .takes(&[arg::pattern("pattern")]),
     row("scan", -2, Keys::NONE, &[READONLY, FANOUT], scan)
+        .class(Class::Scan)
         .docs("2.8.0", "O(1) for a page, O(N) for all N keys", "Returns the keys page by page.")
         .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
         .takes(&[

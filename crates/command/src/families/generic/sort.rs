@@ -14,9 +14,9 @@ use crate::arg::{self, Arg, KEY};
 use crate::args::Args;
 use crate::error::Error;
 use crate::families::{blob, key, value};
-use crate::row::Unknown;
 use crate::row::access::{ACCESS, OW, RO, UPDATE};
 use crate::row::flags::{COLLECTIONS, DANGEROUS, DENYOOM, READONLY, WRITE};
+use crate::row::{Class, Unknown};
 
 const COST: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).";
 
@@ -47,6 +47,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         &[WRITE, DENYOOM, DANGEROUS, COLLECTIONS],
         sort,
     )
+    .class(Class::Scan)
     .docs(
         "1.0.0",
         COST,
@@ -54,6 +55,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     )
     .takes(&[KEY, BY, LIMIT, GET, ORDER, ALPHA, arg::key("destination", 2).after("STORE").optional()]),
     row("sort_ro", -2, key(&[RO, ACCESS]).unknown(&[BY_KEYS]), &[READONLY, DANGEROUS, COLLECTIONS], sort_ro)
+        .class(Class::Scan)
         .docs("7.0.0", COST, "Returns the elements of a list, a set or a sorted set in order. Only reads.")
         .takes(&[KEY, BY, LIMIT, GET, ORDER, ALPHA]),
 ];

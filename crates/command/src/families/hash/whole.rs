@@ -8,6 +8,7 @@ use crate::arg::{self, KEY};
 use crate::families::elements::{Draw, Places, Scan, some_of};
 use crate::families::key;
 use crate::paged::{Feed, Page, Progress, Shape, answer};
+use crate::row::Class;
 use crate::row::access::{ACCESS, RO};
 use crate::row::flags::READONLY;
 
@@ -32,6 +33,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             arg::block("options", &[arg::integer("count"), arg::word("WITHVALUES").optional()]).optional(),
         ]),
     row("hscan", -3, key(&[RO, ACCESS]), &[READONLY], hscan)
+        .class(Class::Scan)
         .docs("2.8.0", "O(1) for every call", "Goes through fields and values, some at a time.")
         .tips(&["nondeterministic_output"])
         .takes(&[

@@ -8,6 +8,7 @@ use crate::arg::{self, KEY};
 use crate::families::elements::{Draw, Places, Scan, some_of};
 use crate::families::{key, positive};
 use crate::paged::{Feed, Page, Progress, Shape, answer};
+use crate::row::Class;
 use crate::row::access::{ACCESS, DELETE, INSERT, RO, RW};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
 
@@ -57,6 +58,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"])
         .takes(&[KEY, arg::integer("count").since("3.2.0").optional()]),
     row("sscan", -3, key(&[RO, ACCESS]), &[READONLY], sscan)
+        .class(Class::Scan)
         .docs("2.8.0", "O(1) for every call", "Goes through the members of a set, some at a time.")
         .tips(&["nondeterministic_output"])
         .takes(&[

@@ -7,6 +7,7 @@ use super::*;
 use crate::arg::{self, KEY};
 use crate::families::elements::{Draw, Scan, some_of};
 use crate::families::key;
+use crate::row::Class;
 use crate::row::access::{ACCESS, DELETE, RO, RW, UPDATE};
 use crate::row::flags::{DENYOOM, FAST, READONLY, WRITE};
 
@@ -40,6 +41,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"])
         .takes(&[KEY, arg::block("options", &[arg::integer("count"), arg::word("WITHSCORES").optional()]).optional()]),
     row("zscan", -3, key(&[RO, ACCESS]), &[READONLY], zscan)
+        .class(Class::Scan)
         .docs("2.8.0", "O(1) for every call", "Goes through members and their scores, some at a time.")
         .tips(&["nondeterministic_output"])
         .takes(&[KEY, arg::integer("cursor"), arg::pattern("pattern").after("MATCH").optional(), arg::integer("count").after("COUNT").optional()]),

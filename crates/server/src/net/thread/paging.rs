@@ -44,6 +44,7 @@ impl NetThread {
         }
         let caller = Caller {
             client: connection.client.id,
+            peer: connection.client.address(),
             protocol: connection.session.protocol,
             mailbox: connection.client.mailbox.clone(),
             user: connection.session.login.user().clone(),

@@ -59,6 +59,7 @@ impl Source for Pages {
             about_tls(&node, &mut page);
             about_commands(&node, &mut page);
             about_lanes(&node, &mut page);
+            super::heavy::about_heavy(&node, &mut page);
             about_paged(&node, &mut page);
             about_groups(&node, &mut page);
             about_raft(&node, &mut page);
@@ -180,19 +181,12 @@ fn about_commands(node: &Node, page: &mut Exposition) {
 }
 
 fn about_lanes(node: &Node, page: &mut Exposition) {
-    use Kind::{Counter, Gauge};
-    let heavy = &node.heavy.stats;
+    use Kind::Counter;
     let (read, inline) = node.stats.light_lanes();
     page.metric("bulkhead_lane_commands_total", Counter, "Commands by the lane that they began in.")
         .sample(&[("lane", "read")], read as f64)
         .sample(&[("lane", "inline")], inline as f64)
-        .sample(&[("lane", "heavy")], heavy.submitted.load(Relaxed) as f64);
-    page.single(
-        "bulkhead_outgrown_total",
-        Counter,
-        "Commands that went to the heavy pool.",
-        heavy.outgrown.load(Relaxed) as f64,
-    );
+        .sample(&[("lane", "heavy")], node.heavy.stats.total().submitted as f64);
     page.single(
         "bulkhead_busy_total",
         Counter,
@@ -204,17 +198,6 @@ fn about_lanes(node: &Node, page: &mut Exposition) {
         Counter,
         "Times that a write had to wait because the store was too far behind.",
         node.stats.stalled.load(Relaxed) as f64,
-    );
-    let (running, waiting) = node.heavy.load();
-    page.metric("bulkhead_heavy_jobs", Gauge, "Work of the heavy pool.")
-        .sample(&[("state", "running")], running as f64)
-        .sample(&[("state", "waiting")], waiting as f64);
-    page.single("bulkhead_heavy_threads", Gauge, "Threads of the heavy pool.", node.heavy.threads() as f64);
-    page.single(
-        "bulkhead_heavy_seconds_total",
-        Counter,
-        "Time that the heavy pool worked.",
-        seconds(heavy.run_us.load(Relaxed)),
     );
 }
 

@@ -1,6 +1,7 @@
 //! INFO: what is true of this node, under Redis' names where Redis has them, and under ours.
 
 mod client_metrics;
+mod heavy;
 mod metrics;
 mod own;
 mod redis;
@@ -73,6 +74,7 @@ const SECTIONS: &[Section] = &[
     section("keyspace", "Keyspace", Shown::Plainly, redis::keyspace),
     section("threads", "Threads", Shown::All, own::threads),
     section("lanes", "Lanes", Shown::All, own::lanes),
+    section("heavy", "Heavy", Shown::All, heavy::heavy),
     section("raft", "Raft", Shown::All, own::raft),
     section("wal", "Wal", Shown::All, own::wal),
     section("store", "Store", Shown::All, own::store),

@@ -19,20 +19,14 @@ pub(super) fn threads(node: &Node, lines: &mut Lines) {
 }
 
 pub(super) fn lanes(node: &Node, lines: &mut Lines) {
-    let heavy = &node.heavy.stats;
-    let (running, waiting) = node.heavy.load();
+    let heavy = node.heavy.stats.total();
     let (read, inline) = node.stats.light_lanes();
     lines.add("lane_read", read);
     lines.add("lane_inline", inline);
-    lines.add("lane_heavy", heavy.submitted.load(Relaxed));
-    lines.add("outgrown", heavy.outgrown.load(Relaxed));
-    lines.add("busy", heavy.rejected.load(Relaxed));
+    lines.add("lane_heavy", heavy.submitted);
+    lines.add("outgrown", heavy.outgrown);
+    lines.add("busy", heavy.rejected);
     lines.add("stalled", node.stats.stalled.load(Relaxed));
-    lines.add("heavy_threads", node.heavy.threads());
-    lines.add("heavy_running", running);
-    lines.add("heavy_waiting", waiting);
-    lines.add("heavy_run_usec", heavy.run_us.load(Relaxed));
-    lines.add("heavy_queue", node.heavy.queue_max());
     lines.add("scripts_running", node.running.len());
     lines.add("scripts_killed", node.running.killed.load(Relaxed));
     let paged = &node.paged;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::limits;
 use wal::Fsync;
 
 use command::events::Classes;
@@ -53,6 +54,9 @@ pub(super) enum Change {
     BusyAfter(u64),
     AclLogLen(usize),
     OutputLimits(Vec<(Class, Limit)>),
+    HeavyThreads(usize),
+    HeavyQueue(usize),
+    HeavyTimeout(u64),
     TrackedKeys(usize),
     KeyEvents(Classes),
     Shape(Shape, i64),
@@ -112,6 +116,13 @@ impl Change {
             }
             Self::TrackedKeys(keys) => node.tracker.set_keys_max(keys),
             Self::KeyEvents(classes) => node.hub.key_events.set(classes),
+            Self::HeavyThreads(threads) => {
+                if let Err(error) = node.heavy.set_threads(threads) {
+                    tracing::error!(%error, threads = node.heavy.threads(), "the heavy pool cannot have more threads");
+                }
+            }
+            Self::HeavyQueue(places) => node.heavy.set_queue_max(places),
+            Self::HeavyTimeout(ms) => node.live.set_heavy_timeout_ms(ms),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
             Self::Password(password) => node.users.set_password(&password),
@@ -206,6 +217,18 @@ fn key_events(value: &[u8]) -> Result<Change, String> {
 
 fn tracked_keys(value: &[u8]) -> Result<Change, String> {
     Ok(Change::TrackedKeys(integer(value, 0, i64::MAX)? as usize))
+}
+
+fn heavy_threads(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::HeavyThreads(integer(value, 1, limits::HEAVY_THREADS_MAX as i64)? as usize))
+}
+
+fn heavy_queue(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::HeavyQueue(integer(value, 0, limits::HEAVY_QUEUE_MAX as i64)? as usize))
+}
+
+fn heavy_timeout(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::HeavyTimeout(integer(value, 0, i64::MAX)? as u64))
 }
 
 fn idle(value: &[u8]) -> Result<Change, String> {
@@ -338,8 +361,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("data", directory),
     immutable("fsync", fsync),
     immutable("groups", |node| node.config.groups.to_string()),
-    immutable("heavy-queue", |node| node.config.heavy_queue.to_string()),
-    immutable("heavy-threads", |node| node.config.heavy_threads.to_string()),
+    live("heavy-queue", |node| node.heavy.queue_max().to_string(), heavy_queue),
+    live("heavy-threads", |node| node.heavy.threads().to_string(), heavy_threads),
+    live("heavy-timeout", |node| node.live.heavy_timeout_ms().to_string(), heavy_timeout),
     immutable("http", |node| address(node.config.http)),
     immutable("listen", |node| address(node.addresses().first().copied())),
     live("tracking-table-max-keys", |node| node.tracker.keys_max().to_string(), tracked_keys),
@@ -364,11 +388,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("appendonly", |_| "yes".into()),
     immutable("bind", bind),
     immutable("cluster-enabled", cluster),
-    immutable("databases", |_| base::limits::DATABASES.to_string()),
+    immutable("databases", |_| limits::DATABASES.to_string()),
     same("dir", directory),
     immutable("port", port),
-    same("client-query-buffer-limit", |_| base::limits::COMMAND_BYTES_MAX.to_string()),
-    same("proto-max-bulk-len", |_| base::limits::BULK_BYTES_MAX.to_string()),
+    same("client-query-buffer-limit", |_| limits::COMMAND_BYTES_MAX.to_string()),
+    same("proto-max-bulk-len", |_| limits::BULK_BYTES_MAX.to_string()),
     same("acl-pubsub-default", |_| "resetchannels".into()),
     immutable("aclfile", |_| String::new()),
     same("active-expire-effort", |_| "1".into()),

@@ -110,10 +110,15 @@ pub struct Options {
     #[arg(value_parser = clap::value_parser!(u32).range(0..=65536))]
     pub heavy_queue: u32,
 
-    /// Connections at a time; the next one is turned away.
+    /// Connections at a time; the next one is turned away. The last of them, eight at most, are kept back for
+    /// administrators. Fewer if there are not enough open files (ulimit -n).
     #[arg(long, env = "BULKHEAD_MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
+
+    /// Connections from one address at a time; the next one is turned away. 0 for any number.
+    #[arg(long, env = "BULKHEAD_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value = "256")]
+    pub max_connections_per_peer: u32,
 
     /// The password that clients must give with AUTH. Better in a variable or a file than here, where
     /// other users of the machine see it.

@@ -26,11 +26,11 @@ pub fn run(options: Options) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot listen for signals: {error}")),
     };
-    let config = match config(&options) {
+    let mut config = match config(&options) {
         Ok(config) => config,
         Err(why) => return fail(&why),
     };
-    server::open_files::allow(config.max_connections);
+    config.max_connections = server::open_files::allow(config.max_connections);
     let node = match Node::start(config) {
         Ok(node) => node,
         Err(error) => return fail(&error.to_string()),
@@ -73,6 +73,7 @@ fn config(options: &Options) -> Result<Config, String> {
     config.heavy_threads = options.heavy_threads.map_or(config.heavy_threads, usize::from);
     config.heavy_queue = options.heavy_queue as usize;
     config.max_connections = options.max_connections as usize;
+    config.max_connections_per_peer = options.max_connections_per_peer as usize;
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;
     Ok(config)

@@ -28,6 +28,8 @@ pub struct Config {
     pub heavy_threads: usize,
     pub heavy_queue: usize,
     pub max_connections: usize,
+    /// From one address; zero for any number.
+    pub max_connections_per_peer: usize,
     pub requirepass: Option<String>,
     /// Bound of the pending table and row cache, over all groups.
     pub cache_bytes: usize,
@@ -76,6 +78,7 @@ impl Config {
             heavy_threads: 2 * cpus,
             heavy_queue: 64,
             max_connections: 10_000,
+            max_connections_per_peer: limits::CONNECTIONS_PER_PEER,
             requirepass: None,
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
@@ -113,6 +116,7 @@ pub struct Live {
     busy_after_ms: AtomicU64,
     slowlog_len_max: AtomicUsize,
     connections_max: AtomicUsize,
+    per_peer_max: AtomicUsize,
     idle_s_max: AtomicU64,
     acl_log_len_max: AtomicUsize,
     pub output_limits: OutputLimits,
@@ -125,6 +129,7 @@ impl Live {
             busy_after_ms: AtomicU64::new(BUSY_AFTER_MS),
             slowlog_len_max: AtomicUsize::new(SLOWLOG_LEN_MAX),
             connections_max: AtomicUsize::new(config.max_connections),
+            per_peer_max: AtomicUsize::new(config.max_connections_per_peer),
             idle_s_max: AtomicU64::new(0),
             acl_log_len_max: AtomicUsize::new(ACL_LOG_LEN_MAX),
             output_limits: OutputLimits::default(),
@@ -171,6 +176,15 @@ impl Live {
 
     pub fn set_connections_max(&self, count: usize) {
         self.connections_max.store(count, Relaxed);
+    }
+
+    /// Connections from one address; zero for any number.
+    pub fn per_peer_max(&self) -> usize {
+        self.per_peer_max.load(Relaxed)
+    }
+
+    pub fn set_per_peer_max(&self, count: usize) {
+        self.per_peer_max.store(count, Relaxed);
     }
 
     /// Clients that say nothing for so long are disconnected; zero for never.

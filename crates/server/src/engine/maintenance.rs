@@ -67,6 +67,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     node.stats.latency.happened(latency::FDATASYNC, slowest, || node.wall_ms());
     disconnect_idle(&node);
     node.clients.cut_off_unread(node.wall_ms());
+    node.admission.tidy(Instant::now());
     if let Some(tls) = &node.tls {
         tls.look();
     }

@@ -17,6 +17,7 @@ use store::{Disk, DiskError, DiskOptions, GroupOptions};
 use thiserror::Error;
 use wal::Wal;
 
+use crate::admission::Admission;
 use crate::config::{Config, Live};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::clients::{Clients, Wakers};
@@ -70,6 +71,7 @@ pub struct Node {
     pub wal: Wal,
     pub heavy: HeavyPool,
     pub paged: Arc<PagedReplies>,
+    pub admission: Arc<Admission>,
     pub clients: Clients,
     pub hub: Arc<Hub>,
     pub tracker: Arc<Tracker>,
@@ -137,11 +139,10 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = Instant::now();
         let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?.map(Arc::new);
-        let path = config.data.clone();
-        let data_dir = DataDir::open(&path, config.node_id, config.groups)?;
+        let data_dir = DataDir::open(&config.data, config.node_id, config.groups)?;
         let disk = open_disk(&config)?;
         let store_ms = started.elapsed().as_millis() as u64;
-        let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(path.join("log")) };
+        let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(config.data.join("log")) };
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
         #[cfg(debug_assertions)]
@@ -151,7 +152,7 @@ impl Node {
         let (wal, recovered) = open_log(files, wal_options)?;
         let log_ms = started.elapsed().as_millis() as u64 - store_ms;
         let room = Room {
-            path,
+            path: config.data.clone(),
             #[cfg(debug_assertions)]
             faults: faults.clone(),
         };
@@ -167,6 +168,7 @@ impl Node {
             groups,
             disk,
             wal,
+            admission: Arc::default(),
             clients: Clients::default(),
             hub: Arc::default(),
             tracker: Arc::default(),

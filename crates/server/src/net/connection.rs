@@ -9,6 +9,7 @@ use command::{Args, OwnedArgs};
 use resp::{Limits, Parsed, Parser, Reply, Span};
 use store::{Cancel, Fate};
 
+use crate::admission::Seat;
 use crate::engine::clients::{Client, Waits};
 use crate::engine::node::Node;
 use crate::engine::paged::Flow;
@@ -63,6 +64,7 @@ pub struct Paging {
 
 pub struct Connection {
     pub stream: Stream,
+    pub seat: Seat,
     pub client: Arc<Client>,
     pub session: Session,
     pub state: State,
@@ -103,9 +105,10 @@ pub enum Turn {
 }
 
 impl Connection {
-    pub fn new(stream: Stream, client: Arc<Client>, session: Session) -> Self {
+    pub fn new((stream, seat): (Stream, Seat), client: Arc<Client>, session: Session) -> Self {
         Self {
             stream,
+            seat,
             client,
             session,
             state: State::Ready,

@@ -13,6 +13,7 @@ use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch::{self, Step};
 use crate::net::exec::{self, Ended};
+use crate::net::trial;
 use crate::pubsub;
 use crate::session::stats::Lap;
 use crate::session::{Answer, account};
@@ -44,6 +45,11 @@ pub fn execute(
         waiting.push(at);
         return false;
     }
+    if trial::forbids(connection, &found) {
+        connection.consume(used);
+        trial::fail(connection);
+        return false;
+    }
     let (session, args) = connection.split();
     let replies = session.replies;
     session.begin_command();
@@ -73,7 +79,8 @@ pub fn execute(
     if matches!(connection.state, State::Stalled | State::Sleeping(..)) {
         waiting.push(at);
     }
-    goes_on
+    trial::judge(connection);
+    goes_on && !matches!(connection.state, State::Closing)
 }
 
 /// Does what follows from a command. Says whether the connection may go on.

@@ -1,6 +1,7 @@
 //! A whole node in this process, spoken to over a socket: what its sessions answer.
 
 mod acl;
+mod admission;
 mod clients;
 mod connection;
 #[cfg(debug_assertions)]

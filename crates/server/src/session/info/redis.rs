@@ -162,7 +162,7 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("instantaneous_output_kbps", kilobits(rates.output_bytes));
     lines.add("instantaneous_input_repl_kbps", "0.00");
     lines.add("instantaneous_output_repl_kbps", "0.00");
-    lines.add("rejected_connections", node.clients.rejected.load(Relaxed));
+    lines.add("rejected_connections", node.admission.rejected());
     for (reason, count) in node.users.log.counts() {
         let reason = if reason == Reason::Command { "cmd" } else { reason.name() };
         lines.add(&format!("acl_access_denied_{reason}"), count);

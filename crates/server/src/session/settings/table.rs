@@ -10,6 +10,7 @@ use store::Shapes;
 use crate::engine::node::Node;
 use crate::net::output_limits::{self, Class, Limit};
 use crate::net::tls::files::{ClientAuth, TlsFiles};
+use crate::open_files;
 
 /// A row.
 pub(super) struct Setting {
@@ -48,6 +49,7 @@ pub(super) enum Change {
     SlowlogLen(usize),
     LatencyThreshold(u64),
     Connections(usize),
+    PerPeer(usize),
     Idle(u64),
     Password(Vec<u8>),
     BusyAfter(u64),
@@ -106,6 +108,7 @@ impl Change {
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
             Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
             Self::Connections(count) => node.live.set_connections_max(count),
+            Self::PerPeer(count) => node.live.set_per_peer_max(count),
             Self::AclLogLen(len) => node.live.set_acl_log_len_max(len),
             Self::OutputLimits(all) => {
                 all.into_iter().for_each(|(class, limit)| node.live.output_limits.set(class, limit));
@@ -191,7 +194,17 @@ fn acl_log_len(value: &[u8]) -> Result<Change, String> {
 }
 
 fn connections(value: &[u8]) -> Result<Change, String> {
-    Ok(Change::Connections(integer(value, 1, u32::MAX.into())? as usize))
+    let count = integer(value, 1, u32::MAX.into())? as usize;
+    match open_files::room_for(count) {
+        room if room < count => Err(format!(
+            "The operating system is not able to handle the specified number of clients, try with {room}"
+        )),
+        _ => Ok(Change::Connections(count)),
+    }
+}
+
+fn per_peer(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::PerPeer(integer(value, 0, u32::MAX.into())? as usize))
 }
 
 fn output_limits(value: &[u8]) -> Result<Change, String> {
@@ -344,6 +357,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("listen", |node| address(node.addresses().first().copied())),
     live("tracking-table-max-keys", |node| node.tracker.keys_max().to_string(), tracked_keys),
     live("max-connections", |node| node.live.connections_max().to_string(), connections),
+    live("max-connections-per-peer", |node| node.live.per_peer_max().to_string(), per_peer),
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),
     tls("tls-cert", show_cert, set_cert),

@@ -74,6 +74,8 @@ fn config(options: &Options) -> Result<Config, String> {
     config.heavy_queue = options.heavy_queue as usize;
     config.max_connections = options.max_connections as usize;
     config.max_connections_per_peer = options.max_connections_per_peer as usize;
+    config.memory_soft = options.memory_soft;
+    config.memory_hard = options.memory_hard;
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;
     Ok(config)

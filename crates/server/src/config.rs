@@ -31,6 +31,9 @@ pub struct Config {
     /// From one address; zero for any number.
     pub max_connections_per_peer: usize,
     pub requirepass: Option<String>,
+    /// Resident memory from which on what would take more is refused, and which is never to be reached; zero for none.
+    pub memory_soft: Option<u64>,
+    pub memory_hard: Option<u64>,
     /// Bound of the pending table and row cache, over all groups.
     pub cache_bytes: usize,
     /// Bound of the store's block cache.
@@ -80,6 +83,8 @@ impl Config {
             max_connections: 10_000,
             max_connections_per_peer: limits::CONNECTIONS_PER_PEER,
             requirepass: None,
+            memory_soft: None,
+            memory_hard: None,
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
             paged: PagedOptions::default(),

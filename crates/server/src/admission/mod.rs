@@ -1,10 +1,11 @@
 //! Who is let in. One peer has a share of the connections and no more; who is turned away on and on is not even told;
 //! a few places are kept back for administrators; and where memory is short nobody else comes in.
 //!
-//! [`arrivals`] decides about connections. What is admitted holds a [`Seat`]: whatever way a connection ends,
+//! [`arrivals`] decides about connections, [`memory`] about what goes on while memory is short. What is admitted holds a [`Seat`]: whatever way a connection ends,
 //! its place is free again when the seat is dropped.
 
 pub mod arrivals;
+pub mod memory;
 mod peers;
 
 use std::net::IpAddr;
@@ -16,12 +17,14 @@ use base::limits;
 use parking_lot::Mutex;
 
 use arrivals::{Arrival, Bounds, Place, Verdict, Why};
+use memory::{Memory, Thresholds};
 use peers::Peers;
 
 pub struct Admission {
     peers: Mutex<Peers>,
     started: Instant,
     refused: [AtomicU64; Why::ALL.len()],
+    pub memory: Memory,
     pub stats: AdmissionStats,
 }
 
@@ -53,18 +56,19 @@ pub enum Turned {
     Reset,
 }
 
-impl Default for Admission {
-    fn default() -> Self {
+impl Admission {
+    pub fn new(thresholds: Thresholds) -> Self {
+        let memory = Memory::default();
+        memory.set_thresholds(thresholds);
         Self {
             peers: Mutex::default(),
             started: Instant::now(),
             refused: Default::default(),
+            memory,
             stats: AdmissionStats::default(),
         }
     }
-}
 
-impl Admission {
     fn ms(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.started).as_millis() as u64
     }
@@ -87,7 +91,7 @@ impl Admission {
             &Arrival {
                 is_local: address.is_loopback(),
                 is_tls,
-                is_memory_short: false,
+                is_memory_short: self.memory.is_short(),
                 connections: peers.connections,
                 on_kept_back: peers.on_kept_back,
                 on_trial: peers.on_trial,
@@ -102,7 +106,7 @@ impl Admission {
                 peers.enter(address, place, is_tls);
                 drop(peers);
                 let until = now + Duration::from_millis(limits::ADMIN_LOGIN_MS_MAX);
-                return Ok(Seat { admission: self.clone(), address, place, until, shakes: is_tls });
+                return Ok(Seat { admission: self.clone(), address, place, until, shakes: is_tls, bytes: 0 });
             }
             Verdict::Refuse(why) => (why, Turned::Told(why)),
             Verdict::Reset(why) => (why, Turned::Reset),
@@ -154,6 +158,8 @@ pub struct Seat {
     until: Instant,
     /// It has not come to the end of its handshake.
     shakes: bool,
+    /// What its buffers hold.
+    bytes: u64,
 }
 
 impl Seat {
@@ -175,6 +181,14 @@ impl Seat {
         self.admission.stats.failed_trials.fetch_add(1, Relaxed);
     }
 
+    /// Its buffers hold so much now.
+    pub fn holds(&mut self, bytes: u64) {
+        if bytes != self.bytes {
+            self.admission.memory.buffers_changed(self.bytes, bytes);
+            self.bytes = bytes;
+        }
+    }
+
     /// It has shaken hands.
     pub fn shaken(&mut self) {
         if std::mem::take(&mut self.shakes) {
@@ -187,6 +201,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.shaken();
+        self.holds(0);
         let now_ms = self.admission.ms(Instant::now());
         self.admission.peers.lock().leave(self.address, self.place, now_ms);
     }

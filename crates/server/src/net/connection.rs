@@ -63,8 +63,9 @@ pub struct Paging {
 }
 
 pub struct Connection {
-    pub stream: Stream,
+    /// IMPORTANT: dropped before the socket is closed. Who sees that may come again at once, and has its place then.
     pub seat: Seat,
+    pub stream: Stream,
     pub client: Arc<Client>,
     pub session: Session,
     pub state: State,
@@ -283,6 +284,8 @@ impl Connection {
         client.output_buffer_bytes.store(room as u64, Relaxed);
         client.output_peak_bytes.fetch_max(before as u64, Relaxed);
         client.input_bytes.store(input as u64, Relaxed);
+        let queued = client.queued_bytes.load(Relaxed);
+        self.seat.holds((self.input.len() + self.output.len()) as u64 + queued);
         client.input_free_bytes.store((self.input.capacity() - input) as u64, Relaxed);
         let waits = match &self.state {
             State::Blocked(place) => Waits::Key(*place),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use base::limits::TLS_HANDSHAKE_TURNS_MAX;
+use base::limits::{INPUT_BYTES_WHILE_SHORT, TLS_HANDSHAKE_TURNS_MAX};
 use mio::{Events, Poll, Token, Waker};
 use store::{Gate, Scratch};
 
@@ -343,6 +343,16 @@ impl NetThread {
             let used = match connection.parse() {
                 Ok(Some(used)) => used,
                 Ok(None) if connection.readable && commands == 0 => {
+                    if connection.input_len() > INPUT_BYTES_WHILE_SHORT
+                        && self.node.admission.memory.is_short()
+                    {
+                        if connection.hung_up {
+                            return Turn::Close;
+                        }
+                        connection.state = State::Stalled;
+                        self.waiting.push(at);
+                        return Turn::Idle;
+                    }
                     let before = connection.input_len();
                     if connection.read(&mut self.buffer).is_err() {
                         return Turn::Close;

@@ -10,6 +10,7 @@ mod groups;
 mod harness;
 mod info;
 mod lifecycle;
+mod memory;
 mod paged;
 #[cfg(debug_assertions)]
 mod pubsub;

@@ -6,6 +6,36 @@ use observe::{Exposition, Kind};
 
 use crate::engine::node::Node;
 
+/// How short memory is, and what came of it.
+pub(super) fn about_memory(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let (memory, stats) = (&node.admission.memory, &node.admission.memory.stats);
+    let thresholds = memory.thresholds();
+    let help = "How short memory is: 0 not, 1 tight, 2 short, 3 critical.";
+    page.single("bulkhead_memory_pressure", Gauge, help, f64::from(memory.pressure() as u8));
+    page.metric("bulkhead_memory_threshold_bytes", Gauge, "Resident memory from which on it is short.")
+        .sample(&[("threshold", "soft")], thresholds.soft_bytes as f64)
+        .sample(&[("threshold", "hard")], thresholds.hard_bytes as f64);
+    let refused = node.stats.errors().1.into_iter().find(|(code, _)| code == "OOM");
+    for (name, help, value) in [
+        ("bulkhead_memory_shortages_total", "Times that memory became short.", stats.shortages.load(Relaxed)),
+        (
+            "bulkhead_memory_busy_total",
+            "Heavy work refused because memory was short.",
+            stats.busy.load(Relaxed),
+        ),
+        ("bulkhead_memory_oom_total", "Commands told OOM.", refused.map_or(0, |(_, count)| count)),
+        (
+            "bulkhead_memory_evicted_clients_total",
+            "Clients disconnected because memory was short.",
+            stats.evicted_clients.load(Relaxed),
+        ),
+        ("bulkhead_memory_evicted_bytes_total", "What they held.", stats.evicted_bytes.load(Relaxed)),
+    ] {
+        page.single(name, Counter, help, value as f64);
+    }
+}
+
 /// Who is let in and who is not. Peers have names here: so many, and no more.
 pub(super) fn about_admission(node: &Node, page: &mut Exposition) {
     use Kind::{Counter, Gauge};

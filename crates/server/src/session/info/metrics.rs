@@ -57,6 +57,7 @@ impl Source for Pages {
             about_process(&node, &mut page);
             super::client_metrics::about_clients(&node, &mut page);
             super::client_metrics::about_admission(&node, &mut page);
+            super::client_metrics::about_memory(&node, &mut page);
             about_tls(&node, &mut page);
             about_commands(&node, &mut page);
             about_lanes(&node, &mut page);

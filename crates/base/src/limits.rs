@@ -198,6 +198,11 @@ pub const MEMORY_SOFT_PERCENT: u64 = 80;
 pub const MEMORY_TIGHT_PERCENT: u64 = 90;
 /// How far below a threshold memory has to be before it is left: not to and fro at the edge.
 pub const MEMORY_SLACK_PERCENT: u64 = 5;
+/// While memory is short: what has not become more by so much of the soft threshold in so many looks is still. Then what is
+/// refused otherwise is let in as long as so much more than the threshold is not reached: a part of what is between the two.
+pub const MEMORY_STILL_PERCENT: u64 = 1;
+pub const MEMORY_STILL_LOOKS: u32 = 10;
+pub const MEMORY_REUSED_PERCENT: u64 = 15;
 /// While memory is short, a client that holds less in buffers is not worth disconnecting: a page of a long reply.
 pub const CLIENT_EVICTED_BYTES_MIN: u64 = PAGE_BYTES as u64;
 /// After clients were disconnected, so long until the next ones are: what they held is given back by then.

@@ -3,11 +3,14 @@
 //! What counts is the resident set, looked at ten times a second, against two thresholds. Buffers of clients are what
 //! may grow by much in between: they are counted, and memory is short at once when they grow too far.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use base::limits;
 use parking_lot::Mutex;
+
+/// A flush takes its time.
+const FLUSH_PAUSE: Duration = Duration::from_secs(2);
 
 /// As Redis says it.
 pub const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -88,6 +91,41 @@ pub fn decide(thresholds: &Thresholds, resident_bytes: u64, was: Pressure) -> Pr
     Pressure::ALL.into_iter().rev().find(is_at).unwrap_or_default()
 }
 
+/// What is resident while memory is short, and for how many looks it has not become more.
+///
+/// The allocator keeps what one thread has allocated and another one has freed until the first one works again. So if
+/// everything that needs memory is refused, nothing may ever be given back. What does not become more for a while
+/// is therefore taken to serve what comes next; and if it does become more, things are as before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Still {
+    resident_bytes: u64,
+    looks: u32,
+}
+
+impl Still {
+    fn next(self, thresholds: &Thresholds, resident_bytes: u64, pressure: Pressure) -> Self {
+        let upto =
+            self.resident_bytes.saturating_add(share(thresholds.soft_bytes, limits::MEMORY_STILL_PERCENT));
+        match pressure {
+            Pressure::Short if resident_bytes <= upto => Self {
+                resident_bytes: self.resident_bytes.min(resident_bytes),
+                looks: self.looks.saturating_add(1),
+            },
+            Pressure::Short => Self { resident_bytes, looks: 0 },
+            _ => Self::default(),
+        }
+    }
+
+    /// How much may become resident before it is refused what would take more.
+    fn left_bytes(self, thresholds: &Thresholds, resident_bytes: u64) -> u64 {
+        let soft_bytes = thresholds.soft_bytes;
+        let over = share(soft_bytes, limits::MEMORY_REUSED_PERCENT);
+        let is_still = self.looks >= limits::MEMORY_STILL_LOOKS;
+        let upto = soft_bytes.saturating_add(if is_still { over } else { 0 });
+        upto.saturating_sub(resident_bytes)
+    }
+}
+
 /// What is known of a client that may be disconnected to free memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -118,10 +156,14 @@ pub struct Memory {
     resident_bytes: AtomicU64,
     /// A [`Pressure`].
     pressure: AtomicU8,
+    /// Whether what takes memory is refused.
+    is_short: AtomicBool,
+    still: Mutex<Still>,
     /// Clients' buffers, and how large they may become before the next look.
     buffers_bytes: AtomicU64,
     buffers_bytes_max: AtomicU64,
     evicted: Mutex<Option<Instant>>,
+    flushed: Mutex<Option<Instant>>,
     pub stats: MemoryStats,
 }
 
@@ -162,7 +204,7 @@ impl Memory {
 
     /// Whether what takes memory is refused. Asked before every write: one load.
     pub fn is_short(&self) -> bool {
-        self.pressure.load(Relaxed) >= Pressure::Short as u8
+        self.is_short.load(Relaxed)
     }
 
     /// So much is resident now: decides anew.
@@ -170,11 +212,16 @@ impl Memory {
         let (thresholds, was) = (self.thresholds(), self.pressure());
         let pressure = decide(&thresholds, resident_bytes, was);
         self.resident_bytes.store(resident_bytes, Relaxed);
+        let mut still = self.still.lock();
+        *still = still.next(&thresholds, resident_bytes, pressure);
         let left = match thresholds.soft_bytes {
             0 => u64::MAX,
-            soft_bytes => soft_bytes.saturating_sub(resident_bytes),
+            _ => still.left_bytes(&thresholds, resident_bytes),
         };
+        drop(still);
         self.buffers_bytes_max.store(self.buffers_bytes().saturating_add(left), Relaxed);
+        let is_short = pressure == Pressure::Critical || (pressure == Pressure::Short && left == 0);
+        self.is_short.store(is_short, Relaxed);
         self.change(was, pressure);
         pressure
     }
@@ -212,8 +259,20 @@ impl Memory {
         let all = self.buffers_bytes.fetch_add(after - before, Relaxed) + (after - before);
         if all > self.buffers_bytes_max.load(Relaxed) && !self.is_short() {
             // Whatever the next look makes of it, which is soon.
-            self.change(self.pressure(), Pressure::Short);
+            self.is_short.store(true, Relaxed);
+            let was = self.pressure();
+            self.change(was, was.max(Pressure::Short));
         }
+    }
+
+    /// Whether the store should write to tables what it has in memory; true once in a while.
+    pub fn should_flush(&self, now: Instant) -> bool {
+        let mut flushed = self.flushed.lock();
+        let due = flushed.is_none_or(|at| now.saturating_duration_since(at) >= FLUSH_PAUSE);
+        if due {
+            *flushed = Some(now);
+        }
+        due
     }
 
     /// How much has to be freed now by disconnecting clients. What was freed shows only at later looks: there is a
@@ -327,6 +386,30 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_become_more_serves_what_comes_next() {
+        let memory = Memory::default();
+        memory.set_thresholds(THRESHOLDS);
+        let looks =
+            |mib: &[u64]| mib.iter().map(|mib| (memory.look(mib * MIB), memory.is_short()).1).collect();
+        let still = |mib: u64, from: u32, count: u32| {
+            (from..from + count)
+                .map(|look| (memory.look(mib * MIB), (look, memory.is_short())).1)
+                .collect::<Vec<_>>()
+        };
+        assert!(still(900, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
+        let found: Vec<bool> = looks(&[900, 890, 895, 907, 910]);
+        assert_eq!(found, [false, false, false, true, true], "it has become more");
+        assert!(still(910, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
+        memory.buffers_changed(0, 11 * MIB);
+        assert!(memory.is_short(), "that is more than what may be used again");
+        memory.buffers_changed(11 * MIB, 0);
+        // Far above the threshold nothing is taken for granted.
+        assert!(still(930, 0, 100).iter().all(|(_, is_short)| *is_short));
+        let found: Vec<bool> = looks(&[1_000, 100]);
+        assert_eq!(found, [true, false]);
+    }
+
+    #[test]
     fn clients_are_disconnected_with_pauses_unless_it_is_critical() {
         let memory = Memory::default();
         memory.set_thresholds(THRESHOLDS);
@@ -342,5 +425,7 @@ mod tests {
         assert_eq!(memory.excess(later(limits::EVICTION_PAUSE_MS)), Some(240 * MIB));
         memory.set_thresholds(Thresholds::default());
         assert_eq!(memory.excess(later(9_999)), None);
+        let flushes = [0, 1_999, 2_000].map(|ms| memory.should_flush(later(ms)));
+        assert_eq!(flushes, [true, false, true]);
     }
 }

@@ -10,11 +10,16 @@ use observe::process;
 use crate::admission::memory::{self, Holder, Pressure, Thresholds};
 use crate::config::Config;
 use crate::engine::clients::Client;
+use crate::engine::maintenance;
 use crate::engine::node::Node;
 
 /// What the store's write buffers take at most, and the process without any data.
 const WRITE_BUFFERS_BYTES: u64 = 256 << 20;
 const BASE_BYTES: u64 = 64 << 20;
+/// Write buffers of this size are worth writing to tables while memory is short.
+const FLUSHED_BYTES_MIN: u64 = 16 << 20;
+/// More than what the allocator has at hand for threads of their own.
+const GIVE_BACK_BYTES: usize = 64 << 20;
 
 /// The thresholds that follow from the settings and from what there is.
 pub fn thresholds(config: &Config) -> Result<Thresholds, String> {
@@ -36,12 +41,24 @@ pub fn thresholds(config: &Config) -> Result<Thresholds, String> {
 /// Called by the maintenance thread once a round.
 pub fn look(node: &Node) {
     let memory = &node.admission.memory;
+    let now = Instant::now();
     if memory.look(process::resident_bytes()) >= Pressure::Tight {
         node.groups.iter().for_each(|group| group.store.shrink());
+        if node.disk.write_buffer_bytes() >= FLUSHED_BYTES_MIN && memory.should_flush(now) {
+            maintenance::flush(node);
+        }
+        give_back();
     }
-    if let Some(excess_bytes) = memory.excess(Instant::now()) {
+    if let Some(excess_bytes) = memory.excess(now) {
         disconnect_fat(node, excess_bytes);
     }
+}
+
+/// The allocator keeps what was freed for a moment, and gives it back when something is freed after that. Where nobody does
+/// anything any more it would be kept for ever, and memory be short for ever: so a large block is freed, which
+/// nobody has written to.
+fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(GIVE_BACK_BYTES)));
 }
 
 fn holder(client: &Arc<Client>) -> Holder {

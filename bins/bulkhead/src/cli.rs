@@ -118,10 +118,25 @@ pub struct Options {
     #[arg(value_parser = units::time)]
     pub heavy_timeout: Duration,
 
-    /// Connections at a time; the next one is turned away.
+    /// Connections at a time; the next one is turned away. The last of them, eight at most, are kept back for
+    /// administrators. Fewer if there are not enough open files (ulimit -n).
     #[arg(long, env = "BULKHEAD_MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
+
+    /// Connections from one address at a time; the next one is turned away. 0 for any number.
+    #[arg(long, env = "BULKHEAD_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value = "256")]
+    pub max_connections_per_peer: u32,
+
+    /// Resident memory from which on heavy work, writes that need more and new connections are refused [default: 80 % of
+    /// --memory-hard]
+    #[arg(long, env = "BULKHEAD_MEMORY_SOFT", value_name = "SIZE", value_parser = units::size)]
+    pub memory_soft: Option<u64>,
+
+    /// Resident memory that is not to be reached; 0 for any [default: 90 % of the control group's limit, or of the
+    /// machine's memory]
+    #[arg(long, env = "BULKHEAD_MEMORY_HARD", value_name = "SIZE", value_parser = units::size)]
+    pub memory_hard: Option<u64>,
 
     /// The password that clients must give with AUTH. Better in a variable or a file than here, where
     /// other users of the machine see it.

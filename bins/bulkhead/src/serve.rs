@@ -26,12 +26,12 @@ pub fn run(options: Options) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot listen for signals: {error}")),
     };
-    let config = match config(&options) {
+    let mut config = match config(&options) {
         Ok(config) => config,
         Err(why) => return fail(&why),
     };
     server::process::refuse_huge_pages();
-    server::process::allow_open_files(config.max_connections);
+    config.max_connections = server::process::allow_open_files(config.max_connections);
     let node = match Node::start(config) {
         Ok(node) => node,
         Err(error) => return fail(&error.to_string()),
@@ -75,6 +75,9 @@ fn config(options: &Options) -> Result<Config, String> {
     config.heavy_queue = options.heavy_queue as usize;
     config.heavy_timeout = options.heavy_timeout;
     config.max_connections = options.max_connections as usize;
+    config.max_connections_per_peer = options.max_connections_per_peer as usize;
+    config.memory_soft = options.memory_soft;
+    config.memory_hard = options.memory_hard;
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;
     Ok(config)

@@ -182,3 +182,45 @@ pub const TLS_HANDSHAKE_TURNS_MAX: usize = 4;
 pub const TLS_OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// A file of certificates or with a key. A bundle of all public authorities has a quarter of a megabyte.
 pub const TLS_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Connections from one address, unless `--max-connections-per-peer` says otherwise: applications behind one address
+/// commonly need some hundreds.
+pub const CONNECTIONS_PER_PEER: usize = 256;
+/// Of all connections, those kept back for administrators, and the share that these are at most.
+pub const ADMIN_CONNECTIONS: usize = 8;
+pub const ADMIN_CONNECTIONS_SHARE: usize = 10;
+/// Who has been given such a place has to log in within this time: others wait for it.
+pub const ADMIN_LOGIN_MS_MAX: u64 = 3_000;
+/// A peer that was turned away more often within a second is not told why any more: each time costs the acceptor
+/// three more system calls.
+pub const REJECTIONS_TOLD_IN_A_SECOND: u32 = 50;
+/// A peer without connections that was turned away is remembered for so long, so that metrics that are read once a
+/// minute show it; and so many of them at a time, each about 200 bytes.
+pub const QUIET_PEER_KEPT_MS: u64 = 60_000;
+pub const QUIET_PEERS_MAX: usize = 1_024;
+/// Peers that metrics name; all others are one.
+pub const PEERS_NAMED: usize = 10;
+/// Connections that the acceptor takes before it looks after everybody else again: each costs some ten microseconds.
+pub const ACCEPTED_IN_A_TURN: usize = 64;
+
+/// Of the memory that there is (the cgroup's limit, or the machine's), what the process may have resident: the rest is for
+/// sockets' buffers, which the kernel counts too, and for the page cache that the store reads through.
+pub const MEMORY_HARD_PERCENT: u64 = 90;
+/// Of that, from where on what would take more is refused: the rest is for what was begun by then, and for what a
+/// fast network brings between two looks, a tenth of a second.
+pub const MEMORY_SOFT_PERCENT: u64 = 80;
+/// Of that, from where on caches give back what they can, so that nobody is refused for what they hold.
+pub const MEMORY_TIGHT_PERCENT: u64 = 90;
+/// How far below a threshold memory has to be before it is left: not to and fro at the edge.
+pub const MEMORY_SLACK_PERCENT: u64 = 5;
+/// While memory is short: what has not become more by so much of the soft threshold in so many looks is still. Then what is
+/// refused otherwise is let in as long as so much more than the threshold is not reached: a part of what is between the two.
+pub const MEMORY_STILL_PERCENT: u64 = 1;
+pub const MEMORY_STILL_LOOKS: u32 = 10;
+pub const MEMORY_REUSED_PERCENT: u64 = 15;
+/// While memory is short, a client that holds less in buffers is not worth disconnecting: a page of a long reply.
+pub const CLIENT_EVICTED_BYTES_MIN: u64 = PAGE_BYTES as u64;
+/// After clients were disconnected, so long until the next ones are: what they held is given back by then.
+pub const EVICTION_PAUSE_MS: u64 = 500;
+/// While memory is short, no more is read of a command of which so much has come.
+pub const INPUT_BYTES_WHILE_SHORT: usize = PAGE_BYTES;

@@ -36,6 +36,45 @@ fn kilobytes(text: &str, name: &str) -> u64 {
     value.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
+/// Resident memory of the process.
+pub fn resident_bytes() -> u64 {
+    kilobytes(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmRSS:")
+}
+
+/// How much memory this process may take: the machine's, or what its control group, or one above that, is given if that is
+/// less. Nothing if nobody says.
+pub fn memory_limit() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = group_limits(Path::new("/sys/fs/cgroup"), &groups);
+    let machine = Some(Memory::read().total_bytes).filter(|bytes| *bytes > 0);
+    limits.into_iter().chain(machine).min()
+}
+
+/// The limits of the control groups that a process is in, from the lines that the kernel has of these: of the second
+/// version, or of the first one's memory controller.
+fn group_limits(root: &Path, groups: &str) -> Vec<u64> {
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let (root, file) = match controllers {
+            "" => (root.to_owned(), "memory.max"),
+            names if names.split(',').any(|name| name == "memory") => {
+                (root.join("memory"), "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        // In a container, the path may be that of the machine, which is not to be seen: then its own group is the root.
+        for group in Path::new(path.trim_start_matches('/')).ancestors() {
+            let text = fs::read_to_string(root.join(group).join(file)).unwrap_or_default();
+            limits.extend(text.trim().parse::<u64>());
+        }
+    }
+    limits
+}
+
 /// CPU time of the process since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cpu {
@@ -115,6 +154,31 @@ mod tests {
         let cpu = Cpu { user: Duration::from_millis(2500), system: Duration::from_millis(500) };
         assert_eq!(cpu_of(stat), Some(cpu));
         assert_eq!(cpu_of("7 (x) S 1"), None);
+    }
+
+    #[test]
+    fn limits_are_those_of_a_group_and_of_all_above_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("a/memory.max", "5000\n");
+        write("a/b/memory.max", "max\n");
+        write("memory/memory.limit_in_bytes", "7000\n");
+        write("memory/c/memory.limit_in_bytes", "6000\n");
+        for (groups, expected) in [
+            ("0::/a/b\n", vec![5000]),
+            ("0::/\n", vec![]),
+            ("4:memory:/c\n1:cpu:/c\n", vec![6000, 7000]),
+            ("4:cpu,memory:/not/to/be/seen\n0::/a\n", vec![7000, 5000]),
+            ("nonsense", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(group_limits(dir.path(), groups), expected, "{groups}");
+        }
+        assert!(memory_limit().is_some_and(|limit| limit > resident_bytes()));
     }
 
     #[test]

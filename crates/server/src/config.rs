@@ -32,7 +32,12 @@ pub struct Config {
     /// What runs there for longer is stopped; zero for never.
     pub heavy_timeout: Duration,
     pub max_connections: usize,
+    /// From one address; zero for any number.
+    pub max_connections_per_peer: usize,
     pub requirepass: Option<String>,
+    /// Resident memory from which on what would take more is refused, and which is never to be reached; zero for none.
+    pub memory_soft: Option<u64>,
+    pub memory_hard: Option<u64>,
     /// Bound of the pending table and row cache, over all groups.
     pub cache_bytes: usize,
     /// Bound of the store's block cache.
@@ -81,7 +86,10 @@ impl Config {
             heavy_queue: 64,
             heavy_timeout: Duration::from_millis(limits::HEAVY_TIMEOUT_MS),
             max_connections: 10_000,
+            max_connections_per_peer: limits::CONNECTIONS_PER_PEER,
             requirepass: None,
+            memory_soft: None,
+            memory_hard: None,
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
             paged: PagedOptions::default(),
@@ -122,6 +130,7 @@ pub struct Live {
     busy_after_ms: AtomicU64,
     slowlog_len_max: AtomicUsize,
     connections_max: AtomicUsize,
+    per_peer_max: AtomicUsize,
     idle_s_max: AtomicU64,
     heavy_timeout_ms: AtomicU64,
     acl_log_len_max: AtomicUsize,
@@ -135,6 +144,7 @@ impl Live {
             busy_after_ms: AtomicU64::new(BUSY_AFTER_MS),
             slowlog_len_max: AtomicUsize::new(SLOWLOG_LEN_MAX),
             connections_max: AtomicUsize::new(config.max_connections),
+            per_peer_max: AtomicUsize::new(config.max_connections_per_peer),
             idle_s_max: AtomicU64::new(0),
             heavy_timeout_ms: AtomicU64::new(millis(config.heavy_timeout)),
             acl_log_len_max: AtomicUsize::new(ACL_LOG_LEN_MAX),
@@ -196,6 +206,15 @@ impl Live {
 
     pub fn set_heavy_timeout_ms(&self, ms: u64) {
         self.heavy_timeout_ms.store(ms, Relaxed);
+    }
+
+    /// Connections from one address; zero for any number.
+    pub fn per_peer_max(&self) -> usize {
+        self.per_peer_max.load(Relaxed)
+    }
+
+    pub fn set_per_peer_max(&self, count: usize) {
+        self.per_peer_max.store(count, Relaxed);
     }
 
     /// Clients that say nothing for so long are disconnected; zero for never.

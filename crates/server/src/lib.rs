@@ -1,11 +1,12 @@
 //! The server: a node's groups on their threads, and the clients that talk to them.
 //!
-//! `engine/` runs the groups (store, consensus and the way between them) and the heavy pool; `net/`
+//! `admission/` says who is let in; `engine/` runs the groups (store, consensus and the way between them) and the heavy pool; `net/`
 //! has the sockets; `session/` the commands on connections and on the node; `scripting/` runs scripts; `pubsub/`
 //! knows who hears what.
 //!
 //! Invariant: nothing here encodes a record or decides what a data command does.
 
+pub mod admission;
 pub mod config;
 pub mod data_dir;
 pub mod engine;

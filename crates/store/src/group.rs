@@ -217,6 +217,11 @@ impl Group {
         self.table.trim(self.pins.keep());
     }
 
+    /// Has the row cache give back half of its bound.
+    pub fn shrink(&self) {
+        self.table.shrink(self.pins.keep());
+    }
+
     /// What a transaction outside the section begins with.
     pub(crate) fn begin(&self) -> Option<Begin> {
         let epoch = self.sequencer.open_epoch()?;

@@ -298,13 +298,22 @@ impl Table {
     /// Brings the table back to its bound after rows had to stay for a while; a part of the way if it
     /// is long.
     pub fn trim(&self, keep: Keep) {
+        self.trim_to(self.shard_bytes_max, keep);
+    }
+
+    /// Gives back half of what it may hold, as far as rows may go; a part of the way if it is long.
+    pub fn shrink(&self, keep: Keep) {
+        self.trim_to(self.shard_bytes_max / 2, keep);
+    }
+
+    fn trim_to(&self, shard_bytes_max: usize, keep: Keep) {
         for shard in &self.shards {
             let mut shard = shard.lock();
             for _ in 0..TRIM_TURNS {
-                if shard.bytes <= self.shard_bytes_max {
+                if shard.bytes <= shard_bytes_max {
                     break;
                 }
-                shard.evict(self.shard_bytes_max, keep, None);
+                shard.evict(shard_bytes_max, keep, None);
             }
         }
     }

@@ -170,6 +170,8 @@ impl Spec {
         });
         let child = Command::new(&self.program)
             .args(args)
+            // Here, crowds of clients come from one address. What an option says counts before this.
+            .env("BULKHEAD_MAX_CONNECTIONS_PER_PEER", "0")
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(stdout)

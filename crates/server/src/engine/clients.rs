@@ -205,7 +205,6 @@ pub struct Clients {
     connected: Mutex<BTreeMap<u64, Arc<Client>>>,
     next_id: AtomicU64,
     pub accepted: AtomicU64,
-    pub rejected: AtomicU64,
     pub pause: Pause,
     pub monitors: Arc<Monitors>,
     /// Clients that leave much unread, and clients that were cut off for it.

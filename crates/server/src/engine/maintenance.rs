@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use store::{Leave, Scratch, Stop, Txn};
 
+use crate::engine::memory_watch;
 use crate::engine::node::Node;
 use crate::session::acl;
 use crate::session::latency;
@@ -62,12 +63,14 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     let Some(node) = node.upgrade() else { return false };
     node.turn_clock();
     node.check_health();
+    memory_watch::look(&node);
     node.sampler.round(&node);
     let slowest = node.wal.take_slowest_sync();
     node.stats.latency.happened(latency::FDATASYNC, slowest, || node.wall_ms());
     disconnect_idle(&node);
     node.heavy.look(&node, node.live.heavy_timeout());
     node.clients.cut_off_unread(node.wall_ms());
+    node.admission.tidy(Instant::now());
     if let Some(tls) = &node.tls {
         tls.look();
     }

@@ -1,6 +1,7 @@
 //! A node: starts everything in order, and stops it in the opposite one.
 
 mod network;
+mod start;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +14,12 @@ use base::{Clock, SystemClock, slot};
 use observe::HttpServer;
 use parking_lot::{Condvar, Mutex};
 use store::apply::{Applier, Queue, Watch};
-use store::{Disk, DiskError, DiskOptions, GroupOptions};
+use store::{Disk, DiskError, GroupOptions};
 use thiserror::Error;
 use wal::Wal;
 
+use crate::admission::Admission;
+use crate::admission::memory::OOM;
 use crate::config::{Config, Live};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::clients::{Clients, Wakers};
@@ -25,6 +28,7 @@ use crate::engine::health::{self, Health, Room, Signs, Space};
 use crate::engine::heavy::HeavyPool;
 use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
+use crate::engine::memory_watch;
 use crate::engine::paged::PagedReplies;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
@@ -36,6 +40,7 @@ use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
 use crate::tracking::Tracker;
+use start::{log_files, open_disk, open_log, prepare};
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -43,6 +48,8 @@ pub enum StartError {
     Directory { path: String, error: io::Error },
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
+    #[error("{0}")]
+    Memory(String),
     #[error("TLS: {0}")]
     Tls(String),
     #[error(transparent)]
@@ -70,6 +77,7 @@ pub struct Node {
     pub wal: Wal,
     pub heavy: HeavyPool,
     pub paged: Arc<PagedReplies>,
+    pub admission: Arc<Admission>,
     pub clients: Clients,
     pub hub: Arc<Hub>,
     pub tracker: Arc<Tracker>,
@@ -136,12 +144,11 @@ impl Node {
     pub fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = Instant::now();
-        let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?.map(Arc::new);
-        let path = config.data.clone();
-        let data_dir = DataDir::open(&path, config.node_id, config.groups)?;
+        let (admission, tls) = prepare(&config)?;
+        let data_dir = DataDir::open(&config.data, config.node_id, config.groups)?;
         let disk = open_disk(&config)?;
         let store_ms = started.elapsed().as_millis() as u64;
-        let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(path.join("log")) };
+        let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(config.data.join("log")) };
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
         #[cfg(debug_assertions)]
@@ -151,7 +158,7 @@ impl Node {
         let (wal, recovered) = open_log(files, wal_options)?;
         let log_ms = started.elapsed().as_millis() as u64 - store_ms;
         let room = Room {
-            path,
+            path: config.data.clone(),
             #[cfg(debug_assertions)]
             faults: faults.clone(),
         };
@@ -167,6 +174,7 @@ impl Node {
             groups,
             disk,
             wal,
+            admission,
             clients: Clients::default(),
             hub: Arc::default(),
             tracker: Arc::default(),
@@ -206,6 +214,7 @@ impl Node {
 
     fn serve(self: &Arc<Self>) -> Result<(), StartError> {
         self.check_health();
+        memory_watch::look(self);
         self.threads.lock().push(maintenance::start(self)?);
         self.start_network()?;
         self.start_http()?;
@@ -312,6 +321,12 @@ impl Node {
 
     /// Why writes are refused now, if they are: all but those that free room, or those as well.
     pub fn write_refusal(&self, grows: bool) -> Option<String> {
+        let no_memory = || (grows && self.admission.memory.is_short()).then(|| OOM.to_owned());
+        self.health.refusal(grows).or_else(no_memory)
+    }
+
+    /// The same, whether or not memory is short: for what administrators write.
+    pub fn disk_refusal(&self, grows: bool) -> Option<String> {
         self.health.refusal(grows)
     }
 
@@ -426,28 +441,6 @@ impl Node {
             let _ = thread.join();
         }
     }
-}
-
-fn open_disk(config: &Config) -> Result<Disk, DiskError> {
-    let mut options = DiskOptions::new(&config.data.join("store"));
-    options.cache_bytes = config.block_cache_bytes;
-    Disk::open(&options)
-}
-
-fn open_log(
-    files: Arc<dyn wal::Files>,
-    options: wal::Options,
-) -> Result<(Wal, wal::Recovered), wal::WalError> {
-    let (wal, recovered) = Wal::open(files, options)?;
-    if recovered.truncated_bytes > 0 {
-        tracing::warn!(bytes = recovered.truncated_bytes, "a torn tail of the log was cut off");
-    }
-    Ok((wal, recovered))
-}
-
-/// What is synced once a second only is better left to the page cache until then.
-fn log_files(fsync: wal::Fsync) -> wal::DiskFiles {
-    wal::DiskFiles { direct: fsync == wal::Fsync::Always }
 }
 
 /// A group's store and its apply thread.

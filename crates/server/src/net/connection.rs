@@ -9,6 +9,7 @@ use command::{Args, OwnedArgs};
 use resp::{Limits, Parsed, Parser, Reply, Span};
 use store::{Cancel, Fate};
 
+use crate::admission::Seat;
 use crate::engine::clients::{Client, Waits};
 use crate::engine::node::Node;
 use crate::engine::paged::Flow;
@@ -62,6 +63,8 @@ pub struct Paging {
 }
 
 pub struct Connection {
+    /// IMPORTANT: dropped before the socket is closed. Who sees that may come again at once, and has its place then.
+    pub seat: Seat,
     pub stream: Stream,
     pub client: Arc<Client>,
     pub session: Session,
@@ -103,9 +106,10 @@ pub enum Turn {
 }
 
 impl Connection {
-    pub fn new(stream: Stream, client: Arc<Client>, session: Session) -> Self {
+    pub fn new((stream, seat): (Stream, Seat), client: Arc<Client>, session: Session) -> Self {
         Self {
             stream,
+            seat,
             client,
             session,
             state: State::Ready,
@@ -280,6 +284,8 @@ impl Connection {
         client.output_buffer_bytes.store(room as u64, Relaxed);
         client.output_peak_bytes.fetch_max(before as u64, Relaxed);
         client.input_bytes.store(input as u64, Relaxed);
+        let queued = client.queued_bytes.load(Relaxed);
+        self.seat.holds((self.input.len() + self.output.len()) as u64 + queued);
         client.input_free_bytes.store((self.input.capacity() - input) as u64, Relaxed);
         let waits = match &self.state {
             State::Blocked(place) => Waits::Key(*place),

@@ -8,11 +8,13 @@ use command::{Error, flags};
 use resp::Reply;
 use store::{Cancel, Scratch};
 
+use crate::admission::memory;
 use crate::engine::heavy::{Caller, Job, Target, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch::{self, Step};
 use crate::net::exec::{self, Ended};
+use crate::net::trial;
 use crate::pubsub;
 use crate::session::stats::Lap;
 use crate::session::{Answer, account};
@@ -44,6 +46,11 @@ pub fn execute(
         waiting.push(at);
         return false;
     }
+    if trial::forbids(connection, &found) {
+        connection.consume(used);
+        trial::fail(connection);
+        return false;
+    }
     let (session, args) = connection.split();
     let replies = session.replies;
     session.begin_command();
@@ -73,7 +80,8 @@ pub fn execute(
     if matches!(connection.state, State::Stalled | State::Sleeping(..)) {
         waiting.push(at);
     }
-    goes_on
+    trial::judge(connection);
+    goes_on && !matches!(connection.state, State::Closing)
 }
 
 /// Does what follows from a command. Says whether the connection may go on.
@@ -140,6 +148,8 @@ fn queue(node: &Node, connection: &mut Connection, found: Result<&'static Entry,
     let may_be_queued = |entry: &'static Entry| match dispatch::refused(node, entry) {
         _ if entry.row.flags.has(flags::NO_MULTI) => Err(Error::line(exec::NOT_IN_UNITS)),
         Some(why) => Err(Error::text(why)),
+        // As in Redis: what is queued is kept.
+        None if node.admission.memory.is_short() => Err(Error::line(memory::OOM)),
         None => Ok(entry),
     };
     let reply = match found.and_then(may_be_queued) {
@@ -175,6 +185,11 @@ fn go_heavy(
 
 pub fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool {
     let entry = work.entry();
+    if node.admission.memory.is_short() && takes_memory(&work) {
+        account::no_memory(node, entry);
+        connection.reply(&Reply::error(memory::BUSY));
+        return true;
+    }
     let job = job(connection, work);
     let cancel = job.cancel.clone();
     if node.heavy.submit(node, job) {
@@ -184,6 +199,21 @@ pub fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool
     account::busy(node, entry);
     connection.reply(&Reply::error(dispatch::BUSY));
     true
+}
+
+/// Whether work is not begun while memory is short: all but what frees some, and what administrators do.
+fn takes_memory(work: &Work) -> bool {
+    let takes = |entry: &Entry| {
+        let has = |flag| entry.row.flags.has(flag);
+        let frees = has(flags::WRITE) && !has(flags::DENYOOM);
+        !has(flags::ADMIN) && !frees
+    };
+    match work {
+        Work::Command { entry, .. } => takes(entry),
+        Work::Task { entry, .. } => takes(entry),
+        Work::Unit { exec, .. } => exec.unit.commands.iter().any(|queued| takes(queued.entry)),
+        Work::Page(_) => false,
+    }
 }
 
 /// Hands what a client has waited for to the heavy pool. It is not turned away: who waits for what comes next would not

@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use parking_lot::Mutex;
 use store::Gate;
 
+use crate::admission::Seat;
 use crate::engine::heavy::{Finished, Work};
 use crate::net::blocked::Place;
 use crate::net::exec::Ran;
@@ -16,9 +17,17 @@ use crate::net::tls::Handshake;
 use crate::pubsub::Hearers;
 use crate::tracking::Letters;
 
+/// A connection that was let in.
+pub struct Arrived {
+    pub stream: TcpStream,
+    pub peer: SocketAddr,
+    pub seat: Seat,
+    pub handshake: Option<Handshake>,
+}
+
 pub enum Mail {
     /// A connection to serve from now on.
-    Connected { stream: TcpStream, peer: SocketAddr, handshake: Option<Handshake> },
+    Connected(Arrived),
     /// What became of the work that a client waits for.
     Finished { client: u64, outcome: Finished },
     /// What became of a client's transaction, commands on its session among it.

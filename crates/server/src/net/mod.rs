@@ -12,3 +12,4 @@ pub mod output_limits;
 pub mod stream;
 pub mod thread;
 pub mod tls;
+mod trial;

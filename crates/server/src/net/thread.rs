@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use base::limits::TLS_HANDSHAKE_TURNS_MAX;
+use base::limits::{INPUT_BYTES_WHILE_SHORT, TLS_HANDSHAKE_TURNS_MAX};
 use mio::{Events, Poll, Token, Waker};
 use store::{Gate, Scratch};
 
@@ -44,8 +44,6 @@ pub struct NetThread {
     poll: Poll,
     mailbox: Arc<Mailbox>,
     listeners: Vec<Listener>,
-    /// A listener with connections that wait until others have shaken hands.
-    deferred: Option<usize>,
     /// Turns that handshakes have had since the last look at the events.
     handshake_turns: usize,
     connections: Vec<Option<Connection>>,
@@ -80,7 +78,6 @@ impl NetThread {
             poll,
             mailbox,
             listeners: Vec::new(),
-            deferred: None,
             handshake_turns: 0,
             connections: Vec::new(),
             free: Vec::new(),
@@ -163,7 +160,8 @@ impl NetThread {
         let timer = self.timers.first().map(|(until, _)| until.saturating_duration_since(now));
         // One that is over by now is seen at once.
         let pause = self.paused.first().map(|_| self.node.clients.pause.left().unwrap_or_default());
-        self.waiting.iter().filter_map(until).chain(stopping).chain(timer).chain(pause).min()
+        let accept = self.accepts_in();
+        self.waiting.iter().filter_map(until).chain(stopping).chain(timer).chain(pause).chain(accept).min()
     }
 
     fn ready(&mut self, token: Token, readable: bool, writable: bool) {
@@ -205,6 +203,7 @@ impl NetThread {
         connection.stream.close();
         let _ = self.poll.registry().deregister(connection.stream.socket());
         connection.stream.handshake_until().map(|until| self.timers.remove(&(until, at)));
+        connection.seat.trial_until().map(|until| self.timers.remove(&(until, at)));
         match &connection.state {
             State::Working(cancel) => cancel.cancel(),
             State::Paging(paging) => {
@@ -229,7 +228,7 @@ impl NetThread {
 
     fn receive(&mut self, mail: Mail) {
         match mail {
-            Mail::Connected { stream, peer, handshake } => self.connect(stream, peer, handshake),
+            Mail::Connected(arrived) => self.connect(arrived),
             Mail::Finished { client, outcome } => self.finished(client, outcome),
             Mail::Ran { client, ran, gates } => self.ran(client, *ran, &gates),
             Mail::Broken { client } => self.broken(client),
@@ -298,7 +297,7 @@ impl NetThread {
             self.deliver();
         }
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
-        let handshake = connection.stream.handshake_until();
+        let (handshake, trial) = (connection.stream.handshake_until(), connection.seat.trial_until());
         if handshake.is_some() {
             self.handshake_turns += 1;
             if self.handshake_turns > TLS_HANDSHAKE_TURNS_MAX {
@@ -312,6 +311,9 @@ impl NetThread {
         let turn = self.serve(at);
         if let Some(until) = handshake {
             self.handshake_went_on(at, until);
+        }
+        if let Some(until) = trial {
+            self.trial_went_on(at, until);
         }
         match turn {
             Turn::Idle => {}
@@ -342,6 +344,16 @@ impl NetThread {
             let used = match connection.parse() {
                 Ok(Some(used)) => used,
                 Ok(None) if connection.readable && commands == 0 => {
+                    if connection.input_len() > INPUT_BYTES_WHILE_SHORT
+                        && self.node.admission.memory.is_short()
+                    {
+                        if connection.hung_up {
+                            return Turn::Close;
+                        }
+                        connection.state = State::Stalled;
+                        self.waiting.push(at);
+                        return Turn::Idle;
+                    }
                     let before = connection.input_len();
                     if connection.read(&mut self.buffer).is_err() {
                         return Turn::Close;

@@ -17,7 +17,7 @@ use crate::session::Answer;
 use crate::table::{Entry, Handler, table};
 
 /// Codes of errors that refuse a command before it runs.
-const REFUSALS: &[&str] = &["CROSSSLOT", "CLUSTERDOWN", "MISCONF", "BUSY"];
+const REFUSALS: &[&str] = &["CROSSSLOT", "CLUSTERDOWN", "MISCONF", "BUSY", "OOM"];
 
 /// A command begins. It may be one that lists clients, its own among them.
 pub fn begins(client: &Client, entry: &Entry) {
@@ -166,6 +166,13 @@ pub fn refused(node: &Node, args: &Args<'_>, error: Error) -> Reply {
 /// The heavy pool was full.
 pub fn busy(node: &Node, entry: &Entry) {
     node.stats.busy.fetch_add(1, Relaxed);
+    node.stats.error(b"BUSY");
+    node.stats.rejected(entry);
+}
+
+/// Memory is short.
+pub fn no_memory(node: &Node, entry: &Entry) {
+    node.admission.memory.stats.busy.fetch_add(1, Relaxed);
     node.stats.error(b"BUSY");
     node.stats.rejected(entry);
 }

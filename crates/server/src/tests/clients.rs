@@ -96,7 +96,7 @@ fn more_clients_than_allowed_are_turned_away() {
         fourth.receive().map(|reply| format!("{reply:?}")).unwrap(),
         "-ERR max number of clients reached"
     );
-    let rejected = || node.node.clients.rejected.load(std::sync::atomic::Ordering::Relaxed);
+    let rejected = || node.node.admission.rejected();
     wait::until("the rejection to be counted", PATIENCE, || (rejected() == 1).then_some(())).unwrap();
 }
 

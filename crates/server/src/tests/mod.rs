@@ -1,6 +1,7 @@
 //! A whole node in this process, spoken to over a socket: what its sessions answer.
 
 mod acl;
+mod admission;
 mod clients;
 mod connection;
 #[cfg(debug_assertions)]
@@ -10,6 +11,7 @@ mod harness;
 mod heavy;
 mod info;
 mod lifecycle;
+mod memory;
 mod paged;
 #[cfg(debug_assertions)]
 mod pubsub;

@@ -7,6 +7,7 @@ use std::thread;
 use mio::net::TcpListener;
 
 use super::{Node, StartError};
+use crate::admission::arrivals::Bounds;
 use crate::net::thread::NetThread;
 use crate::tracking::Eye;
 
@@ -53,6 +54,15 @@ impl Node {
             thread.listen(listener, Some(tls.clone()))?;
         }
         Ok(())
+    }
+
+    /// What connections are bounded by.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            connections_max: self.live.connections_max(),
+            per_peer_max: self.live.per_peer_max(),
+            handshakes_max: self.config.tls.as_ref().map_or(0, |tls| tls.handshakes_max),
+        }
     }
 
     /// Where this node listens for clients that speak TLS.

@@ -118,6 +118,10 @@ impl NetThread {
                 self.close(at);
                 continue;
             }
+            if connection.seat.trial_until() == Some(until) {
+                self.trial_late(at);
+                continue;
+            }
             let place = match &connection.state {
                 State::Blocked(place) => *place,
                 State::Paging(_) => {

@@ -109,7 +109,7 @@ fn commit(
     };
     let mut scratch = Scratch::default();
     let done = dispatch::run_when_open(group, cancel, || {
-        if let Some(why) = node.write_refusal(true) {
+        if let Some(why) = node.disk_refusal(true) {
             return Err(Outcome::ungated(Reply::error(why)));
         }
         Ok(group.store.run_heavy(DATABASE, &mut scratch, cancel, &mut change))

@@ -11,6 +11,8 @@ pub struct Login {
     generation: u64,
     /// It has logged in, or needed not to when it came.
     is_authenticated: bool,
+    /// It has logged in.
+    has_logged_in: bool,
     /// Nobody needs to log in now.
     is_open: bool,
 }
@@ -21,7 +23,7 @@ impl Login {
         let (user, generation) = users.find(DEFAULT);
         let user = user.unwrap_or_else(|| Arc::new(User::new(DEFAULT)));
         let is_open = user.is_open();
-        Self { user, generation, is_authenticated: is_open, is_open }
+        Self { user, generation, is_authenticated: is_open, has_logged_in: false, is_open }
     }
 
     /// The user, as he is now.
@@ -31,6 +33,11 @@ impl Login {
 
     pub fn is_authenticated(&self) -> bool {
         self.is_authenticated || self.is_open
+    }
+
+    /// Whether it has given a name and a password, even if it need not.
+    pub fn has_logged_in(&self) -> bool {
+        self.has_logged_in
     }
 
     /// Whether there were changes that it has not taken notice of.
@@ -61,6 +68,7 @@ impl Login {
     pub fn become_user(&mut self, user: Arc<User>) {
         self.user = user;
         self.is_authenticated = true;
+        self.has_logged_in = true;
         // It may have been changed since: looked up anew at the next command.
         self.generation = 0;
     }

@@ -6,6 +6,68 @@ use observe::{Exposition, Kind};
 
 use crate::engine::node::Node;
 
+/// How short memory is, and what came of it.
+pub(super) fn about_memory(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let (memory, stats) = (&node.admission.memory, &node.admission.memory.stats);
+    let thresholds = memory.thresholds();
+    let help = "How short memory is: 0 not, 1 tight, 2 short, 3 critical.";
+    page.single("bulkhead_memory_pressure", Gauge, help, f64::from(memory.pressure() as u8));
+    page.metric("bulkhead_memory_threshold_bytes", Gauge, "Resident memory from which on it is short.")
+        .sample(&[("threshold", "soft")], thresholds.soft_bytes as f64)
+        .sample(&[("threshold", "hard")], thresholds.hard_bytes as f64);
+    let refused = node.stats.errors().1.into_iter().find(|(code, _)| code == "OOM");
+    for (name, help, value) in [
+        ("bulkhead_memory_shortages_total", "Times that memory became short.", stats.shortages.load(Relaxed)),
+        (
+            "bulkhead_memory_busy_total",
+            "Heavy work refused because memory was short.",
+            stats.busy.load(Relaxed),
+        ),
+        ("bulkhead_memory_oom_total", "Commands told OOM.", refused.map_or(0, |(_, count)| count)),
+        (
+            "bulkhead_memory_evicted_clients_total",
+            "Clients disconnected because memory was short.",
+            stats.evicted_clients.load(Relaxed),
+        ),
+        ("bulkhead_memory_evicted_bytes_total", "What they held.", stats.evicted_bytes.load(Relaxed)),
+    ] {
+        page.single(name, Counter, help, value as f64);
+    }
+}
+
+/// Who is let in and who is not. Peers have names here: so many, and no more.
+pub(super) fn about_admission(node: &Node, page: &mut Exposition) {
+    use Kind::{Counter, Gauge};
+    let (admission, stats) = (&node.admission, &node.admission.stats);
+    let help = "Connections turned away, by reason.";
+    let mut metric = page.metric("bulkhead_admission_refused_total", Counter, help);
+    for (why, count) in admission.refused() {
+        metric.sample(&[("reason", why.name())], count as f64);
+    }
+    metric.sample(&[("reason", "trial")], stats.failed_trials.load(Relaxed) as f64);
+    let help = "Connections closed without a word, because their peer was turned away on and on.";
+    page.single("bulkhead_admission_reset_total", Counter, help, stats.reset.load(Relaxed) as f64);
+    let help = "Times that this began for a peer.";
+    page.single("bulkhead_admission_storms_total", Counter, help, stats.storms.load(Relaxed) as f64);
+    let shown = admission.shown();
+    let help = "Peers that are known: connected, or turned away lately.";
+    page.single("bulkhead_peers", Gauge, help, shown.peers as f64);
+    let help = "Connections on places kept back for administrators.";
+    page.single("bulkhead_admin_connections", Gauge, help, shown.on_kept_back as f64);
+    for (name, help, (top, others)) in [
+        ("bulkhead_peer_connections", "Connections of the peers that have most.", shown.connections),
+        ("bulkhead_peer_rejections", "Connections turned away, of peers that are known.", shown.rejections),
+        ("bulkhead_peer_storms", "Storms of peers that are known.", shown.storms),
+    ] {
+        let mut metric = page.metric(name, Gauge, help);
+        for (peer, count) in top {
+            metric.sample(&[("peer", &peer.to_string())], count as f64);
+        }
+        metric.sample(&[("peer", "other")], others as f64);
+    }
+}
+
 pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
     use Kind::{Counter, Gauge};
     let (clients, stats) = (&node.clients, &node.stats);
@@ -20,8 +82,8 @@ pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
     page.single(
         "bulkhead_connections_rejected_total",
         Counter,
-        "Connections turned away because there were too many.",
-        clients.rejected.load(Relaxed) as f64,
+        "Connections turned away.",
+        node.admission.rejected() as f64,
     );
     let monitors = &clients.monitors;
     page.single("bulkhead_monitors", Gauge, "Clients that said MONITOR.", monitors.count() as f64);

@@ -56,6 +56,8 @@ impl Source for Pages {
         if let Some(node) = self.node.upgrade() {
             about_process(&node, &mut page);
             super::client_metrics::about_clients(&node, &mut page);
+            super::client_metrics::about_admission(&node, &mut page);
+            super::client_metrics::about_memory(&node, &mut page);
             about_tls(&node, &mut page);
             about_commands(&node, &mut page);
             about_lanes(&node, &mut page);

@@ -18,6 +18,29 @@ pub(super) fn threads(node: &Node, lines: &mut Lines) {
     }
 }
 
+/// Who is let in and who is not.
+pub(super) fn admission(node: &Node, lines: &mut Lines) {
+    let (admission, bounds) = (&node.admission, node.bounds());
+    let shown = admission.shown();
+    lines.add("connections_max", bounds.connections_max);
+    lines.add("connections_per_peer_max", bounds.per_peer_max);
+    lines.add("admin_connections_max", bounds.kept_back());
+    lines.add("admin_connections", shown.on_kept_back);
+    lines.add("peers", shown.peers);
+    for (why, count) in admission.refused() {
+        lines.add(&format!("refused_{}", why.name()), count);
+    }
+    lines.add("refused_trial", admission.stats.failed_trials.load(Relaxed));
+    lines.add("reset", admission.stats.reset.load(Relaxed));
+    lines.add("storms", admission.stats.storms.load(Relaxed));
+    for (at, (peer, connections)) in shown.connections.0.iter().enumerate() {
+        lines.add(&format!("peer{at}"), format_args!("addr={peer},connections={connections}"));
+    }
+    for (at, (peer, rejections)) in shown.rejections.0.iter().enumerate() {
+        lines.add(&format!("rejected_peer{at}"), format_args!("addr={peer},rejections={rejections}"));
+    }
+}
+
 pub(super) fn lanes(node: &Node, lines: &mut Lines) {
     let heavy = node.heavy.stats.total();
     let (read, inline) = node.stats.light_lanes();

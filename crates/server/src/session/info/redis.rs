@@ -99,6 +99,11 @@ pub(super) fn memory(node: &Node, lines: &mut Lines) {
     lines.add("number_of_functions", crate::scripting::count_functions(node).1);
     lines.add("number_of_libraries", 0);
     lines.add_bytes("maxmemory", 0);
+    let thresholds = node.admission.memory.thresholds();
+    lines.add_bytes("memory_soft", thresholds.soft_bytes);
+    lines.add_bytes("memory_hard", thresholds.hard_bytes);
+    lines.add("memory_pressure", node.admission.memory.pressure().name());
+    lines.add("memory_shortages", node.admission.memory.stats.shortages.load(Relaxed));
     lines.add("maxmemory_policy", "noeviction");
     lines.add("mem_fragmentation_ratio", "1.00");
     lines.add("mem_clients_slaves", 0);
@@ -137,7 +142,7 @@ pub(super) fn persistence(node: &Node, lines: &mut Lines) {
     lines.add("aof_last_rewrite_time_sec", -1);
     lines.add("aof_current_rewrite_time_sec", -1);
     lines.add("aof_last_bgrewrite_status", "ok");
-    lines.add("aof_last_write_status", status(wal.poisoned.is_none() && node.write_refusal(true).is_none()));
+    lines.add("aof_last_write_status", status(wal.poisoned.is_none() && node.disk_refusal(true).is_none()));
     lines.add("aof_last_cow_size", 0);
     lines.add("aof_current_size", node.wal.disk_bytes());
     lines.add("aof_base_size", 0);
@@ -162,7 +167,7 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("instantaneous_output_kbps", kilobits(rates.output_bytes));
     lines.add("instantaneous_input_repl_kbps", "0.00");
     lines.add("instantaneous_output_repl_kbps", "0.00");
-    lines.add("rejected_connections", node.clients.rejected.load(Relaxed));
+    lines.add("rejected_connections", node.admission.rejected());
     for (reason, count) in node.users.log.counts() {
         let reason = if reason == Reason::Command { "cmd" } else { reason.name() };
         lines.add(&format!("acl_access_denied_{reason}"), count);
@@ -174,7 +179,7 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("expired_stale_perc", "0.00");
     lines.add("expired_time_cap_reached_count", 0);
     lines.add("evicted_keys", 0);
-    lines.add("evicted_clients", 0);
+    lines.add("evicted_clients", node.admission.memory.stats.evicted_clients.load(Relaxed));
     let (hits, misses) = stats.keyspace_lookups();
     lines.add("keyspace_hits", hits);
     lines.add("keyspace_misses", misses);

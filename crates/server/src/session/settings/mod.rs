@@ -1,6 +1,7 @@
 //! CONFIG: the node's settings under Redis' names where Redis has them, and under ours.
 
 mod table;
+mod values;
 
 use base::glob;
 use command::{Args, Command, Error, arg};

@@ -8,9 +8,12 @@ use wal::Fsync;
 use command::events::Classes;
 use store::Shapes;
 
+use super::values::{bytes, integer, memory};
+use crate::admission::memory::Thresholds;
 use crate::engine::node::Node;
 use crate::net::output_limits::{self, Class, Limit};
 use crate::net::tls::files::{ClientAuth, TlsFiles};
+use crate::process;
 
 /// A row.
 pub(super) struct Setting {
@@ -49,6 +52,9 @@ pub(super) enum Change {
     SlowlogLen(usize),
     LatencyThreshold(u64),
     Connections(usize),
+    PerPeer(usize),
+    MemorySoft(u64),
+    MemoryHard(u64),
     Idle(u64),
     Password(Vec<u8>),
     BusyAfter(u64),
@@ -110,6 +116,15 @@ impl Change {
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
             Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
             Self::Connections(count) => node.live.set_connections_max(count),
+            Self::PerPeer(count) => node.live.set_per_peer_max(count),
+            Self::MemorySoft(soft_bytes) => {
+                let memory = &node.admission.memory;
+                memory.set_thresholds(Thresholds { soft_bytes, ..memory.thresholds() });
+            }
+            Self::MemoryHard(hard_bytes) => {
+                let memory = &node.admission.memory;
+                memory.set_thresholds(Thresholds { hard_bytes, ..memory.thresholds() });
+            }
             Self::AclLogLen(len) => node.live.set_acl_log_len_max(len),
             Self::OutputLimits(all) => {
                 all.into_iter().for_each(|(class, limit)| node.live.output_limits.set(class, limit));
@@ -144,32 +159,6 @@ pub(super) fn apply_tls(node: &Node, changes: &[Change]) -> Result<(), String> {
     })
 }
 
-/// A number with Redis' units: `1gb` is 1024³, `1g` is 1000³.
-fn memory(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits)?;
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1_000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, String> {
-    let number = resp::parse_i64(value).ok_or("argument couldn't be parsed into an integer")?;
-    if (min..=max).contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("argument must be between {min} and {max} inclusive"))
-    }
-}
-
 fn slower_than(value: &[u8]) -> Result<Change, String> {
     Ok(Change::SlowerThan(integer(value, -1, i64::MAX)?))
 }
@@ -202,7 +191,25 @@ fn acl_log_len(value: &[u8]) -> Result<Change, String> {
 }
 
 fn connections(value: &[u8]) -> Result<Change, String> {
-    Ok(Change::Connections(integer(value, 1, u32::MAX.into())? as usize))
+    let count = integer(value, 1, u32::MAX.into())? as usize;
+    match process::room_for(count) {
+        room if room < count => Err(format!(
+            "The operating system is not able to handle the specified number of clients, try with {room}"
+        )),
+        _ => Ok(Change::Connections(count)),
+    }
+}
+
+fn soft_bytes(node: &Node) -> String {
+    node.admission.memory.thresholds().soft_bytes.to_string()
+}
+
+fn hard_bytes(node: &Node) -> String {
+    node.admission.memory.thresholds().hard_bytes.to_string()
+}
+
+fn per_peer(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::PerPeer(integer(value, 0, u32::MAX.into())? as usize))
 }
 
 fn output_limits(value: &[u8]) -> Result<Change, String> {
@@ -368,6 +375,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("listen", |node| address(node.addresses().first().copied())),
     live("tracking-table-max-keys", |node| node.tracker.keys_max().to_string(), tracked_keys),
     live("max-connections", |node| node.live.connections_max().to_string(), connections),
+    live("max-connections-per-peer", |node| node.live.per_peer_max().to_string(), per_peer),
+    live("memory-hard", hard_bytes, |value| Ok(Change::MemoryHard(bytes(value)?))),
+    live("memory-soft", soft_bytes, |value| Ok(Change::MemorySoft(bytes(value)?))),
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),
     tls("tls-cert", show_cert, set_cert),
@@ -457,31 +467,3 @@ pub(super) const SETTINGS: &[Setting] = &[
     shape("zset-max-ziplist-entries", |shapes| &shapes.zset_max_listpack_entries),
     shape("zset-max-ziplist-value", |shapes| &shapes.zset_max_listpack_value),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_has_the_units_of_redis() {
-        for (text, bytes) in [
-            ("0", Some(0)),
-            ("1k", Some(1000)),
-            ("1kb", Some(1024)),
-            ("2MB", Some(2 << 20)),
-            ("1gb", Some(1 << 30)),
-            ("1x", None),
-            ("", None),
-            ("99999999999gb", None),
-        ] {
-            assert_eq!(memory(text), bytes, "{text}");
-        }
-    }
-
-    #[test]
-    fn integers_keep_their_bounds() {
-        assert_eq!(integer(b"5", 0, 9), Ok(5));
-        assert_eq!(integer(b"10", 0, 9), Err("argument must be between 0 and 9 inclusive".into()));
-        assert!(integer(b"x", 0, 9).is_err());
-    }
-}

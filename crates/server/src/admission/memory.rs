@@ -1,0 +1,431 @@
+//! How much memory there is left, and what goes on while it is short.
+//!
+//! What counts is the resident set, looked at ten times a second, against two thresholds. Buffers of clients are what
+//! may grow by much in between: they are counted, and memory is short at once when they grow too far.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use base::limits;
+use parking_lot::Mutex;
+
+/// A flush takes its time.
+const FLUSH_PAUSE: Duration = Duration::from_secs(2);
+
+/// As Redis says it.
+pub const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+/// What heavy work is told.
+pub const BUSY: &str = "BUSY the server is short of memory, retry later";
+
+/// How short memory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Pressure {
+    #[default]
+    None = 0,
+    /// Near the soft threshold: caches give back what they can.
+    Tight = 1,
+    /// Above it: what would take more is refused, and clients with much in their buffers are disconnected.
+    Short = 2,
+    /// Above the hard threshold: as above, and without a pause.
+    Critical = 3,
+}
+
+impl Pressure {
+    const ALL: [Self; 4] = [Self::None, Self::Tight, Self::Short, Self::Critical];
+
+    /// As INFO calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tight => "tight",
+            Self::Short => "short",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Zero for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    pub soft_bytes: u64,
+    pub hard_bytes: u64,
+}
+
+impl Thresholds {
+    /// What is not said follows from what there is.
+    pub fn new(soft: Option<u64>, hard: Option<u64>, available: Option<u64>) -> Result<Self, String> {
+        let hard_bytes = hard.unwrap_or_else(|| share(available.unwrap_or(0), limits::MEMORY_HARD_PERCENT));
+        let soft_bytes = soft.unwrap_or_else(|| share(hard_bytes, limits::MEMORY_SOFT_PERCENT));
+        let thresholds = Self { soft_bytes, hard_bytes };
+        if hard_bytes > 0 && soft_bytes > hard_bytes {
+            return Err(format!(
+                "memory-soft is {soft_bytes} bytes, and memory-hard {hard_bytes}: it must not be more"
+            ));
+        }
+        Ok(thresholds)
+    }
+
+    /// The way from which threshold on a pressure is.
+    fn of(&self, pressure: Pressure) -> u64 {
+        match pressure {
+            Pressure::None => 0,
+            Pressure::Tight => share(self.soft_bytes, limits::MEMORY_TIGHT_PERCENT),
+            Pressure::Short => self.soft_bytes,
+            Pressure::Critical => self.hard_bytes,
+        }
+    }
+}
+
+fn share(bytes: u64, percent: u64) -> u64 {
+    bytes / 100 * percent
+}
+
+/// How short memory is, from what is resident, and how short it was. What has been reached is left a little later.
+pub fn decide(thresholds: &Thresholds, resident_bytes: u64, was: Pressure) -> Pressure {
+    let is_at = |pressure: &Pressure| {
+        let from = thresholds.of(*pressure);
+        let slack = if was >= *pressure { share(from, limits::MEMORY_SLACK_PERCENT) } else { 0 };
+        *pressure == Pressure::None || (from > 0 && resident_bytes >= from - slack)
+    };
+    Pressure::ALL.into_iter().rev().find(is_at).unwrap_or_default()
+}
+
+/// What is resident while memory is short, and for how many looks it has not become more.
+///
+/// The allocator keeps what one thread has allocated and another one has freed until the first one works again. So if
+/// everything that needs memory is refused, nothing may ever be given back. What does not become more for a while
+/// is therefore taken to serve what comes next; and if it does become more, things are as before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Still {
+    resident_bytes: u64,
+    looks: u32,
+}
+
+impl Still {
+    fn next(self, thresholds: &Thresholds, resident_bytes: u64, pressure: Pressure) -> Self {
+        let upto =
+            self.resident_bytes.saturating_add(share(thresholds.soft_bytes, limits::MEMORY_STILL_PERCENT));
+        match pressure {
+            Pressure::Short if resident_bytes <= upto => Self {
+                resident_bytes: self.resident_bytes.min(resident_bytes),
+                looks: self.looks.saturating_add(1),
+            },
+            Pressure::Short => Self { resident_bytes, looks: 0 },
+            _ => Self::default(),
+        }
+    }
+
+    /// How much may become resident before it is refused what would take more.
+    fn left_bytes(self, thresholds: &Thresholds, resident_bytes: u64) -> u64 {
+        let soft_bytes = thresholds.soft_bytes;
+        let over = share(soft_bytes, limits::MEMORY_REUSED_PERCENT);
+        let is_still = self.looks >= limits::MEMORY_STILL_LOOKS;
+        let upto = soft_bytes.saturating_add(if is_still { over } else { 0 });
+        upto.saturating_sub(resident_bytes)
+    }
+}
+
+/// What is known of a client that may be disconnected to free memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub client: u64,
+    pub bytes: u64,
+    /// As CLIENT NO-EVICT says.
+    pub is_spared: bool,
+}
+
+/// Whom to disconnect so that so much is freed: the fattest first, and nobody who holds little.
+pub fn choose(mut holders: Vec<Holder>, excess_bytes: u64) -> Vec<Holder> {
+    holders.retain(|holder| !holder.is_spared && holder.bytes >= limits::CLIENT_EVICTED_BYTES_MIN);
+    holders.sort_unstable_by_key(|holder| (std::cmp::Reverse(holder.bytes), holder.client));
+    let mut freed = 0_u64;
+    let is_needed = |holder: &Holder| {
+        let is_needed = freed < excess_bytes;
+        freed = freed.saturating_add(holder.bytes);
+        is_needed
+    };
+    holders.into_iter().take_while(is_needed).collect()
+}
+
+/// What is in force.
+#[derive(Default)]
+pub struct Memory {
+    soft_bytes: AtomicU64,
+    hard_bytes: AtomicU64,
+    resident_bytes: AtomicU64,
+    /// A [`Pressure`].
+    pressure: AtomicU8,
+    /// Whether what takes memory is refused.
+    is_short: AtomicBool,
+    still: Mutex<Still>,
+    /// Clients' buffers, and how large they may become before the next look.
+    buffers_bytes: AtomicU64,
+    buffers_bytes_max: AtomicU64,
+    evicted: Mutex<Option<Instant>>,
+    flushed: Mutex<Option<Instant>>,
+    pub stats: MemoryStats,
+}
+
+#[derive(Default)]
+pub struct MemoryStats {
+    /// Heavy work that was told BUSY.
+    pub busy: AtomicU64,
+    pub evicted_clients: AtomicU64,
+    pub evicted_bytes: AtomicU64,
+    /// How often memory became short.
+    pub shortages: AtomicU64,
+}
+
+impl Memory {
+    pub fn thresholds(&self) -> Thresholds {
+        let (soft_bytes, hard_bytes) = (self.soft_bytes.load(Relaxed), self.hard_bytes.load(Relaxed));
+        Thresholds { soft_bytes, hard_bytes }
+    }
+
+    pub fn set_thresholds(&self, thresholds: Thresholds) {
+        self.soft_bytes.store(thresholds.soft_bytes, Relaxed);
+        self.hard_bytes.store(thresholds.hard_bytes, Relaxed);
+        self.look(self.resident_bytes.load(Relaxed));
+    }
+
+    pub fn resident_bytes(&self) -> u64 {
+        self.resident_bytes.load(Relaxed)
+    }
+
+    pub fn buffers_bytes(&self) -> u64 {
+        self.buffers_bytes.load(Relaxed)
+    }
+
+    pub fn pressure(&self) -> Pressure {
+        let level = self.pressure.load(Relaxed);
+        Pressure::ALL.into_iter().find(|pressure| *pressure as u8 == level).unwrap_or_default()
+    }
+
+    /// Whether what takes memory is refused. Asked before every write: one load.
+    pub fn is_short(&self) -> bool {
+        self.is_short.load(Relaxed)
+    }
+
+    /// So much is resident now: decides anew.
+    pub fn look(&self, resident_bytes: u64) -> Pressure {
+        let (thresholds, was) = (self.thresholds(), self.pressure());
+        let pressure = decide(&thresholds, resident_bytes, was);
+        self.resident_bytes.store(resident_bytes, Relaxed);
+        let mut still = self.still.lock();
+        *still = still.next(&thresholds, resident_bytes, pressure);
+        let left = match thresholds.soft_bytes {
+            0 => u64::MAX,
+            _ => still.left_bytes(&thresholds, resident_bytes),
+        };
+        drop(still);
+        self.buffers_bytes_max.store(self.buffers_bytes().saturating_add(left), Relaxed);
+        let is_short = pressure == Pressure::Critical || (pressure == Pressure::Short && left == 0);
+        self.is_short.store(is_short, Relaxed);
+        self.change(was, pressure);
+        pressure
+    }
+
+    fn change(&self, was: Pressure, pressure: Pressure) {
+        self.pressure.store(pressure as u8, Relaxed);
+        if was == pressure {
+            return;
+        }
+        let Thresholds { soft_bytes, hard_bytes } = self.thresholds();
+        let (resident_bytes, buffers_bytes) = (self.resident_bytes(), self.buffers_bytes());
+        if pressure < Pressure::Short {
+            let pressure = pressure.name();
+            tracing::info!(pressure, resident_bytes, buffers_bytes, soft_bytes, hard_bytes, "memory");
+            return;
+        }
+        self.stats.shortages.fetch_add(u64::from(was < Pressure::Short), Relaxed);
+        let pressure = pressure.name();
+        tracing::warn!(
+            pressure,
+            resident_bytes,
+            buffers_bytes,
+            soft_bytes,
+            hard_bytes,
+            "memory is short: heavy work, writes that need more and new connections are refused"
+        );
+    }
+
+    /// A client's buffers have changed.
+    pub(super) fn buffers_changed(&self, before: u64, after: u64) {
+        if after < before {
+            self.buffers_bytes.fetch_sub(before - after, Relaxed);
+            return;
+        }
+        let all = self.buffers_bytes.fetch_add(after - before, Relaxed) + (after - before);
+        if all > self.buffers_bytes_max.load(Relaxed) && !self.is_short() {
+            // Whatever the next look makes of it, which is soon.
+            self.is_short.store(true, Relaxed);
+            let was = self.pressure();
+            self.change(was, was.max(Pressure::Short));
+        }
+    }
+
+    /// Whether the store should write to tables what it has in memory; true once in a while.
+    pub fn should_flush(&self, now: Instant) -> bool {
+        let mut flushed = self.flushed.lock();
+        let due = flushed.is_none_or(|at| now.saturating_duration_since(at) >= FLUSH_PAUSE);
+        if due {
+            *flushed = Some(now);
+        }
+        due
+    }
+
+    /// How much has to be freed now by disconnecting clients. What was freed shows only at later looks: there is a
+    /// pause between two times, unless it is critical.
+    pub fn excess(&self, now: Instant) -> Option<u64> {
+        let (thresholds, pressure) = (self.thresholds(), self.pressure());
+        if pressure < Pressure::Short {
+            return None;
+        }
+        let mut evicted = self.evicted.lock();
+        let pause = Duration::from_millis(limits::EVICTION_PAUSE_MS);
+        let has_paused = evicted.is_none_or(|at| now.saturating_duration_since(at) >= pause);
+        if pressure < Pressure::Critical && !has_paused {
+            return None;
+        }
+        *evicted = Some(now);
+        let from = thresholds.soft_bytes - share(thresholds.soft_bytes, limits::MEMORY_SLACK_PERCENT);
+        Some(self.resident_bytes().saturating_sub(from).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const THRESHOLDS: Thresholds = Thresholds { soft_bytes: 800 * MIB, hard_bytes: 1000 * MIB };
+
+    #[test]
+    fn pressure_rises_at_once_and_falls_a_little_later() {
+        use Pressure::{Critical, None, Short, Tight};
+        for (mib, was, expected) in [
+            (100, None, None),
+            (719, None, None),
+            (720, None, Tight),
+            (799, None, Tight),
+            (800, None, Short),
+            (999, None, Short),
+            (1000, None, Critical),
+            (u64::MAX / MIB, None, Critical),
+            (999, Critical, Critical),
+            (951, Critical, Critical),
+            (949, Critical, Short),
+            (799, Short, Short),
+            (761, Critical, Short),
+            (759, Short, Tight),
+            (700, Tight, Tight),
+            (680, Short, None),
+            (0, Critical, None),
+        ] {
+            assert_eq!(decide(&THRESHOLDS, mib * MIB, was), expected, "{mib} {was:?}");
+        }
+        let off = Thresholds::default();
+        assert_eq!(decide(&off, u64::MAX, Critical), None);
+        // Without a hard one the soft one counts all the same.
+        assert_eq!(decide(&Thresholds { hard_bytes: 0, ..THRESHOLDS }, u64::MAX, None), Short);
+    }
+
+    #[test]
+    fn thresholds_follow_from_what_there_is() {
+        for (soft, hard, available, expected) in [
+            (None, None, Some(1000), Ok((720, 900))),
+            (None, Some(500), Some(1000), Ok((400, 500))),
+            (Some(300), None, Some(1000), Ok((300, 900))),
+            (Some(300), Some(300), None, Ok((300, 300))),
+            (None, None, None, Ok((0, 0))),
+            (None, Some(0), Some(1000), Ok((0, 0))),
+            (Some(0), Some(100), Some(1000), Ok((0, 100))),
+            (Some(901), None, Some(1000), Err(())),
+        ] {
+            let found = Thresholds::new(soft, hard, available);
+            let found = found.map(|t| (t.soft_bytes, t.hard_bytes)).map_err(|_| ());
+            assert_eq!(found, expected, "{soft:?} {hard:?} {available:?}");
+        }
+    }
+
+    #[test]
+    fn the_fattest_go_first_and_no_more_than_needed() {
+        let holder = |client, kib: u64| Holder { client, bytes: kib << 10, is_spared: false };
+        let holders = [holder(1, 300), holder(2, 9_000), holder(3, 5_000), holder(4, 5_000), holder(5, 10)];
+        let spared = Holder { is_spared: true, ..holder(6, 100_000) };
+        for (excess_kib, expected) in [
+            (0, &[][..]),
+            (1, &[2]),
+            (9_000, &[2]),
+            (9_001, &[2, 3]),
+            (14_001, &[2, 3, 4]),
+            (1 << 40, &[2, 3, 4, 1]),
+        ] {
+            let all = holders.iter().copied().chain([spared]).collect();
+            let chosen: Vec<_> = choose(all, excess_kib << 10).iter().map(|holder| holder.client).collect();
+            assert_eq!(chosen, expected, "{excess_kib}");
+        }
+    }
+
+    #[test]
+    fn buffers_that_grow_make_memory_short_before_the_next_look() {
+        let memory = Memory::default();
+        memory.set_thresholds(THRESHOLDS);
+        memory.buffers_changed(0, 50 * MIB);
+        assert_eq!(memory.look(700 * MIB), Pressure::None);
+        memory.buffers_changed(50 * MIB, 150 * MIB);
+        assert_eq!((memory.is_short(), memory.buffers_bytes()), (false, 150 * MIB));
+        memory.buffers_changed(0, 1);
+        assert!(memory.is_short());
+        memory.buffers_changed(150 * MIB, 0);
+        memory.buffers_changed(1, 0);
+        assert_eq!((memory.is_short(), memory.buffers_bytes()), (true, 0), "until it is looked at");
+        assert_eq!(memory.look(600 * MIB), Pressure::None);
+        assert_eq!(memory.stats.shortages.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn what_does_not_become_more_serves_what_comes_next() {
+        let memory = Memory::default();
+        memory.set_thresholds(THRESHOLDS);
+        let looks =
+            |mib: &[u64]| mib.iter().map(|mib| (memory.look(mib * MIB), memory.is_short()).1).collect();
+        let still = |mib: u64, from: u32, count: u32| {
+            (from..from + count)
+                .map(|look| (memory.look(mib * MIB), (look, memory.is_short())).1)
+                .collect::<Vec<_>>()
+        };
+        assert!(still(900, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
+        let found: Vec<bool> = looks(&[900, 890, 895, 907, 910]);
+        assert_eq!(found, [false, false, false, true, true], "it has become more");
+        assert!(still(910, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
+        memory.buffers_changed(0, 11 * MIB);
+        assert!(memory.is_short(), "that is more than what may be used again");
+        memory.buffers_changed(11 * MIB, 0);
+        // Far above the threshold nothing is taken for granted.
+        assert!(still(930, 0, 100).iter().all(|(_, is_short)| *is_short));
+        let found: Vec<bool> = looks(&[1_000, 100]);
+        assert_eq!(found, [true, false]);
+    }
+
+    #[test]
+    fn clients_are_disconnected_with_pauses_unless_it_is_critical() {
+        let memory = Memory::default();
+        memory.set_thresholds(THRESHOLDS);
+        let start = Instant::now();
+        let later = |ms| start + Duration::from_millis(ms);
+        memory.look(780 * MIB);
+        assert_eq!(memory.excess(start), None);
+        memory.look(860 * MIB);
+        assert_eq!(memory.excess(start), Some(100 * MIB));
+        assert_eq!(memory.excess(later(limits::EVICTION_PAUSE_MS - 1)), None);
+        assert_eq!(memory.excess(later(limits::EVICTION_PAUSE_MS)), Some(100 * MIB));
+        memory.look(1000 * MIB);
+        assert_eq!(memory.excess(later(limits::EVICTION_PAUSE_MS)), Some(240 * MIB));
+        memory.set_thresholds(Thresholds::default());
+        assert_eq!(memory.excess(later(9_999)), None);
+        let flushes = [0, 1_999, 2_000].map(|ms| memory.should_flush(later(ms)));
+        assert_eq!(flushes, [true, false, true]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Who is let in. One peer has a share of the connections and no more; who is turned away on and on is not even told;
+//! a few places are kept back for administrators; and where memory is short nobody else comes in.
+//!
+//! [`arrivals`] decides about connections, [`memory`] about what goes on while memory is short. What is admitted holds a [`Seat`]: whatever way a connection ends,
+//! its place is free again when the seat is dropped.
+
+pub mod arrivals;
+pub mod memory;
+mod peers;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use base::limits;
+use parking_lot::Mutex;
+
+use arrivals::{Arrival, Bounds, Place, Verdict, Why};
+use memory::{Memory, Thresholds};
+use peers::Peers;
+
+pub struct Admission {
+    peers: Mutex<Peers>,
+    started: Instant,
+    refused: [AtomicU64; Why::ALL.len()],
+    pub memory: Memory,
+    pub stats: AdmissionStats,
+}
+
+/// Connections that were turned away.
+#[derive(Default)]
+pub struct AdmissionStats {
+    /// Of those turned away, closed without a word.
+    pub reset: AtomicU64,
+    /// How often a peer began to be closed without a word.
+    pub storms: AtomicU64,
+    /// Admitted on trial, and not let in.
+    pub failed_trials: AtomicU64,
+}
+
+/// What is shown of all peers.
+#[derive(Debug, Default)]
+pub struct Shown {
+    pub peers: usize,
+    pub on_kept_back: usize,
+    pub connections: (Vec<(IpAddr, u64)>, u64),
+    pub rejections: (Vec<(IpAddr, u64)>, u64),
+    pub storms: (Vec<(IpAddr, u64)>, u64),
+}
+
+/// How a connection is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    Told(Why),
+    Reset,
+}
+
+impl Admission {
+    pub fn new(thresholds: Thresholds) -> Self {
+        let memory = Memory::default();
+        memory.set_thresholds(thresholds);
+        Self {
+            peers: Mutex::default(),
+            started: Instant::now(),
+            refused: Default::default(),
+            memory,
+            stats: AdmissionStats::default(),
+        }
+    }
+
+    fn ms(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.started).as_millis() as u64
+    }
+
+    /// Somebody comes.
+    pub fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_tls: bool,
+        bounds: &Bounds,
+        now: Instant,
+    ) -> Result<Seat, Turned> {
+        let address = peers::canonical(address);
+        let now_ms = self.ms(now);
+        let mut peers = self.peers.lock();
+        let turned_away = peers.turned_away(address, now_ms);
+        let of_peer = peers.get(address);
+        let verdict = arrivals::decide(
+            bounds,
+            &Arrival {
+                is_local: address.is_loopback(),
+                is_tls,
+                is_memory_short: self.memory.is_short(),
+                connections: peers.connections,
+                on_kept_back: peers.on_kept_back,
+                on_trial: peers.on_trial,
+                of_peer: of_peer.map_or(0, |peer| peer.connections),
+                of_peer_on_trial: of_peer.map_or(0, |peer| peer.on_trial),
+                of_peer_shaking: of_peer.map_or(0, |peer| peer.shaking),
+                turned_away,
+            },
+        );
+        let (why, turned) = match verdict {
+            Verdict::Admit(place) => {
+                peers.enter(address, place, is_tls);
+                drop(peers);
+                let until = now + Duration::from_millis(limits::ADMIN_LOGIN_MS_MAX);
+                return Ok(Seat { admission: self.clone(), address, place, until, shakes: is_tls, bytes: 0 });
+            }
+            Verdict::Refuse(why) => (why, Turned::Told(why)),
+            Verdict::Reset(why) => (why, Turned::Reset),
+        };
+        let begins = peers.reject(address, turned == Turned::Reset, now_ms);
+        drop(peers);
+        if let Some(count) = self.refused.get(why as usize) {
+            count.fetch_add(1, Relaxed);
+        }
+        self.stats.reset.fetch_add(u64::from(turned == Turned::Reset), Relaxed);
+        if begins {
+            self.stats.storms.fetch_add(1, Relaxed);
+            tracing::warn!(peer = %address, why = why.name(), "turned away on and on: closed without a word until it calms down");
+        }
+        Err(turned)
+    }
+
+    /// How many connections were turned away, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (Why, u64)> {
+        Why::ALL.into_iter().zip(self.refused.iter().map(|count| count.load(Relaxed)))
+    }
+
+    pub fn rejected(&self) -> u64 {
+        self.refused().map(|(_, count)| count).sum::<u64>() + self.stats.failed_trials.load(Relaxed)
+    }
+
+    pub fn shown(&self) -> Shown {
+        let peers = self.peers.lock();
+        Shown {
+            peers: peers.len(),
+            on_kept_back: peers.on_kept_back,
+            connections: peers.top(|peer| peer.connections as u64),
+            rejections: peers.top(|peer| peer.rejections),
+            storms: peers.top(|peer| peer.storms),
+        }
+    }
+
+    /// Forgets peers that are gone. Called once in a while.
+    pub fn tidy(&self, now: Instant) {
+        self.peers.lock().forget(self.ms(now));
+    }
+}
+
+/// A connection's place, until it is dropped.
+pub struct Seat {
+    admission: Arc<Admission>,
+    address: IpAddr,
+    place: Place,
+    until: Instant,
+    /// It has not come to the end of its handshake.
+    shakes: bool,
+    /// What its buffers hold.
+    bytes: u64,
+}
+
+impl Seat {
+    /// By when it has to have logged in as an administrator, unless it need not.
+    pub fn trial_until(&self) -> Option<Instant> {
+        (self.place == Place::OnTrial).then_some(self.until)
+    }
+
+    /// An administrator has logged in.
+    pub fn confirm(&mut self) {
+        if self.place == Place::OnTrial {
+            self.admission.peers.lock().confirm(self.address);
+            self.place = Place::KeptBack;
+        }
+    }
+
+    /// No administrator has logged in.
+    pub fn fail(&self) {
+        self.admission.stats.failed_trials.fetch_add(1, Relaxed);
+    }
+
+    /// Its buffers hold so much now.
+    pub fn holds(&mut self, bytes: u64) {
+        if bytes != self.bytes {
+            self.admission.memory.buffers_changed(self.bytes, bytes);
+            self.bytes = bytes;
+        }
+    }
+
+    /// It has shaken hands.
+    pub fn shaken(&mut self) {
+        if std::mem::take(&mut self.shakes) {
+            let now_ms = self.admission.ms(Instant::now());
+            self.admission.peers.lock().shaken(self.address, now_ms);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shaken();
+        self.holds(0);
+        let now_ms = self.admission.ms(Instant::now());
+        self.admission.peers.lock().leave(self.address, self.place, now_ms);
+    }
+}

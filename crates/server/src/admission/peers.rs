@@ -1,0 +1,286 @@
+//! Who is connected how often, by address, and who was turned away lately. A peer without a connection is
+//! forgotten once it has been quiet for a while.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use base::limits;
+
+use super::arrivals::Place;
+
+/// The last second, in steps.
+const STEPS: usize = 10;
+const STEP_MS: u64 = 1_000 / STEPS as u64;
+
+/// How often something happened within the last second.
+#[derive(Clone, Debug, Default)]
+struct Lately {
+    /// Which step was the last one.
+    step: u64,
+    counts: [u32; STEPS],
+}
+
+impl Lately {
+    fn turn(&mut self, now_ms: u64) {
+        let step = now_ms / STEP_MS;
+        for passed in self.step + 1..=step.min(self.step + STEPS as u64) {
+            self.set(passed, |_| 0);
+        }
+        self.step = self.step.max(step);
+    }
+
+    fn set(&mut self, step: u64, change: impl FnOnce(u32) -> u32) {
+        if let Some(count) = self.counts.get_mut((step % STEPS as u64) as usize) {
+            *count = change(*count);
+        }
+    }
+
+    fn count(&mut self, now_ms: u64) -> u32 {
+        self.turn(now_ms);
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    fn note(&mut self, now_ms: u64) {
+        self.turn(now_ms);
+        self.set(self.step, |count| count.saturating_add(1));
+    }
+}
+
+/// What is known of one address.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    pub connections: usize,
+    pub on_trial: usize,
+    pub shaking: usize,
+    /// How often it was turned away, and how often it went on and on, since it was last forgotten.
+    pub rejections: u64,
+    pub storms: u64,
+    lately: Lately,
+    rejected_ms: u64,
+    is_storming: bool,
+}
+
+impl Peer {
+    fn is_idle(&self) -> bool {
+        self.connections == 0 && self.shaking == 0
+    }
+
+    fn may_be_forgotten(&self, now_ms: u64) -> bool {
+        self.is_idle()
+            && (self.rejections == 0 || now_ms.saturating_sub(self.rejected_ms) >= limits::QUIET_PEER_KEPT_MS)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Peers {
+    by_address: HashMap<IpAddr, Peer>,
+    /// Those without a connection.
+    idle: usize,
+    pub connections: usize,
+    pub on_kept_back: usize,
+    pub on_trial: usize,
+}
+
+/// The same address in both families is one peer.
+pub fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+impl Peers {
+    pub fn get(&self, address: IpAddr) -> Option<&Peer> {
+        self.by_address.get(&address)
+    }
+
+    /// How often a peer was turned away within the last second.
+    pub fn turned_away(&mut self, address: IpAddr, now_ms: u64) -> u32 {
+        self.by_address.get_mut(&address).map_or(0, |peer| peer.lately.count(now_ms))
+    }
+
+    pub fn enter(&mut self, address: IpAddr, place: Place, shakes: bool) {
+        let (kept_back, on_trial) = weight(place);
+        self.connections += 1;
+        self.on_kept_back += kept_back;
+        self.on_trial += on_trial;
+        let is_known = self.by_address.contains_key(&address);
+        let peer = self.by_address.entry(address).or_default();
+        if is_known && peer.is_idle() {
+            self.idle -= 1;
+        }
+        peer.connections += 1;
+        peer.on_trial += on_trial;
+        peer.shaking += usize::from(shakes);
+    }
+
+    /// A connection is closed.
+    pub fn leave(&mut self, address: IpAddr, place: Place, now_ms: u64) {
+        let (kept_back, on_trial) = weight(place);
+        self.connections -= 1;
+        self.on_kept_back -= kept_back;
+        self.on_trial -= on_trial;
+        self.change(address, now_ms, |peer| {
+            peer.connections -= 1;
+            peer.on_trial -= on_trial;
+        });
+    }
+
+    /// A connection on trial has been let in.
+    pub fn confirm(&mut self, address: IpAddr) {
+        self.on_trial -= 1;
+        if let Some(peer) = self.by_address.get_mut(&address) {
+            peer.on_trial -= 1;
+        }
+    }
+
+    /// A handshake has come to its end.
+    pub fn shaken(&mut self, address: IpAddr, now_ms: u64) {
+        self.change(address, now_ms, |peer| peer.shaking -= 1);
+    }
+
+    fn change(&mut self, address: IpAddr, now_ms: u64, change: impl FnOnce(&mut Peer)) {
+        let Some(peer) = self.by_address.get_mut(&address) else { return };
+        change(peer);
+        if peer.may_be_forgotten(now_ms) {
+            self.by_address.remove(&address);
+        } else if peer.is_idle() {
+            self.idle += 1;
+        }
+    }
+
+    /// A peer is turned away. Says whether that is the beginning of a storm.
+    pub fn reject(&mut self, address: IpAddr, is_reset: bool, now_ms: u64) -> bool {
+        if !self.by_address.contains_key(&address) {
+            if self.idle >= limits::QUIET_PEERS_MAX {
+                self.forget(now_ms);
+            }
+            if self.idle >= limits::QUIET_PEERS_MAX {
+                return false;
+            }
+            self.idle += 1;
+        }
+        let peer = self.by_address.entry(address).or_default();
+        peer.lately.note(now_ms);
+        peer.rejections += 1;
+        peer.rejected_ms = now_ms;
+        let begins = is_reset && !peer.is_storming;
+        peer.is_storming = is_reset;
+        peer.storms += u64::from(begins);
+        begins
+    }
+
+    /// Forgets who has no connection and has been quiet for a while.
+    pub fn forget(&mut self, now_ms: u64) {
+        if self.idle > 0 {
+            self.by_address.retain(|_, peer| !peer.may_be_forgotten(now_ms));
+            self.idle = self.by_address.values().filter(|peer| peer.is_idle()).count();
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    /// Those of whom a number is the greatest, by name, and the sum of all others.
+    pub fn top(&self, number: impl Fn(&Peer) -> u64) -> (Vec<(IpAddr, u64)>, u64) {
+        let of = |(address, peer): (&IpAddr, &Peer)| (*address, number(peer));
+        let mut all: Vec<_> = self.by_address.iter().map(of).filter(|(_, number)| *number > 0).collect();
+        all.sort_unstable_by_key(|&(address, number)| (std::cmp::Reverse(number), address));
+        let others = all.split_off(all.len().min(limits::PEERS_NAMED));
+        (all, others.iter().map(|(_, number)| number).sum())
+    }
+}
+
+/// How many of the places kept back a place takes, and how many on trial.
+fn weight(place: Place) -> (usize, usize) {
+    match place {
+        Place::Ordinary => (0, 0),
+        Place::KeptBack => (1, 0),
+        Place::OnTrial => (1, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn address(number: u32) -> IpAddr {
+        Ipv4Addr::from(0x0a00_0000 + number).into()
+    }
+
+    #[test]
+    fn rejections_count_for_a_second() {
+        let mut peers = Peers::default();
+        let one = address(1);
+        for (now_ms, expected) in [(5_000, 1), (5_099, 2), (5_500, 3), (5_999, 4), (6_000, 3), (6_500, 3)] {
+            peers.reject(one, false, now_ms);
+            assert_eq!(peers.turned_away(one, now_ms), expected, "{now_ms}");
+        }
+        assert_eq!(peers.turned_away(one, 6_999), 2);
+        assert_eq!(peers.turned_away(one, 60_000), 0);
+        assert_eq!(peers.turned_away(address(2), 0), 0);
+    }
+
+    #[test]
+    fn a_storm_begins_once() {
+        let mut peers = Peers::default();
+        let begins = [false, true, true, false, true].map(|is_reset| peers.reject(address(1), is_reset, 0));
+        assert_eq!(begins, [false, true, false, false, true]);
+        assert_eq!(peers.get(address(1)).map(|peer| (peer.storms, peer.rejections)), Some((2, 5)));
+    }
+
+    #[test]
+    fn who_is_gone_and_quiet_is_forgotten() {
+        let mut peers = Peers::default();
+        let (one, other) = (address(1), address(2));
+        for place in [Place::Ordinary, Place::KeptBack, Place::OnTrial] {
+            peers.enter(one, place, true);
+        }
+        peers.enter(other, Place::Ordinary, false);
+        assert_eq!((peers.connections, peers.on_kept_back, peers.on_trial, peers.len()), (4, 2, 1, 2));
+        peers.confirm(one);
+        assert_eq!((peers.on_kept_back, peers.on_trial), (2, 0));
+        for place in [Place::Ordinary, Place::KeptBack, Place::KeptBack] {
+            peers.leave(one, place, 10);
+            peers.shaken(one, 10);
+        }
+        assert_eq!((peers.connections, peers.len()), (1, 1));
+        peers.reject(other, false, 20);
+        peers.leave(other, Place::Ordinary, 30);
+        assert_eq!(peers.len(), 1, "it was turned away a moment ago");
+        peers.forget(20 + limits::QUIET_PEER_KEPT_MS - 1);
+        assert_eq!(peers.len(), 1);
+        peers.forget(20 + limits::QUIET_PEER_KEPT_MS);
+        assert_eq!((peers.len(), peers.connections, peers.on_kept_back), (0, 0, 0));
+    }
+
+    #[test]
+    fn only_so_many_are_remembered_that_have_no_connection() {
+        let mut peers = Peers::default();
+        for number in 0..2 * limits::QUIET_PEERS_MAX as u32 {
+            peers.reject(address(number), false, 0);
+        }
+        assert_eq!(peers.len(), limits::QUIET_PEERS_MAX);
+        // They make room when they have been quiet.
+        peers.reject(address(u32::MAX >> 8), false, limits::QUIET_PEER_KEPT_MS);
+        assert_eq!(peers.len(), 1);
+        peers.enter(address(u32::MAX >> 8), Place::Ordinary, false);
+        assert_eq!(peers.idle, 0);
+    }
+
+    #[test]
+    fn the_first_are_named_and_the_others_added_up() {
+        let mut peers = Peers::default();
+        for number in 0..limits::PEERS_NAMED as u32 + 2 {
+            (0..=number).for_each(|_| peers.enter(address(number), Place::Ordinary, false));
+        }
+        let (top, others) = peers.top(|peer| peer.connections as u64);
+        assert_eq!(top.len(), limits::PEERS_NAMED);
+        assert_eq!(top.first(), Some(&(address(limits::PEERS_NAMED as u32 + 1), 12)));
+        assert_eq!(others, 1 + 2);
+    }
+
+    #[test]
+    fn one_address_in_two_families_is_one_peer() {
+        assert_eq!(canonical("::ffff:10.0.0.1".parse().unwrap()), address(1));
+    }
+}

@@ -174,13 +174,21 @@ fn trimming_is_exact_from_whichever_end() {
     let deleted = prop::collection::vec(1..600u64, 0..80);
     for mode in MODES {
         let bench = RefCell::new(Bench::new(mode));
-        let config = ProptestConfig { cases: 24, ..ProptestConfig::default() };
+        let config = ProptestConfig { cases: 64, ..ProptestConfig::default() };
         let strategy = (0..600u64, deleted.clone(), trims.clone());
         let ran = TestRunner::new(config).run(&strategy, |(len, deleted, trims)| {
             check_trims(&mut bench.borrow_mut(), len, &deleted, &trims);
             Ok(())
         });
         ran.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
+    }
+}
+
+/// What stays is the last part of what the section knows.
+#[test]
+fn what_stays_ends_at_the_id_that_it_begins_with() {
+    for mode in MODES {
+        check_trims(&mut Bench::new(mode), 247, &[], &[(true, 201, Some(0))]);
     }
 }
 

@@ -88,6 +88,7 @@ impl Stream<'_, '_> {
         while upto >= from && upto > StreamId::ZERO {
             known.clear();
             upto = self.known_upto(upto, from, &mut known)?;
+            known.retain(|id| *id >= from);
             if self.look_up(&known, &mut at_a_time, each)? == Flow::Stop {
                 break;
             }

@@ -204,3 +204,30 @@ fn own_entries_are_trimmed_with_the_others() {
     );
     check(&script);
 }
+
+#[test]
+fn the_room_that_a_stream_takes_is_estimated() {
+    for mode in MODES {
+        let mut bench = Bench::new(mode);
+        let text = "x".repeat(1000);
+        for id in 1..=400 {
+            let (text, id) = (if id <= 200 { "" } else { &text }, id.to_string());
+            bench.call(&OwnedArgs::of(["XADD", "s", &id, "f", text].map(str::as_bytes)));
+        }
+        let mut usage = |options: &str| match bench.run(&format!("MEMORY USAGE s {options}")) {
+            resp::Reply::Integer(bytes) => bytes,
+            other => panic!("{other:?}"),
+        };
+        let entries = 200 * 1000 + 400 * 65;
+        for (options, off) in [("SAMPLES 0", 200), ("SAMPLES 2", 200), ("", 50_000)] {
+            let bytes = usage(options);
+            assert!((entries - off..entries + off).contains(&bytes), "{options}: {bytes} ({mode:?})");
+        }
+        let before = usage("");
+        bench.run("XGROUP CREATE s g 0");
+        bench.run("XREADGROUP GROUP g c COUNT 100 STREAMS s >");
+        let pending = 65 + 65 + 100 * (2 * 64 + 1);
+        let bytes = bench.run("MEMORY USAGE s");
+        assert_eq!(show(&bytes), format!(":{}", before + pending), "{mode:?}");
+    }
+}

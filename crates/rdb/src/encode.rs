@@ -1,4 +1,4 @@
-//! Writing payloads as Redis 7.2 does, streams as Redis 7.0 does. A collection is given element by
+//! Writing payloads as Redis 7.0 does, but that sets may be listpacks, as in Redis 7.2. A collection is given element by
 //! element, so that nobody need hold all of it besides the payload; how many there are is known at the end.
 //!
 //! Redis keeps no empty collection, and refuses one: a writer is to be given at least one element.

@@ -1,10 +1,12 @@
 //! The frame of a payload: type, value, version and checksum.
 
 use crate::cursor::Turn;
-use crate::{Cursor, Error, Limits, Object, crc64};
+use crate::{Cursor, Error, Limits, Object, crc64, kind};
 
-/// The version that is written, and the newest that is read: that of Redis 7.2.
+/// The newest version that is read: that of Redis 7.2.
 pub const VERSION: u16 = 11;
+/// What Redis 7.0 takes, and all that are newer.
+const VERSION_WRITTEN: u16 = 10;
 
 /// Bytes of a payload between two turns.
 const CHECKED_AT_A_TIME: usize = 16 << 10;
@@ -43,12 +45,13 @@ fn open_in_turns<'p>(payload: &'p [u8], turn: Turn<'_>) -> Result<&'p [u8], Erro
     if is_known && is_whole { Ok(body) } else { Err(Error::Footer) }
 }
 
-/// Puts the footer under a type and a value.
-pub(crate) fn seal(body: Vec<u8>) -> Vec<u8> {
-    seal_as(body, VERSION)
-}
-
-pub(crate) fn seal_as(mut body: Vec<u8>, version: u16) -> Vec<u8> {
+/// Puts the footer under a type and a value: with the lowest version that has the type, so that older servers take
+/// what they know.
+pub(crate) fn seal(mut body: Vec<u8>) -> Vec<u8> {
+    let version = match body.first() {
+        Some(&(kind::SET_LISTPACK | kind::STREAM_LISTPACKS_3)) => VERSION,
+        _ => VERSION_WRITTEN,
+    };
     body.extend_from_slice(&version.to_le_bytes());
     let checksum = crc64(0, &body);
     body.extend_from_slice(&checksum.to_le_bytes());

@@ -25,7 +25,7 @@ pub struct Listing {
     pub key: RowKey,
 }
 
-/// Lists: keys, expiry index, the rest; then elements, by collection.
+/// Lists: keys, expiry index and, in front of them, the rest; then elements, by collection.
 const LISTS: usize = 3 + ELEMENT_LISTS;
 /// Elements are many, and ranges of them lie within one collection: who reads one does not sort what
 /// is written to the others.
@@ -102,16 +102,8 @@ const PRUNE_SLICE: usize = 4096;
 impl Dirty {
     /// The list of a record's tag. A range lies within one tag.
     fn of(&self, key: &[u8]) -> &List {
-        let [keys, expiry, others, elements @ ..] = &self.lists;
-        match key.first() {
-            Some(&keys::KEY) => keys,
-            Some(&keys::EXPIRY) => expiry,
-            Some(&keys::ELEMENT) => {
-                let number = keys::home_of(key).map_or(0, |home| home.cid.seq);
-                elements.get(number as usize % ELEMENT_LISTS).unwrap_or(others)
-            }
-            _ => others,
-        }
+        let [others, ..] = &self.lists;
+        self.lists.get(list_of(key)).unwrap_or(others)
     }
 
     pub fn list(&self, listing: Listing) {
@@ -163,9 +155,10 @@ impl Dirty {
         next.is_some_and(|next| to.is_some_and(|to| to <= &next[..]))
     }
 
-    /// Whether `wanted` holds for any key listed in `batch` or later, or nobody can tell.
-    pub fn since(&self, batch: u64, mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
-        self.lists.iter().any(|list| {
+    /// Whether `wanted` holds for any key listed in `batch` or later, or nobody can tell. Looks at some lists only:
+    /// in the others there is nothing that is wanted.
+    pub fn since(&self, batch: u64, among: Among, mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
+        self.lists.iter().enumerate().filter(|(at, _)| among.has(*at)).any(|(_, list)| {
             let settled = list.settle();
             if settled.forgotten >= batch {
                 return true;
@@ -208,6 +201,36 @@ impl Dirty {
         for list in &self.lists {
             *list.settle() = Settled::default();
         }
+    }
+}
+
+fn list_of(key: &[u8]) -> usize {
+    match key.first() {
+        Some(&keys::KEY) => 1,
+        Some(&keys::EXPIRY) => 2,
+        Some(&keys::ELEMENT) => {
+            let number = keys::home_of(key).map_or(0, |home| home.cid.seq);
+            LISTS - ELEMENT_LISTS + number as usize % ELEMENT_LISTS
+        }
+        _ => 0,
+    }
+}
+
+/// Some of the lists. What somebody builds aside may be more than what its list keeps; who reads nothing of it need
+/// not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Among(u32);
+
+const _: () = assert!(LISTS <= u32::BITS as usize);
+
+impl Among {
+    /// Those that have these keys, or ranges that begin with them.
+    pub fn of<'k>(keys: impl Iterator<Item = &'k [u8]>) -> Self {
+        Self(keys.fold(0, |among, key| among | 1 << list_of(key)))
+    }
+
+    fn has(self, at: usize) -> bool {
+        self.0 & (1 << at) != 0
     }
 }
 
@@ -278,13 +301,14 @@ mod tests {
             dirty.list(listing(batch, stamp, key));
         }
         let mut seen = Vec::new();
-        dirty.since(2, |key| {
+        let among = Among::of([&b"K"[..]].into_iter());
+        dirty.since(2, among, |key| {
             seen.push(key.to_vec());
             false
         });
         assert_eq!(seen, [b"Kb".to_vec(), b"Ka".to_vec()]);
-        assert!(dirty.since(1, |key| key == b"Kc"));
-        assert!(!dirty.since(2, |key| key == b"Kc"));
+        assert!(dirty.since(1, among, |key| key == b"Kc"));
+        assert!(!dirty.since(2, among, |key| key == b"Kc"));
     }
 
     #[test]
@@ -297,8 +321,11 @@ mod tests {
         let keep = Keep { views: Some((Stamp(8), Stamp(8))), everywhere: Stamp(5), stored: Stamp(count - 5) };
         dirty.prune(keep);
         assert_eq!(keys(&dirty, "", None), ["k", "seen"]);
-        assert!(dirty.lists[0].settle().journal.len() < 10);
-        assert!(dirty.since(9, |_| false), "nobody can tell");
-        assert!(!dirty.since(count - 3, |_| false));
+        assert!(dirty.of(b"K").settle().journal.len() < 10);
+        let among = Among::of([&b"K"[..]].into_iter());
+        assert!(dirty.since(9, among, |_| false), "nobody can tell");
+        assert!(!dirty.since(count - 3, among, |_| false));
+        // Who has read something else does not ask.
+        assert!(!dirty.since(9, Among::of([&b"T"[..], b"C", b"E"].into_iter()), |_| false));
     }
 }

@@ -346,4 +346,33 @@ impl Group {
         keys.dedup();
         Ok(Window { keys, next })
     }
+
+    /// Like [`Self::peek_window`], of the last part: what there is from `next` on.
+    pub(crate) fn peek_window_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Window, Stop> {
+        let exists = |key: &[u8]| self.table.newest(self.table.hash(key)).map(|seen| seen.value.is_some());
+        // IMPORTANT: as in `visit`, the dirty keys first.
+        let dirty = self.dirty.range_back(from, to, limit);
+        let mut next = (dirty.len() == limit).then(|| dirty.last().map(|key| key.to_vec())).flatten();
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for (count, pair) in self.disk.snapshot().range(from, Some(to)).rev().enumerate() {
+            let key = pair?.0;
+            if next.as_ref().is_some_and(|next| *key < **next) {
+                break;
+            }
+            if count == limit {
+                next = Some(after(&key));
+                break;
+            }
+            if exists(&key) != Some(false) {
+                keys.push(key.to_vec());
+            }
+        }
+        let within = |key: &[u8]| next.as_ref().is_none_or(|next| key >= next.as_slice());
+        keys.extend(
+            dirty.iter().filter(|key| within(key) && exists(key) == Some(true)).map(|key| key.to_vec()),
+        );
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(Window { keys, next })
+    }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Wanted {
     pub(crate) behind: StreamId,
     /// The last id that was given out then, to an entry that others can see.
     pub(crate) last: StreamId,
+    /// What lies before the last is needed first, not what is behind the first.
+    pub(crate) is_back: bool,
     pub(crate) epoch: Option<u64>,
 }
 
@@ -44,6 +46,12 @@ impl Run {
         let found = ids.back().copied().unwrap_or(wanted.behind);
         let upto = end.unwrap_or(wanted.last).max(found);
         Self { entries: wanted.entries, epoch: wanted.epoch, behind: wanted.behind, ids, upto, used: 0 }
+    }
+
+    /// What was looked up from the last one back: all there is behind an id, or else all that was wanted.
+    pub(crate) fn upto(wanted: &Wanted, ids: VecDeque<StreamId>, behind: Option<StreamId>) -> Self {
+        let behind = behind.unwrap_or(wanted.behind);
+        Self { entries: wanted.entries, epoch: wanted.epoch, behind, ids, upto: wanted.last, used: 0 }
     }
 
     fn push(&mut self, id: StreamId) {
@@ -111,6 +119,23 @@ impl Runs {
         let is_cut = known.len() == TOLD_MAX;
         let last = if is_cut { known.last().copied() } else { None };
         Some(last.unwrap_or(run.upto.min(to)))
+    }
+
+    /// Adds ids up to and with one, from the last to the first; says behind which they are all. `None` if nobody knows.
+    pub(crate) fn upto(
+        &mut self,
+        entries: Entries,
+        upto: StreamId,
+        known: &mut Vec<StreamId>,
+    ) -> Option<StreamId> {
+        self.clock += 1;
+        let runs = self.of.get_mut(&entries)?;
+        let run = runs.iter_mut().find(|run| run.behind < upto && upto <= run.upto)?;
+        run.used = self.clock;
+        let end = run.ids.partition_point(|id| *id <= upto);
+        known.extend(run.ids.range(..end).rev().take(TOLD_MAX));
+        let last = known.last().filter(|_| known.len() == TOLD_MAX);
+        Some(last.and_then(|last| last.previous()).unwrap_or(run.behind))
     }
 
     /// Keeps what was looked up, if it was in this epoch.
@@ -184,7 +209,8 @@ mod tests {
 
     /// What was looked up behind an id when the stream had ids up to another one.
     fn run(behind: u64, last: u64) -> Run {
-        let wanted = Wanted { entries: entries(), behind: id(behind), last: id(last), epoch: EPOCH };
+        let wanted =
+            Wanted { entries: entries(), behind: id(behind), last: id(last), is_back: false, epoch: EPOCH };
         Run::new(&wanted, (behind + 1..=last).map(id).collect(), None)
     }
 
@@ -217,8 +243,37 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_told_from_the_last_to_the_first() {
+        let mut runs = Runs::default();
+        runs.add(run(0, 600), EPOCH);
+        let (mut told, mut upto) = (Vec::new(), id(599));
+        while upto > id(0) {
+            let mut known = Vec::new();
+            upto = runs.upto(entries(), upto, &mut known).unwrap();
+            told.extend(known);
+        }
+        assert_eq!(told, (1..=599).rev().map(id).collect::<Vec<_>>());
+        assert_eq!(runs.upto(entries(), id(0), &mut told), None);
+        assert_eq!(runs.upto(entries(), id(601), &mut told), None);
+    }
+
+    #[test]
+    fn what_was_looked_up_from_the_end_goes_on_with_what_is_added() {
+        let wanted = Wanted { entries: entries(), behind: id(0), last: id(9), is_back: true, epoch: EPOCH };
+        let mut runs = Runs::default();
+        runs.add(Run::upto(&wanted, (5..=9).map(id).collect(), Some(id(4))), EPOCH);
+        append(&mut runs, 10);
+        check(&mut runs, 4, 5..=10);
+        let mut known = Vec::new();
+        assert_eq!(runs.upto(entries(), id(10), &mut known), Some(id(4)));
+        assert_eq!(known, (5..=10).rev().map(id).collect::<Vec<_>>());
+        assert_eq!(runs.behind(entries(), id(3), StreamId::MAX, &mut known), None);
+    }
+
+    #[test]
     fn a_stretch_ends_where_it_was_looked_up_to() {
-        let wanted = Wanted { entries: entries(), behind: id(0), last: id(100), epoch: EPOCH };
+        let wanted =
+            Wanted { entries: entries(), behind: id(0), last: id(100), is_back: false, epoch: EPOCH };
         let mut runs = Runs::default();
         runs.add(Run::new(&wanted, (1..=7).map(id).collect(), Some(id(9))), EPOCH);
         let mut known = Vec::new();

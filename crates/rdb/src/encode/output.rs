@@ -82,11 +82,6 @@ impl Output {
     pub(super) fn finish(self) -> Vec<u8> {
         payload::seal(self.bytes)
     }
-
-    /// With a footer that servers of this version take.
-    pub(super) fn finish_as(self, version: u16) -> Vec<u8> {
-        payload::seal_as(self.bytes, version)
-    }
 }
 
 fn put_length(len: u64, out: &mut Vec<u8>) {

@@ -18,8 +18,6 @@ const FLAG_NONE: i64 = 0;
 const FLAG_SAME_FIELDS: i64 = 2;
 /// Says that it cannot be told.
 const UNKNOWN: u64 = u64::MAX;
-/// That of Redis 7.0.
-const VERSION: u16 = 10;
 
 /// Writes a stream: first its entries, in ascending order; what follows them writes [`GroupWriter`].
 #[derive(Debug)]
@@ -118,7 +116,7 @@ impl GroupWriter {
     }
 
     pub fn finish(self) -> Vec<u8> {
-        self.0.finish_as(VERSION)
+        self.0.finish()
     }
 }
 

@@ -300,29 +300,44 @@ impl Ran {
 /// Answers a transaction that is sequenced.
 pub fn finish(node: &Arc<Node>, connection: &mut Connection, mut ran: Ran, gates: &[(u16, Gate)]) {
     let said = std::mem::take(&mut ran.said);
-    let mut closes = false;
+    let (mut closes, is_muted) = (false, connection.output.is_muted());
     let session = &mut connection.session;
     let client = session.client.id;
-    let replies = ran.replies(node, client, |queued, part| {
-        let (reply, more) = match (part, queued.entry.row.run) {
-            (Part::Data(reply, _), _) => (reply, Vec::new()),
+    let parts = ran.replies(node, client, |queued, part| {
+        let (reply, also) = match (part, queued.entry.row.run) {
+            (Part::Data(reply, _), _) => (reply, Also::Nothing),
             (Part::Session, Handler::Data(_) | Handler::Script(_)) => {
-                (Reply::error(NOT_IN_UNITS), Vec::new())
+                (Reply::error(NOT_IN_UNITS), Also::Nothing)
             }
             (Part::Session, Handler::Session(run)) => answer(node, session, queued, run, &mut closes),
         };
-        (reply, (session.protocol, more))
+        let is_wanted = !is_muted || matches!(also, Also::Pushes(_)) || !session.is_muted();
+        (reply, (session.protocol, also, is_wanted))
     });
     monitor::saw_from(node, &connection.client, &said.as_args());
-    let commands = replies.len();
-    let replies: Vec<(Reply, Protocol)> = replies
+    // Who wants no replies is told all the same to what he is subscribed; and what follows when he wants some again.
+    let header = (!is_muted).then_some(parts.len());
+    let replies: Vec<(Reply, Protocol)> = parts
         .into_iter()
-        .flat_map(|(reply, (protocol, more))| iter::once(reply).chain(more).map(move |one| (one, protocol)))
+        .filter(|(_, (_, _, is_wanted))| *is_wanted)
+        .flat_map(|(reply, (protocol, also, _))| {
+            let more = if let Also::Pushes(more) = also { more } else { Vec::new() };
+            iter::once(reply).chain(more).map(move |one| (one, protocol))
+        })
         .collect();
-    connection.output.push_gated(Encoded::several(commands, &replies), gates);
+    connection.output.mute(is_muted && replies.is_empty());
+    connection.output.push_gated(Encoded::several(header, &replies), gates);
+    connection.output.mute(is_muted);
     if closes {
         connection.state = State::Closing;
     }
+}
+
+/// What a command on the session tells beside its reply.
+enum Also {
+    Nothing,
+    /// Its reply is the first of several pushes, or the only one: here are the others.
+    Pushes(Vec<Reply>),
 }
 
 /// Runs a transaction's command on the session. Gives its answer, and what else is told behind it.
@@ -332,9 +347,9 @@ fn answer(
     queued: &Queued,
     run: SessionRun,
     closes: &mut bool,
-) -> (Reply, Vec<Reply>) {
+) -> (Reply, Also) {
     if queued.entry.row.name == "ssubscribe" {
-        return (Reply::error(NO_SSUBSCRIBE), Vec::new());
+        return (Reply::error(NO_SSUBSCRIBE), Also::Nothing);
     }
     let reply = match run(&mut Context { node, session }, &queued.args.as_args()) {
         Ok(Answer::Reply(reply) | Answer::After(_, reply)) => reply,
@@ -344,14 +359,14 @@ fn answer(
         }
         Ok(Answer::Pushes(mut pushes)) => {
             let more = pushes.split_off(pushes.len().min(1));
-            return (pushes.pop().unwrap_or(Reply::Ok), more);
+            return (pushes.pop().unwrap_or(Reply::Ok), Also::Pushes(more));
         }
         Ok(Answer::Silent) => Reply::Ok,
         Ok(Answer::Monitor) => Reply::error(NO_MONITOR),
         Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled) => Reply::error(NOT_IN_UNITS),
         Err(error) => error.reply(),
     };
-    (reply, Vec::new())
+    (reply, Also::Nothing)
 }
 
 const NO_SSUBSCRIBE: &str = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client";

@@ -42,11 +42,14 @@ impl Encoded {
     }
 
     /// Replies to so many commands in one, each as its protocol has it: a command among them may have changed
-    /// that. One that is answered by several pushes has all of them in its place, as in Redis.
-    pub fn several(commands: usize, replies: &[(Reply, Protocol)]) -> Self {
+    /// that. One that is answered by several pushes has all of them in its place, as in Redis. Without their number
+    /// each is told by itself.
+    pub fn several(commands: Option<usize>, replies: &[(Reply, Protocol)]) -> Self {
         let mut output = Output::default();
         let mut header = Vec::new();
-        encode::array_header(commands, &mut header);
+        if let Some(commands) = commands {
+            encode::array_header(commands, &mut header);
+        }
         output.push_bytes(&header);
         for (reply, protocol) in replies {
             output.push(reply, *protocol);

@@ -7,6 +7,7 @@ use base::Stamp;
 use parking_lot::MutexGuard;
 
 use super::Leave;
+use crate::dirty::Among;
 use crate::group::Group;
 use crate::keys;
 use crate::reserve::Token;
@@ -19,12 +20,15 @@ use crate::view::{Cancel, Pinned};
 pub(super) struct Reads<'t> {
     view: Stamp,
     keys: HashSet<&'t [u8]>,
+    among: Among,
     ranges: &'t [(Vec<u8>, Option<Vec<u8>>)],
 }
 
 impl<'t> Reads<'t> {
     pub(super) fn of(scratch: &'t Scratch, pinned: &'t Pinned<'_>) -> Self {
-        Self { view: pinned.pin.view, keys: scratch.reads().collect(), ranges: &pinned.ranges }
+        let ranges = pinned.ranges.iter().map(|(from, _)| from.as_slice());
+        let among = Among::of(scratch.reads().chain(ranges));
+        Self { view: pinned.pin.view, keys: scratch.reads().collect(), among, ranges: &pinned.ranges }
     }
 
     fn covers(&self, key: &[u8]) -> bool {
@@ -93,8 +97,8 @@ impl Group {
     /// Whether nothing that was read has been written since the view was pinned, as far as the
     /// batches from `since` on tell. A row that is not in memory any more may have been.
     pub(super) fn unchanged(&self, reads: &mut Reads<'_>, since: u64) -> bool {
-        let view = reads.view;
-        !self.dirty.since(since, |key| {
+        let (view, among) = (reads.view, reads.among);
+        !self.dirty.since(since, among, |key| {
             reads.covers(key) && self.table.version(self.table.hash(key)).is_none_or(|v| v > view)
         })
     }

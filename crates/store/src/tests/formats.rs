@@ -120,6 +120,85 @@ fn collections_stay_as_they_are() {
     check(&wide(moving.moved_to(keys::POSITIONS)), "64 1234 0102030405060708 00000009 01");
 }
 
+#[test]
+fn keys_of_streams_stay_as_they_are() {
+    let entries = keys::Entries { home: HOME, generation: 7 };
+    let group = keys::GroupHome { home: HOME, number: 8 };
+    let id = StreamId::new(0x1122, 0x33);
+    check(
+        &written(|out| entries.record(out, id)),
+        "45 1234 0102030405060708 00000009 65 00000007 0000000000001122 0000000000000033",
+    );
+    check(
+        &written(|out| keys::group_record(out, HOME, b"foo")),
+        "45 1234 0102030405060708 00000009 67 666f6f",
+    );
+    check(
+        &written(|out| group.consumer_record(out, b"foo")),
+        "45 1234 0102030405060708 00000009 6e 0000000000000008 666f6f",
+    );
+    check(
+        &written(|out| group.pending_record(out, id)),
+        "45 1234 0102030405060708 00000009 70 0000000000000008 0000000000001122 0000000000000033",
+    );
+    check(
+        &written(|out| group.pending_of_record(out, 5, id)),
+        "45 1234 0102030405060708 00000009 71 0000000000000008 0000000000000005 0000000000001122 0000000000000033",
+    );
+    check(
+        &Unreachable::Entries { entries, below: id }.encode(),
+        "58 03 1234 0102030405060708 00000009 00000007 0000000000001122 0000000000000033",
+    );
+    check(&Unreachable::Group(group).encode(), "58 04 1234 0102030405060708 00000009 0000000000000008");
+}
+
+/// All records of a stream of one entry, which is pending; without where they are.
+#[test]
+fn streams_stay_as_they_are() {
+    let fixture = Fixture::new();
+    let write = |txn: &mut Txn<'_>| {
+        let mut stream = txn.stream_or_new(b"s").map_err(stop)?;
+        let (id, name) = (StreamId::new(300, 1), &b"c"[..]);
+        for (id, text) in [(StreamId::new(1, 2), &b"gone"[..]), (id, b"v")] {
+            stream.append(id, [&b"f"[..], text].into_iter())?;
+        }
+        stream.delete(StreamId::new(1, 2))?;
+        stream.create_group(b"g", StreamId::new(1, 2), Some(1))?;
+        let Some(mut group) = stream.group(b"g")? else { return Ok(()) };
+        let mut consumer = stream.create_consumer((b"g", &mut group), name)?;
+        consumer.active_ms = Some(AT_MS);
+        stream.put_pending(&mut group, (name, &mut consumer), id, (AT_MS, 2), None)?;
+        (group.last, group.read) = (id, Some(2));
+        stream.put_group(b"g", &group)?;
+        stream.put_consumer(&group, name, &consumer)
+    };
+    fixture.inline(write).result.unwrap();
+    let head = fixture.inline(|txn| Ok::<_, Stop>(txn.get(b"s")?.unwrap().value().to_vec())).result.unwrap();
+    fixture.drain();
+    let home = &head[1..15];
+    let prefix = [&[keys::ELEMENT], home].concat();
+    let records: Vec<String> = (fixture.group.disk.snapshot().range(&prefix, None))
+        .map(|pair| pair.unwrap())
+        .take_while(|(key, _)| key.starts_with(&prefix))
+        .map(|(key, value)| format!("{} {}", hex(&key[prefix.len()..]), hex(&value)))
+        .collect();
+    // Of the key: kind, where its entries are, how many; the first, last and highest deleted id; how many were ever
+    // added, and the number of the next group.
+    check(&head[..1], "75");
+    check(&head[15..], "00000000 01 ac0201 ac0201 0102 02 01");
+    let pinned = [
+        // The entry: field and value. Of the group: number, last, how many were told, the next consumer, the last
+        // that was pending. Of the consumer: number, when it was seen and active, how much is pending for it.
+        "6500000000000000000000012c0000000000000001 01660176",
+        "6767 00ac02010301ac0201",
+        "6e000000000000000063 00c0843d81d095ffbc3101",
+        // What is pending: for which consumer, told when, how often, the consumer's name; and by the consumer.
+        "700000000000000000000000000000012c0000000000000001 0080d095ffbc310263",
+        "7100000000000000000000000000000000000000000000012c0000000000000001 ",
+    ];
+    assert_eq!(records, pinned);
+}
+
 fn record(kind: Kind, encoding: Encoding, expiry_ms: Option<u64>, payload: &[u8]) -> Value {
     Record::encode(kind, encoding, expiry_ms, payload)
 }

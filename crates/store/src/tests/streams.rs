@@ -1,6 +1,7 @@
 //! Streams: what the section knows of which entries follow one another.
 
 use super::*;
+use crate::Cut;
 use crate::keys::{Cid, Entries, Home};
 use crate::runs::{Run, Runs, Wanted};
 use crate::scratch::Appended;
@@ -65,9 +66,44 @@ fn whoever_is_far_behind_reads_everything_in_the_section() {
     }
 }
 
+/// What is left is little: it is looked at from the end, in the section, however much goes.
+fn check_cut(cut: Cut) {
+    const ENTRIES: u64 = 3000;
+    for is_stored in [false, true] {
+        let fixture = Fixture::new();
+        let held = fixture.hold.clone();
+        let held = (!is_stored).then(|| held.lock());
+        for first in (1..=ENTRIES).step_by(100) {
+            append(&fixture, first..=first + 99);
+        }
+        if is_stored {
+            fixture.drain();
+        }
+        let trim = |txn: &mut Txn<'_>| match txn.stream(b"s").map_err(stop)? {
+            Some(mut stream) => stream.trim(cut, None),
+            None => Ok(0),
+        };
+        let done = fixture.group.run_inline(0, &mut Scratch::default(), trim);
+        assert_eq!(done.unwrap().result.unwrap(), ENTRIES - 10, "{cut:?}, stored: {is_stored}");
+        assert_eq!(read(&fixture, 0, 100), (ENTRIES - 9..=ENTRIES).collect::<Vec<_>>());
+        drop(held);
+    }
+}
+
+#[test]
+fn a_stream_is_cut_to_a_few_entries_in_the_section() {
+    check_cut(Cut::MaxLen(10));
+}
+
+#[test]
+fn a_stream_is_cut_from_an_id_near_its_end_in_the_section() {
+    check_cut(Cut::MinId(id(2991)));
+}
+
 /// What somebody found behind an id who looked when there was no more than `last`.
 fn found(behind: u64, last: u64) -> Run {
-    let wanted = Wanted { entries: entries(), behind: id(behind), last: id(last), epoch: Some(1) };
+    let wanted =
+        Wanted { entries: entries(), behind: id(behind), last: id(last), is_back: false, epoch: Some(1) };
     Run::new(&wanted, (behind + 1..=last).map(id).collect(), None)
 }
 

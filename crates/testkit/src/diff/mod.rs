@@ -208,8 +208,7 @@ impl Diff {
         reference: &mut [Client],
         step: &Step,
     ) -> Result<(Vec<Reply>, Vec<Reply>)> {
-        let left = (&mut tested[step.client], self.tested.flavour());
-        let right = (&mut reference[step.client], self.reference.flavour());
+        let (left, right) = (&mut tested[step.client], &mut reference[step.client]);
         let (left, right) = carried::carry(left, right, &step.command)
             .map_err(|error| self.broken("tested or reference", std::slice::from_ref(step), &error))?;
         Ok((vec![left], vec![right]))

@@ -164,7 +164,7 @@ fn pending_ids(
     Ok(ids)
 }
 
-/// How much is pending, between which ids, and for whom.
+/// How much is pending, between which ids, and for whom. Each consumer counts its own, see `info.rs`.
 fn summary(stream: &mut Stream<'_, '_>, group: &ConsumerGroup) -> Result<Reply> {
     let consumers = stream.consumers(group)?;
     let total: u64 = consumers.iter().map(|(_, consumer)| consumer.pending).sum();

@@ -1,6 +1,6 @@
 //! XINFO.
 
-use store::{ConsumerGroup, Flow, Head, Stream, StreamId, Txn};
+use store::{Consumer, ConsumerGroup, Flow, Head, Stream, StreamId, Txn};
 
 use super::*;
 use crate::arg;
@@ -78,7 +78,7 @@ fn consumers(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
             b"'",
         ]));
     };
-    let tell = |(name, consumer): &(Vec<u8>, store::Consumer)| {
+    let tell = |(name, consumer): &(Vec<u8>, Consumer)| {
         let inactive = consumer.active_ms.map_or(-1, |at| now_ms.saturating_sub(at) as i64);
         map([
             ("name", Reply::copied(name)),
@@ -90,8 +90,10 @@ fn consumers(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
     Ok(Reply::Array(stream.consumers(&group)?.iter().map(tell).collect()))
 }
 
-fn pending_of(stream: &mut Stream<'_, '_>, group: &ConsumerGroup) -> Result<u64> {
-    Ok(stream.consumers(group)?.iter().map(|(_, consumer)| consumer.pending).sum())
+/// How much is pending in a group. No count of its own says so, for which all its consumers would wait for each other
+/// with every entry: who asks goes through them, once.
+fn pending_of(consumers: &[(Vec<u8>, Consumer)]) -> u64 {
+    consumers.iter().map(|(_, consumer)| consumer.pending).sum()
 }
 
 fn groups(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
@@ -103,7 +105,7 @@ fn groups(txn: &mut Txn<'_>, args: &Args<'_>) -> Result<Reply> {
         told.push(map([
             ("name", Reply::copied(&name)),
             ("consumers", count_reply(consumers.len() as u64)),
-            ("pending", count_reply(consumers.iter().map(|(_, consumer)| consumer.pending).sum())),
+            ("pending", count_reply(pending_of(&consumers))),
             ("last-delivered-id", id_reply(group.last)),
             ("entries-read", optional(group.read)),
             ("lag", lag(&head, &group)),
@@ -191,7 +193,8 @@ fn entries(stream: &mut Stream<'_, '_>, most: u64, is_back: bool) -> Result<Vec<
 fn full_groups(stream: &mut Stream<'_, '_>, head: &Head, most: u64) -> Result<Vec<Reply>> {
     let mut told = Vec::new();
     for (name, group) in stream.groups()? {
-        let total = pending_of(stream, &group)?;
+        let consumers = stream.consumers(&group)?;
+        let total = pending_of(&consumers);
         let mut pending = Vec::new();
         stream.walk_pending(
             &group,
@@ -206,7 +209,7 @@ fn full_groups(stream: &mut Stream<'_, '_>, head: &Head, most: u64) -> Result<Ve
                 Ok(if pending.len() as u64 >= most { Flow::Stop } else { Flow::More })
             },
         )?;
-        let consumers = full_consumers(stream, &group, most)?;
+        let consumers = full_consumers(stream, &group, consumers, most)?;
         told.push(map([
             ("name", Reply::bulk(name)),
             ("last-delivered-id", id_reply(group.last)),
@@ -220,9 +223,14 @@ fn full_groups(stream: &mut Stream<'_, '_>, head: &Head, most: u64) -> Result<Ve
     Ok(told)
 }
 
-fn full_consumers(stream: &mut Stream<'_, '_>, group: &ConsumerGroup, most: u64) -> Result<Vec<Reply>> {
-    let mut told = Vec::new();
-    for (name, consumer) in stream.consumers(group)? {
+fn full_consumers(
+    stream: &mut Stream<'_, '_>,
+    group: &ConsumerGroup,
+    consumers: Vec<(Vec<u8>, Consumer)>,
+    most: u64,
+) -> Result<Vec<Reply>> {
+    let mut told = Vec::with_capacity(consumers.len());
+    for (name, consumer) in consumers {
         let mut ids = Vec::new();
         stream.walk_pending_of(group, &consumer, StreamId::ZERO, &mut |id| -> Result<Flow> {
             ids.push(*id);

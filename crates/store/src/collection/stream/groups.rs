@@ -356,12 +356,13 @@ impl Stream<'_, '_> {
     /// Entries are pending no longer; says how many were.
     pub fn remove_pending(&mut self, group: &Group, ids: &[StreamId]) -> Result<u64, Stop> {
         self.foresee_pending(group, ids)?;
-        // By consumer.
-        let mut removed: Vec<(Pending, u64)> = Vec::new();
+        // By consumer, in the order in which they are come across.
+        let (mut removed, mut places) = (Vec::<(Pending, u64)>::new(), HashMap::new());
         for id in ids {
             let Some(pending) = self.pending(group, *id)? else { continue };
             self.clear_pending(group, pending.consumer, *id)?;
-            match removed.iter_mut().find(|(known, _)| known.consumer == pending.consumer) {
+            let place = *places.entry(pending.consumer).or_insert(removed.len());
+            match removed.get_mut(place) {
                 Some((_, count)) => *count += 1,
                 None => removed.push((pending, 1)),
             }

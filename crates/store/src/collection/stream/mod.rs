@@ -11,6 +11,7 @@ mod groups;
 mod head;
 mod id;
 mod trim;
+mod walk;
 
 pub use build::StreamBuilder;
 pub use groups::{Consumer, Group as ConsumerGroup, Pending};
@@ -23,15 +24,10 @@ use base::codec::{DecodeError, Reader, Write as _};
 use crate::collection::Refusal;
 use crate::disk::DiskError;
 use crate::keys::{Entries, Unreachable};
-use crate::range::{Flow, visit, visit_back};
+use crate::range::Flow;
 use crate::record::{Encoding, Kind, Record, Value};
-use crate::runs::{Run, Wanted};
 use crate::scratch::{Appended, RowId};
 use crate::txn::{Stop, Txn};
-use crate::view::View;
-
-/// Entries that are loaded together for whoever walks in the section.
-const AT_A_TIME_MAX: usize = 64;
 
 /// A key's stream.
 pub struct Stream<'t, 'g> {
@@ -152,104 +148,6 @@ impl Stream<'_, '_> {
         Ok(value.map(|value| f(&Entry { id, fields: &value })))
     }
 
-    /// Visits the entries from an id on, up to and with another one.
-    pub fn walk<E: From<Stop>>(
-        &mut self,
-        from: StreamId,
-        to: StreamId,
-        each: &mut dyn FnMut(&Entry<'_>) -> Result<Flow, E>,
-    ) -> Result<(), E> {
-        let Some((from, to)) = self.within(from, to) else { return Ok(()) };
-        if matches!(self.txn.view, View::Section(_)) {
-            return self.walk_runs(from, to, each);
-        }
-        let (start, end) = self.head.entries.range(from, to);
-        visit(self.txn, &start, Some(&end), &mut |key, value, _| each(&entry(key, value)?))
-    }
-
-    /// Like [`Self::walk`], from the last one to the first.
-    pub fn walk_back<E: From<Stop>>(
-        &mut self,
-        from: StreamId,
-        to: StreamId,
-        each: &mut dyn FnMut(&Entry<'_>) -> Result<Flow, E>,
-    ) -> Result<(), E> {
-        let Some((from, to)) = self.within(from, to) else { return Ok(()) };
-        let (start, end) = self.head.entries.range(from, to);
-        visit_back(self.txn, &start, &end, &mut |key, value| each(&entry(key, value)?))
-    }
-
-    /// The ids that entries between these may have.
-    fn within(&self, from: StreamId, to: StreamId) -> Option<(StreamId, StreamId)> {
-        let (from, to) = (from.max(self.head.first), to.min(self.head.last));
-        (self.head.len > 0 && from <= to).then_some((from, to))
-    }
-
-    /// In the section: looks up those of which the section knows that they may be there.
-    fn walk_runs<E: From<Stop>>(
-        &mut self,
-        from: StreamId,
-        to: StreamId,
-        each: &mut dyn FnMut(&Entry<'_>) -> Result<Flow, E>,
-    ) -> Result<(), E> {
-        let mut behind = from.previous().unwrap_or(StreamId::ZERO);
-        let (mut known, mut at_a_time) = (Vec::new(), 1);
-        while behind < to {
-            known.clear();
-            behind = self.known_behind(behind, to, &mut known)?;
-            for ids in known.chunks(at_a_time) {
-                // A few at a time: whoever wants few stops soon, and for many they are loaded together.
-                self.expect(ids)?;
-                for &id in ids {
-                    if self.with(id, |entry| each(entry))?.transpose()? == Some(Flow::Stop) {
-                        return Ok(());
-                    }
-                }
-            }
-            at_a_time = (at_a_time * 4).min(AT_A_TIME_MAX);
-        }
-        Ok(())
-    }
-
-    fn expect(&mut self, ids: &[StreamId]) -> Result<(), Stop> {
-        if ids.len() < 2 {
-            return Ok(());
-        }
-        let mut key = Vec::new();
-        for &id in ids {
-            self.head.entries.record(&mut key, id);
-            self.txn.expect(&key);
-        }
-        self.txn.stop_if_cold()
-    }
-
-    /// Adds ids of entries that may be there behind an id, and says up to where these are all.
-    fn known_behind(
-        &mut self,
-        behind: StreamId,
-        to: StreamId,
-        known: &mut Vec<StreamId>,
-    ) -> Result<StreamId, Stop> {
-        let entries = self.head.entries;
-        // What this transaction has added itself, nobody else knows yet. It lies behind all the others.
-        let own = || self.txn.scratch.appended.iter().filter(|own| own.entries == entries);
-        let last = own().map(|own| own.behind).min().unwrap_or(self.head.last);
-        let others_to = last.min(to);
-        if behind >= others_to {
-            known.extend(own().map(|own| own.id).filter(|id| *id > behind && *id <= to));
-            known.sort_unstable();
-            known.dedup();
-            return Ok(to);
-        }
-        let View::Section(section) = &mut self.txn.view else { return Err(Stop::Outgrown) };
-        if let Some(upto) = section.runs.behind(entries, behind, others_to, known) {
-            return Ok(upto);
-        }
-        let epoch = section.epoch();
-        self.txn.scratch.hints.run = Some(Wanted { entries, behind, last, epoch });
-        Err(Stop::Cold)
-    }
-
     /// The id of the first entry from an id on, if there is one.
     fn first_from(&mut self, from: StreamId) -> Result<Option<StreamId>, Stop> {
         let mut found = None;
@@ -323,13 +221,6 @@ impl Stream<'_, '_> {
     }
 }
 
-fn entry<'a>(key: &[u8], value: &'a [u8]) -> Result<Entry<'a>, Stop> {
-    match crate::keys::id_at_end(key) {
-        Some(id) => Ok(Entry { id, fields: value }),
-        None => Err(Stop::Disk(DiskError::corrupt(key, DecodeError::Short))),
-    }
-}
-
 impl Drop for Stream<'_, '_> {
     fn drop(&mut self) {
         if !self.changed && !self.is_kept_anew {
@@ -341,16 +232,5 @@ impl Drop for Stream<'_, '_> {
         } else {
             self.txn.set_quietly(self.row, record);
         }
-    }
-}
-
-impl crate::group::Group {
-    /// Looks up which entries there are behind an id, for whoever needs to know that in the section.
-    pub(crate) fn find_run(&self, wanted: &Wanted) -> Result<Run, Stop> {
-        let from = wanted.behind.next().unwrap_or(StreamId::MAX);
-        let (start, end) = wanted.entries.range(from, StreamId::MAX);
-        let window = self.peek_window(&start, &end, Run::IDS_MAX)?;
-        let ids = window.keys.iter().filter_map(|key| crate::keys::id_at_end(key)).collect();
-        Ok(Run::new(wanted, ids, window.next.and_then(|next| wanted.entries.last_below(&next))))
     }
 }

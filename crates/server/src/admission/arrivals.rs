@@ -22,8 +22,12 @@ impl Bounds {
         limits::ADMIN_CONNECTIONS.min(self.connections_max / limits::ADMIN_CONNECTIONS_SHARE)
     }
 
+    /// A quarter is for others. Where so few are allowed that this is none, whoever comes waits for a place as others do.
     fn handshakes_per_peer_max(&self) -> usize {
-        self.handshakes_max - self.handshakes_max / 4
+        match self.handshakes_max / 4 {
+            0 => usize::MAX,
+            for_others => self.handshakes_max - for_others,
+        }
     }
 }
 
@@ -232,5 +236,10 @@ mod tests {
             (b.handshakes_max, a.is_tls) = (1, true);
         };
         check(few, Verdict::Admit(Place::Ordinary));
+        // They wait for a place, as everybody does.
+        check(
+            |b, a| (b.handshakes_max, a.is_tls, a.of_peer_shaking) = (3, true, 3),
+            Verdict::Admit(Place::Ordinary),
+        );
     }
 }

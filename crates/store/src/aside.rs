@@ -22,9 +22,13 @@ pub(crate) type Records = Vec<(Vec<u8>, Option<Value>)>;
 
 /// Sequenced in one go, for which others wait: about two hundred records, a tenth of a millisecond.
 const TURN_BYTES: usize = 16 << 10;
-/// What may wait to be submitted before more is built: whoever writes a byte waits for all of it. So a batch takes one
-/// turn along, which costs the log less than its fsync.
+/// What may wait to be submitted before more is built: whoever writes a byte waits for all of it. So while others write a
+/// batch takes one turn along, which costs the log less than its fsync.
 const WAITING_BYTES_MAX: u64 = 4 << 10;
+/// The same when nobody else has written for a while. Whoever begins to waits for it once.
+const WAITING_ALONE_BYTES_MAX: u64 = 512 << 10;
+/// Longer than those who write one after another wait for a batch: none of them writes meanwhile.
+const ALONE_AFTER: Duration = Duration::from_millis(20);
 /// A rest is not longer than this, whatever held up the turn before it.
 const REST_MAX: Duration = Duration::from_millis(1);
 
@@ -68,19 +72,29 @@ struct Pace {
     /// The last turn, and when it was over.
     turn: Stamp,
     over: Instant,
+    /// When somebody else had written between two turns.
+    others: Instant,
 }
 
 impl Pace {
     fn new() -> Self {
-        Self { turn: Stamp::ZERO, over: Instant::now() }
+        let now = Instant::now();
+        Self { turn: Stamp::ZERO, over: now, others: now }
     }
 
     /// A turn is over. Rests if somebody has written since the one before.
     fn turn(&mut self, before: Stamp, turn: Stamp) {
         if before > self.turn {
             thread::sleep(self.over.elapsed().min(REST_MAX));
+            self.others = Instant::now();
         }
-        *self = Self { turn, over: Instant::now() };
+        self.turn = turn;
+        self.over = Instant::now();
+    }
+
+    /// What may wait before the next turn.
+    fn waiting_bytes_max(&self) -> u64 {
+        if self.others.elapsed() < ALONE_AFTER { WAITING_BYTES_MAX } else { WAITING_ALONE_BYTES_MAX }
     }
 }
 
@@ -129,7 +143,10 @@ impl Aside {
     }
 
     fn send(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
-        let (before, turn) = txn.group.sequence_aside(txn.begin.epoch, Self::cancel(txn)?, &self.records)?;
+        let cancel = Self::cancel(txn)?;
+        txn.group.wait_for_turn(cancel, self.pace.waiting_bytes_max())?;
+        let (before, turn) = txn.group.sequence_in(txn.begin.epoch, &self.records).ok_or(Stop::Closed)?;
+        txn.group.pump();
         self.pace.turn(before, turn);
         let sent = self.records.len() as u64;
         if let Some(Fresh { aside: Some(records), .. }) = txn.scratch.fresh_mut(self.home) {
@@ -143,21 +160,19 @@ impl Aside {
 }
 
 impl Group {
-    /// Sequences records that nobody can see yet, when the log and the store have room for them.
-    /// Says what the last stamp was before, and what it is now.
-    fn sequence_aside(&self, epoch: u64, cancel: &Cancel, records: &Records) -> Result<(Stamp, Stamp), Stop> {
-        while self.sequencer.is_stalled() || self.sequencer.waiting_bytes() > WAITING_BYTES_MAX {
+    /// Waits until the log and the store have room for more that nobody can see yet.
+    fn wait_for_turn(&self, cancel: &Cancel, waiting_bytes_max: u64) -> Result<(), Stop> {
+        while self.sequencer.is_stalled() || self.sequencer.waiting_bytes() > waiting_bytes_max {
             if cancel.is_cancelled() {
                 return Err(Stop::Cancelled);
             }
             self.pump();
             self.sequencer.wait_for_room();
         }
-        let stamps = self.sequence_in(epoch, records).ok_or(Stop::Closed)?;
-        self.pump();
-        Ok(stamps)
+        Ok(())
     }
 
+    /// Says what the last stamp was before, and what it is now. Nothing is done if the epoch is over.
     fn sequence_in(&self, epoch: u64, records: &Records) -> Option<(Stamp, Stamp)> {
         let mut section = self.sequencer.lock();
         if section.epoch() != Some(epoch) || self.sequencer.epoch() != epoch {

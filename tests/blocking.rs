@@ -255,6 +255,23 @@ fn many_readers_of_a_stream_get_an_entry_each_or_all_the_same_one() {
     }
 }
 
+/// A key is ready from when it holds what is waited for: here behind the other one, though it was written first.
+#[test]
+fn a_key_that_becomes_another_kind_is_ready_from_then_on() {
+    let mut fixture = Fixture::new();
+    fixture.client.want("ZADD other 10 b").unwrap();
+    let mut first = fixture.waits("BZMPOP 0 1 late MIN COUNT 3");
+    let mut second = fixture.waits("BZPOPMIN late early 0");
+    for line in ["MULTI", "SET late text", "ZADD early 1 a", "COPY other late REPLACE", "EXEC"] {
+        fixture.client.want(line).unwrap();
+    }
+    gets(&mut second, "[late b 10]");
+    fixture.until_blocked(1);
+    fixture.check("ZRANGE early 0 -1", "[a]");
+    fixture.client.want("ZADD late 5 c").unwrap();
+    gets(&mut first, "[late [[c 5]]]");
+}
+
 #[test]
 fn who_waits_when_the_server_stops_is_let_go() {
     let mut fixture = Fixture::new();

@@ -9,7 +9,7 @@ use crate::collection::stream::StreamId;
 use crate::counters::Counters;
 use crate::effects::{Change, CountDelta};
 use crate::keys::{self, Entries, Home, Members};
-use crate::record::{RowKey, Value};
+use crate::record::{Peek, RowKey, Value};
 use crate::runs::Wanted;
 use crate::sequencer::{Section, Write};
 use crate::table::{Place, Seen};
@@ -39,7 +39,8 @@ pub(crate) struct Touched {
     /// It was put, and removed again. To those who watch it has changed, as if each of the transaction's
     /// commands was one.
     pub(crate) came_and_went: bool,
-    /// When it came to hold something, or else was first written, among the writes of the transaction.
+    /// When it came to hold something, or something of another kind, or else was first written, among the writes of
+    /// the transaction.
     pub(crate) came: u32,
 }
 
@@ -82,6 +83,13 @@ impl Touched {
             Some(Change::Delete) => None,
             Some(Change::Add(_)) | None => self.before(),
         }
+    }
+
+    /// Whether a value is the first one, or of another kind than the one before. Asked of keys' records; of others the
+    /// answer means nothing.
+    fn becomes_another(&self, value: Option<&Value>) -> bool {
+        let kind = |value: &Value| Peek::at(value).map(|peek| peek.kind);
+        value.is_some_and(|value| self.value().is_none_or(|before| kind(before) != kind(value)))
     }
 
     pub(crate) fn is_written(&self) -> bool {
@@ -324,7 +332,7 @@ impl Scratch {
         self.note_undo(row);
         let row = &mut self.rows[row.0];
         row.came_and_went |= value.is_none() && matches!(row.change, Some(Change::Put(_)));
-        if row.change.is_none() || (value.is_some() && row.value().is_none()) {
+        if row.change.is_none() || row.becomes_another(value.as_ref()) {
             self.writes += 1;
             row.came = self.writes;
         }

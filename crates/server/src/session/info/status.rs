@@ -243,3 +243,32 @@ fn slow(node: &Node) -> Value {
     });
     json!({ "length": node.slowlog.len(), "newest": log.collect::<Vec<_>>() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_commands_are_shown_and_no_more() {
+        // Those called least take most time.
+        let called: Vec<Called> = (table().entries().iter().zip(1..))
+            .map(|(entry, n)| {
+                (entry, CommandStats { calls: 10_000 - n, usec: n * 1_000, ..Default::default() })
+            })
+            .collect();
+        let count = called.len();
+        assert!(count > 2 * limits::COMMANDS_SHOWN);
+        let names: Vec<_> = called.iter().map(|(entry, _)| entry.row.name).collect();
+        let shown = commands(called);
+        let shown: Vec<_> = shown.iter().map(|command| command["name"].as_str().unwrap()).collect();
+        let half = limits::COMMANDS_SHOWN / 2;
+        assert_eq!(shown[..half], names[..half], "those called most");
+        let slowest: Vec<_> = names[count - half..].iter().rev().copied().collect();
+        assert_eq!(shown[half..], slowest, "those that took most time");
+    }
+
+    #[test]
+    fn buckets_are_named_by_what_is_not_in_them_any_more() {
+        assert_eq!(doubling(&[1, 0, 3], 1), [(2, 1), (8, 3)]);
+    }
+}

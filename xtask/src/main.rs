@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod cargo;
+mod dashboard;
 mod install;
 mod stress;
 mod tidy;
@@ -59,6 +60,12 @@ const COMMANDS: &[Command] = &[
         run: bench::command,
     },
     Command {
+        name: "dashboard-look",
+        summary: "open and draw a running server's dashboard in a headless browser",
+        help: dashboard::HELP,
+        run: dashboard::look,
+    },
+    Command {
         name: "stress",
         summary: "kill -9 and failing disks under load, shared queues, consumer groups, endless differential tests, scans of a million keys, crowds",
         help: stress::HELP,
@@ -98,7 +105,7 @@ fn help(about: Option<&str>) -> String {
     }
     let mut text = String::from("Usage: cargo xtask COMMAND [OPTIONS]\n\nCommands:\n");
     for command in COMMANDS {
-        text.push_str(&format!("  {:<8} {}\n", command.name, command.summary));
+        text.push_str(&format!("  {:<14} {}\n", command.name, command.summary));
     }
     text.push_str("\n'cargo xtask COMMAND --help' tells more about one.\n");
     text

@@ -200,6 +200,11 @@ pub const QUIET_PEER_KEPT_MS: u64 = 60_000;
 pub const QUIET_PEERS_MAX: usize = 1_024;
 /// Peers that metrics name; all others are one.
 pub const PEERS_NAMED: usize = 10;
+/// What the dashboard lists, so that its JSON stays small (about 100 KiB at the very most, for it is read once a second by
+/// each who looks): commands, half of them those called most and half those that took most time; groups; slow commands.
+pub const COMMANDS_SHOWN: usize = 64;
+pub const GROUPS_SHOWN: usize = 64;
+pub const SLOW_COMMANDS_SHOWN: usize = 10;
 /// Connections that the acceptor takes before it looks after everybody else again: each costs some ten microseconds.
 pub const ACCEPTED_IN_A_TURN: usize = 64;
 

@@ -1,24 +1,30 @@
-//! The HTTP server: health, readiness, metrics. One thread, few connections, none of them for long.
+//! The HTTP server: the dashboard, health, readiness, metrics. One thread, few connections, none of them for long.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Sleep;
 
+/// The dashboard: one file, which asks for `status.json` once a second. What changes from one answer to the next, and what
+/// was before, is worked out in the browser: this side keeps nothing for anybody.
+const DASHBOARD: &str = include_str!("dashboard.html");
 /// Connections at a time: scrapers, probes and a few people.
 const CONNECTIONS_MAX: usize = 64;
 /// A connection is closed after this long, whatever it does: nobody can occupy one for ever.
@@ -34,8 +40,8 @@ pub trait Source: Send + Sync + 'static {
     fn ready(&self) -> Result<(), String>;
     /// The page of metrics.
     fn metrics(&self) -> String;
-    /// What the first page says of this node, as text.
-    fn about(&self) -> String;
+    /// What the dashboard shows, as JSON; nothing if the node has stopped.
+    fn status(&self) -> Option<String>;
 }
 
 /// The running server. It stops when it is dropped.
@@ -86,6 +92,7 @@ async fn serve(listener: StdListener, source: Arc<dyn Source>, stopped: oneshot:
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/status.json", get(status))
         .with_state(source);
     // Not gracefully: a connection that is kept alive would hold up the stop.
     tokio::select! {
@@ -108,15 +115,42 @@ async fn metrics(State(source): Shared) -> Response {
     ([(header::CONTENT_TYPE, FORMAT)], source.metrics()).into_response()
 }
 
-async fn front(State(source): Shared) -> Html<String> {
-    let about = source.about().replace('&', "&amp;").replace('<', "&lt;");
-    Html(format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Bulkhead</title></head>\n\
-         <body>\n<h1>Bulkhead</h1>\n<pre>{about}</pre>\n<p>The dashboard comes with a later version. \
-         Until then:</p>\n<ul>\n<li><a href=\"/metrics\">/metrics</a> for Prometheus</li>\n\
-         <li><a href=\"/readyz\">/readyz</a>: whether this node serves</li>\n\
-         <li><a href=\"/healthz\">/healthz</a>: whether the process is alive</li>\n</ul>\n</body></html>\n"
-    ))
+async fn status(State(source): Shared) -> Response {
+    let Some(status) = source.status() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store"), NO_SNIFFING];
+    (headers, status).into_response()
+}
+
+const NO_SNIFFING: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+
+async fn front() -> Response {
+    static POLICY: LazyLock<String> = LazyLock::new(policy);
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
+        (header::REFERRER_POLICY, "no-referrer"),
+        NO_SNIFFING,
+    ];
+    (headers, DASHBOARD).into_response()
+}
+
+/// The dashboard runs the code that is in it and talks to who sent it; nothing else.
+fn policy() -> String {
+    let script = hash_of(DASHBOARD, "<script>", "</script>");
+    let style = hash_of(DASHBOARD, "<style>", "</style>");
+    format!(
+        "default-src 'none'; connect-src 'self'; img-src data:; script-src {script}; style-src {style}; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+/// What is between two tags, as a content security policy names it.
+fn hash_of(page: &str, open: &str, close: &str) -> String {
+    let inside = page.split_once(open).and_then(|(_, rest)| rest.split_once(close));
+    let hash = Sha256::digest(inside.map_or("", |(inside, _)| inside));
+    format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
 }
 
 /// A listener that has few connections open at a time; more wait to be accepted.
@@ -217,8 +251,8 @@ mod tests {
             "x 1\n".into()
         }
 
-        fn about(&self) -> String {
-            "a <b>".into()
+        fn status(&self) -> Option<String> {
+            self.ready.load(Ordering::SeqCst).then(|| "{\"x\":1}".into())
         }
     }
 
@@ -243,13 +277,38 @@ mod tests {
         let at = server.address();
         check(&fetch(at, "/healthz"), "200", "ok");
         check(&fetch(at, "/readyz"), "503", "not ready: it starts");
+        check(&fetch(at, "/status.json"), "503", "");
         source.ready.store(true, Ordering::SeqCst);
         check(&fetch(at, "/readyz"), "200", "ready");
         check(&fetch(at, "/metrics"), "200", "x 1");
         check(&fetch(at, "/metrics"), "200", "text/plain; version=0.0.4");
-        check(&fetch(at, "/"), "200", "a &lt;b>");
+        check(&fetch(at, "/status.json"), "200", "{\"x\":1}");
+        check(&fetch(at, "/status.json"), "200", "application/json");
+        check(&fetch(at, "/"), "200", "text/html; charset=utf-8");
+        check(&fetch(at, "/"), "200", "</html>");
         check(&fetch(at, "/nonsense"), "404", "");
         drop(server);
         assert!(std::net::TcpStream::connect(at).is_err());
+    }
+
+    #[test]
+    fn the_dashboard_runs_its_own_code_only() {
+        for tag in ["<style>", "</style>", "<script>", "</script>"] {
+            assert_eq!(DASHBOARD.matches(tag).count(), 1, "{tag}: the policy names one of them");
+        }
+        for none in [" style=", " onclick=", " onload=", "http://", "https://", "innerHTML", "eval("] {
+            assert!(!DASHBOARD.replace("http://www.w3.org/2000/svg", "").contains(none), "{none}");
+        }
+        let policy = policy();
+        assert!(policy.starts_with("default-src 'none'; connect-src 'self';"), "{policy}");
+        assert_eq!(policy.matches("'sha256-").count(), 2, "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+
+    #[test]
+    fn what_is_between_tags_is_named_by_its_hash() {
+        let page = "<p><style>abc</style>";
+        let of_abc = "'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0='";
+        assert_eq!(hash_of(page, "<style>", "</style>"), of_abc);
     }
 }

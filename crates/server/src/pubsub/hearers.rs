@@ -92,7 +92,7 @@ mod tests {
         hearers.remove(Kind::Channel, b"a", 3);
         hearers.add(Kind::Channel, name, 4);
         assert_eq!(hearers.next(Kind::Channel, b"a", 3, 2), [4, 5]);
-        assert_eq!(hearers.next(Kind::Channel, b"a", 5, 2), []);
+        assert!(hearers.next(Kind::Channel, b"a", 5, 2).is_empty());
         for client in [1, 4, 5, 5] {
             hearers.remove(Kind::Channel, b"a", client);
         }

@@ -86,7 +86,7 @@ pub fn ran_heavy(
     count_failure(node, entry, reply);
     count_lookups(node, entry, lookups);
     node.stats.ran(entry, took);
-    node.stats.ran_heavy(entry);
+    node.stats.ran_heavy(entry, took);
     node.stats.latency.ran(entry, took, || node.wall_ms());
     tell_monitors(node, client, args, reply);
     log_if_slow(node, entry, args, took, || {
@@ -115,7 +115,7 @@ pub fn ran_in_unit(
     count_lookups(node, entry, spent.lookups);
     node.stats.ran(entry, spent.took);
     if spent.is_heavy {
-        node.stats.ran_heavy(entry);
+        node.stats.ran_heavy(entry, spent.took);
     }
     node.stats.latency.ran(entry, spent.took, || node.wall_ms());
     tell_monitors(node, client, args, reply);
@@ -137,7 +137,7 @@ pub fn ran_in_script(
     }
     node.stats.ran(entry, took);
     if is_heavy {
-        node.stats.ran_heavy(entry);
+        node.stats.ran_heavy(entry, took);
     }
 }
 

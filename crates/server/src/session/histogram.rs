@@ -85,6 +85,22 @@ impl Latencies {
         self.buckets.iter().sum()
     }
 
+    /// How many calls there are in each bucket, by its greatest value; empty ones are left out.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let all = self.buckets.iter().enumerate().map(|(at, count)| (upper_us(at), *count));
+        all.filter(|(_, count)| *count > 0)
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(sum, count)| *sum += count);
+    }
+
+    /// Takes out what is part of these. The two are not read at one moment.
+    pub fn without(mut self, part: &Self) -> Self {
+        self.buckets.iter_mut().zip(part.buckets).for_each(|(all, count)| *all = all.saturating_sub(count));
+        self
+    }
+
     /// How many calls took at most so many microseconds: at the bounds that Redis has, as far as calls lie
     /// between them. A call that may have taken longer counts at the next one.
     pub fn within(&self) -> impl Iterator<Item = (u64, u64)> {
@@ -141,6 +157,22 @@ mod tests {
             "{within:?}"
         );
         assert_eq!(last, Some((138_512_695, 10)));
+    }
+
+    #[test]
+    fn a_part_is_taken_out_and_added_again() {
+        let read = |values: &[u64]| {
+            let (histogram, mut sum) = (Histogram::default(), Latencies::default());
+            values.iter().for_each(|us| histogram.record(*us));
+            histogram.add_to(&mut sum);
+            sum
+        };
+        let (all, part) = (read(&[1, 1, 9, 1_000]), read(&[1, 1_000]));
+        let mut light = all.without(&part);
+        assert_eq!(light.counts().collect::<Vec<_>>(), [(1, 1), (9, 1)]);
+        light.add(&part);
+        assert_eq!(light.counts().collect::<Vec<_>>(), [(1, 2), (9, 1), (1_023, 1)]);
+        assert_eq!(read(&[1]).without(&read(&[1, 1])).count(), 0);
     }
 
     #[test]

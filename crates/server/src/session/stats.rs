@@ -31,7 +31,8 @@ struct CommandShard {
     nanos: AtomicU64,
     failed: AtomicU64,
     rejected: AtomicU64,
-    heavy: AtomicU64,
+    /// Of the latencies, those of the heavy pool.
+    heavy: OnceLock<Box<Histogram>>,
 }
 
 /// What is known about one command.
@@ -41,9 +42,9 @@ pub struct CommandStats {
     pub usec: u64,
     pub failed: u64,
     pub rejected: u64,
-    /// How many of the calls ran in the heavy pool.
-    pub heavy: u64,
     pub latencies: Latencies,
+    /// Of the calls that ran in the heavy pool.
+    pub heavy: Latencies,
 }
 
 /// Ends background threads.
@@ -206,9 +207,10 @@ impl Stats {
     }
 
     /// It ran in the heavy pool.
-    pub fn ran_heavy(&self, entry: &Entry) {
+    pub fn ran_heavy(&self, entry: &Entry, took: Duration) {
         if let Some(shard) = self.shard(entry) {
-            shard.heavy.fetch_add(1, Relaxed);
+            let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            shard.heavy.get_or_init(Box::default).record(us);
         }
     }
 
@@ -216,7 +218,7 @@ impl Stats {
     pub fn light_lanes(&self) -> (u64, u64) {
         let mut lanes = (0, 0);
         for (entry, stats) in self.commands().filter(|(entry, _)| matches!(entry.row.run, Handler::Data(_))) {
-            let light = stats.calls.saturating_sub(stats.heavy);
+            let light = stats.calls.saturating_sub(stats.heavy.count());
             match entry.row.lane() {
                 Lane::Read => lanes.0 += light,
                 Lane::Inline => lanes.1 += light,
@@ -267,9 +269,11 @@ impl Stats {
             nanos += shard.nanos.load(Relaxed);
             sum.failed += shard.failed.load(Relaxed);
             sum.rejected += shard.rejected.load(Relaxed);
-            sum.heavy += shard.heavy.load(Relaxed);
             if let Some(latencies) = shard.latencies.get() {
                 latencies.add_to(&mut sum.latencies);
+            }
+            if let Some(heavy) = shard.heavy.get() {
+                heavy.add_to(&mut sum.heavy);
             }
         }
         sum.calls = sum.latencies.count();
@@ -298,11 +302,13 @@ impl Stats {
             shard.keyspace_misses.store(0, Relaxed);
         }
         for shard in self.shards.iter().flat_map(|shard| &shard.commands) {
-            for counter in [&shard.nanos, &shard.failed, &shard.rejected, &shard.heavy] {
+            for counter in [&shard.nanos, &shard.failed, &shard.rejected] {
                 counter.store(0, Relaxed);
             }
-            if let Some(latencies) = shard.latencies.get() {
-                latencies.reset();
+            for histogram in [&shard.latencies, &shard.heavy] {
+                if let Some(histogram) = histogram.get() {
+                    histogram.reset();
+                }
             }
         }
         self.errors.lock().clear();

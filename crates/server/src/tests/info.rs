@@ -1,6 +1,7 @@
 //! INFO, and the same over HTTP.
 
 use super::harness::{PATIENCE, TestNode, check, field, text};
+use serde_json::{Value, json};
 use testkit::wait;
 
 #[test]
@@ -100,7 +101,6 @@ fn http_says_how_the_node_is() {
     }
     assert!(node.page("/healthz").starts_with("HTTP/1.1 200"));
     assert!(node.page("/readyz").starts_with("HTTP/1.1 200"));
-    assert!(node.page("/").contains("state    ready"));
     let metrics = node.page("/metrics");
     for line in [
         "bulkhead_ready 1",
@@ -135,6 +135,89 @@ fn http_says_how_the_node_is() {
     assert!(node.page("/readyz").contains("not ready: it is being stopped"));
 }
 
+/// What the dashboard asks for.
+fn status(node: &TestNode) -> Value {
+    let page = node.page("/status.json");
+    let (head, body) = page.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: application/json"), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+/// How many calls a histogram holds.
+fn calls(histogram: &Value) -> u64 {
+    let pairs = histogram.as_array().unwrap();
+    pairs.iter().map(|pair| pair[1].as_u64().unwrap()).sum()
+}
+
+/// Whether what is measured is there, in a status of which something was asked.
+fn is_measured(status: &Value) -> bool {
+    let numbers = ["/uptime_ms", "/wall_ms", "/memory/resident", "/disk/free", "/disk/log", "/cpu/at_ms"];
+    let histograms =
+        ["/groups/0/commit", "/log/fdatasync", "/heavy/classes/0/ran", "/heavy/classes/0/waited"];
+    let at = |path: &&str| status.pointer(path).unwrap();
+    numbers.iter().map(at).all(|number| number.as_u64() > Some(0))
+        && histograms.iter().map(at).all(|histogram| calls(histogram) > 0)
+}
+
+#[test]
+fn the_dashboard_is_told_how_the_node_is() {
+    let node = TestNode::with(|config| config.http = Some(([127, 0, 0, 1], 0).into()));
+    let mut client = node.client();
+    for line in ["PING", "SET a secret", "GET a", "GET b", "NOSUCH", "KEYS *"] {
+        client.line(line).unwrap();
+    }
+    let page = node.page("/");
+    assert!(page.contains("content-type: text/html") && page.contains("fetch(\"status.json\""), "{page}");
+    // The process is looked at once a second, and threads count what they did when it is done.
+    let measured = || Some(status(&node)).filter(is_measured);
+    let status = wait::until("everything is measured", PATIENCE, measured).unwrap();
+    for (at, expected) in [
+        ("/not_ready", json!(null)),
+        ("/calls", json!(5)),
+        ("/errors", json!(1)),
+        ("/keys", json!(1)),
+        ("/clients/now", json!(1)),
+        ("/clients/connections/top", json!([["127.0.0.1", 1]])),
+        ("/clients/refused/peer", json!(0)),
+        ("/heavy/threads", json!(2)),
+        ("/heavy/classes/0/name", json!("scan")),
+        ("/heavy/classes/0/submitted", json!(1)),
+        ("/groups/0/role", json!("leader")),
+        ("/groups/0/refused_full", json!(0)),
+        ("/log/poisoned", json!(null)),
+        ("/memory/pressure", json!("none")),
+        ("/slow/newest", json!([])),
+    ] {
+        assert_eq!(status.pointer(at), Some(&expected), "{at} in {status:#}");
+    }
+    for (lane, expected) in [("net", 1), ("read", 2), ("inline", 1), ("heavy", 1)] {
+        assert_eq!(calls(&status["lanes"][lane]), expected, "{lane} in {status:#}");
+    }
+    let get = status["commands"].as_array().unwrap().iter().find(|command| command["name"] == "get").unwrap();
+    assert_eq!((get["calls"].as_u64(), calls(&get["took"])), (Some(2), 2), "{get}");
+    node.node.request_stop();
+    assert_eq!(self::status(&node)["not_ready"], "it is being stopped");
+}
+
+#[test]
+fn the_dashboard_names_slow_commands_and_not_what_they_were_given() {
+    let node = TestNode::with(|config| config.http = Some(([127, 0, 0, 1], 0).into()));
+    let mut client = node.client();
+    client.line("CONFIG SET slowlog-log-slower-than 0").unwrap();
+    for _ in 0..20 {
+        client.line("sEt the-key the-value").unwrap();
+    }
+    let status = status(&node);
+    let newest = status["slow"]["newest"].as_array().unwrap();
+    assert_eq!(newest.len(), base::limits::SLOW_COMMANDS_SHOWN);
+    assert!(
+        newest.iter().all(|slow| slow["name"] == "set" && slow["at_ms"].as_u64() > Some(0)),
+        "{status:#}"
+    );
+    let text = status.to_string();
+    assert!(!text.contains("the-key") && !text.contains("the-value"), "{text}");
+}
+
 #[test]
 fn every_metric_is_documented() {
     let node = TestNode::with(|config| config.http = Some(([127, 0, 0, 1], 0).into()));
@@ -142,6 +225,43 @@ fn every_metric_is_documented() {
     let documented = include_str!("../../../../docs/operations.md");
     for name in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
         assert!(documented.contains(&format!("`{name}`")), "{name} is not in docs/operations.md");
+    }
+}
+
+/// What the panels of a Grafana dashboard ask for.
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("expr").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|value| expressions(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| expressions(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_grafana_dashboard_asks_for_metrics_that_there_are() {
+    let node = TestNode::with(|config| config.http = Some(([127, 0, 0, 1], 0).into()));
+    let metrics = node.page("/metrics");
+    let mut wanted = Vec::new();
+    let dashboard = serde_json::from_str(include_str!("../../../../docs/grafana.json")).unwrap();
+    expressions(&dashboard, &mut wanted);
+    assert!(wanted.len() > 40, "{wanted:#?}");
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    for expression in wanted {
+        let names: Vec<_> =
+            expression.split(|c| !is_of_name(c)).filter(|word| word.starts_with("bulkhead_")).collect();
+        assert!(!names.is_empty(), "{expression}");
+        for name in names {
+            let kind = |name: &str, kind: &str| metrics.contains(&format!("\n# TYPE {name} {kind}\n"));
+            let is_known = match name.strip_suffix("_bucket") {
+                Some(histogram) => kind(histogram, "histogram"),
+                None if name.ends_with("_total") => kind(name, "counter"),
+                None => kind(name, "gauge"),
+            };
+            assert!(is_known, "{name} in {expression}");
+        }
     }
 }
 

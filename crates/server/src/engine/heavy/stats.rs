@@ -56,6 +56,13 @@ impl Spread {
         })
     }
 
+    /// What is in each bucket, by its end; empty ones are left out.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let ends = BITS.into_iter().chain([BITS[BITS.len() - 1] + 2]);
+        let all = self.buckets.iter().zip(ends).map(|(count, bits)| (1 << bits, *count));
+        all.filter(|(_, count)| *count > 0)
+    }
+
     /// The end of the bucket that holds what the given share did not exceed; `None` above the last one.
     pub fn within_us(&self, share: f64) -> Option<u64> {
         let wanted = (self.count() as f64 * share).ceil() as u64;
@@ -208,6 +215,8 @@ mod tests {
         assert_eq!(buckets[..4], [(0.000_064, 2), (0.000_256, 3), (0.001_024, 4), (0.004_096, 4)]);
         assert_eq!((buckets.len(), buckets[10]), (11, (67.108_864, 4)));
         assert_eq!((ran.count(), ran.sum_us), (6, 170_001_153));
+        let counts: Vec<_> = ran.counts().collect();
+        assert_eq!(counts, [(64, 2), (256, 1), (1_024, 1), (1 << 28, 2)]);
         let within = [0.0, 0.34, 0.5, 0.6, 0.99].map(|share| ran.within_us(share));
         assert_eq!(within, [Some(64), Some(256), Some(256), Some(1_024), None]);
     }

@@ -71,15 +71,8 @@ impl Source for Pages {
         page.finish()
     }
 
-    fn about(&self) -> String {
-        let Some(node) = self.node.upgrade() else { return "It has stopped.".into() };
-        let state = ready(&node).map_or_else(|why| format!("not ready: {why}"), |()| "ready".into());
-        format!(
-            "version  {VERSION}\nnode     {}\ngroups   {}\nclients  {}\nstate    {state}\n",
-            node.config.node_id,
-            node.groups.len(),
-            node.clients.len()
-        )
+    fn status(&self) -> Option<String> {
+        Some(super::status::status(&*self.node.upgrade()?).to_string())
     }
 }
 

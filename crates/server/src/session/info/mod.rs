@@ -6,6 +6,7 @@ mod metrics;
 mod own;
 mod redis;
 mod sample;
+mod status;
 
 use std::fmt::Write;
 

@@ -38,6 +38,8 @@ pub struct Sample {
     pub memory: Memory,
     pub cpu: Cpu,
     pub threads: BTreeMap<&'static str, ThreadClass>,
+    /// When the process was looked at, since the node started.
+    pub at: Duration,
     pub open_files: u64,
     pub store_disk_bytes: u64,
     pub rates: Rates,
@@ -81,13 +83,14 @@ impl Sampler {
         if due {
             state.process_at = Some(now);
             drop(state);
+            let at = node.started.elapsed();
             let (memory, cpu) = (Memory::read(), Cpu::read());
             let threads = process::threads(THREAD_CLASSES);
             let open_files = process::open_files();
             let store_disk_bytes = node.disk.space_bytes();
             let mut state = self.state.lock();
             let rates = state.latest.rates;
-            state.latest = Sample { memory, cpu, threads, open_files, store_disk_bytes, rates };
+            state.latest = Sample { memory, cpu, threads, at, open_files, store_disk_bytes, rates };
         }
     }
 }

@@ -41,8 +41,9 @@ pub(super) struct Tally {
     pub(super) ok: u64,
     pub(super) refused: u64,
     pub(super) broken: u64,
-    /// Connections that the server has closed, and that could not be opened.
+    /// Connections that the server has closed, with or without a word before.
     pub(super) closed: u64,
+    /// Those that did not come about in time.
     pub(super) unopened: u64,
     pub(super) sent_bytes: u64,
     pub(super) read_bytes: u64,
@@ -159,9 +160,15 @@ impl Attacker {
             stream.set_nodelay(true)?;
             Ok(stream)
         });
-        *self = Self { stream: open.ok(), ..Self::new(self.load.clone()) };
-        if self.stream.is_none() {
-            tally.unopened += 1;
+        let (stream, failure) = match open {
+            Ok(stream) => (Some(stream), None),
+            Err(error) => (None, Some(error.kind())),
+        };
+        *self = Self { stream, ..Self::new(self.load.clone()) };
+        if let Some(failure) = failure {
+            // No answer in time, or no port left here; all else is the server's having closed it at once.
+            let is_unopened = matches!(failure, ErrorKind::TimedOut | ErrorKind::AddrNotAvailable);
+            *(if is_unopened { &mut tally.unopened } else { &mut tally.closed }) += 1;
             self.rest_until = Instant::now() + RETURN;
         }
         1

@@ -24,7 +24,8 @@ Written by `cargo xtask bench incident`. Somebody behaves badly, and others are 
 turn, each once in 20 ms, and one that runs a short script every 10 ms, all from another address than the attackers. Numbers are
 medians of the rounds; a ratio is the median of the rounds' ratios of p99 under attack to p99 idle. A request that could not be sent in
 time, for the one before had no reply, counts as waiting since then. The attackers are two threads of the lowest priority,
-so that a full machine is not theirs: what is felt is what the server does for them.
+so that a full machine is not theirs: what is felt is what the server does for them. Only replies that came to their end count as told: where a
+server works on all long commands by turns, none may have ended yet, and what was read shows that they go on.
 ";
 
 pub(super) fn write(out: &Path, all: &[Played], subjects: &[(&str, Spec)], plan: &Plan) -> Result {

@@ -4,7 +4,6 @@
 use crate::client::{encode, words};
 use crate::reply::{self, Reply};
 use crate::{Client, Flavour, Result, Server, Spec, proc, wait};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -40,7 +39,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const OTHER_FILES: u64 = 200;
 
 pub fn run(plan: &Plan) -> Result<Summary> {
-    raise_files((plan.clients + plan.timeouts) as u64 + OTHER_FILES)?;
+    proc::raise_files((plan.clients + plan.timeouts) as u64 + OTHER_FILES)?;
     let places = plan.clients + plan.timeouts + 10;
     let limit = if plan.spec.flavour == Flavour::Bulkhead { "--max-connections" } else { "--maxclients" };
     let server = plan.spec.clone().arg(limit).arg(places.to_string()).start()?;
@@ -156,20 +155,6 @@ fn end_waits(count: usize, addr: SocketAddr) -> Result<Vec<Duration>> {
 
 fn blocked(control: &mut Client) -> Result<usize> {
     control.info_of_clients("blocked_clients")
-}
-
-/// As many open files as the system lets this process have.
-fn raise_files(wanted: u64) -> Result {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_some_and(|current| current < wanted) {
-        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
-    }
-    match maximum {
-        Some(maximum) if maximum < wanted => {
-            Err(format!("{wanted} open files are needed, and no more than {maximum} allowed").into())
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A connection that takes next to no memory here.

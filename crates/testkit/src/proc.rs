@@ -1,6 +1,9 @@
-//! What the kernel knows about a process: CPU time and memory.
+//! What the kernel knows about a process: CPU time and memory; and what this one asks of it.
 
 use crate::Result;
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -9,7 +12,25 @@ const TICKS_PER_SECOND: u64 = 100;
 
 /// CPU time of all threads, user and system.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    ticks(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+}
+
+/// CPU time of the threads that there are, by the part of their names before the first `-`.
+pub fn cpu_time_by_class(pid: u32) -> Result<BTreeMap<String, Duration>> {
+    let mut classes = BTreeMap::<String, Duration>::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end meanwhile.
+        let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
+        let name =
+            stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(name, _)| name);
+        let class = name.split(['-', '_']).next().unwrap_or_default();
+        *classes.entry(class.to_owned()).or_default() += ticks(&stat)?;
+    }
+    Ok(classes)
+}
+
+/// Of a line of /proc/…/stat.
+fn ticks(stat: &str) -> Result<Duration> {
     // The name, in brackets, may hold spaces and brackets.
     let (_, fields) = stat.rsplit_once(") ").ok_or("/proc/PID/stat is not understood")?;
     let ticks: u64 = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
@@ -22,6 +43,31 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     let kib: u64 = line.split_whitespace().next().unwrap_or_default().parse()?;
     Ok(kib * 1024)
+}
+
+/// CPU time of the thread that asks.
+pub fn own_thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// The thread that asks takes from now on only what the others leave.
+pub fn give_way() -> Result {
+    // To Linux, which counts by thread, nobody is the thread that asks.
+    Ok(setpriority_process(None, 19)?)
+}
+
+/// As many open files as the system lets this process have.
+pub fn raise_files(wanted: u64) -> Result {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < wanted) {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    }
+    match maximum {
+        Some(maximum) if maximum < wanted => {
+            Err(format!("{wanted} open files are needed, and no more than {maximum} allowed").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

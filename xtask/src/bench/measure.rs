@@ -223,7 +223,7 @@ fn parse(csv: &str) -> Option<Measure> {
 }
 
 /// Waits until a server does next to nothing.
-fn settle(server: &Server) -> Result {
+pub(super) fn settle(server: &Server) -> Result {
     const WINDOW: Duration = Duration::from_millis(200);
     const IDLE: Duration = Duration::from_millis(10);
     const LIMIT: Duration = Duration::from_secs(5);

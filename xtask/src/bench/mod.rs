@@ -4,6 +4,7 @@ mod consumers;
 mod drive;
 mod hearers;
 mod hot;
+mod incident;
 mod lanes;
 mod measure;
 mod newest;
@@ -13,6 +14,7 @@ mod report;
 mod restore;
 mod scripts;
 mod space;
+mod svg;
 mod transactions;
 
 use crate::args::Args;
@@ -28,6 +30,7 @@ Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench restore [OPTIONS]
        cargo xtask bench space [OPTIONS]
        cargo xtask bench newest [OPTIONS]
+       cargo xtask bench incident [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
 peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
@@ -90,6 +93,20 @@ newest  measures XREAD of the ten newest entries of streams of 1,000 to 1,000,00
   --bulkhead PATH    this server instead of the one built from here (writes no file)
   --out FILE         write there instead
 
+incident has 37 connections read a long stream in a tight loop, and others do worse, while 50 connections GET
+        and SET at a pace and one runs short scripts from another address, beside Valkey: what these feel idle
+        and under each attack, and what the attackers are told. The result is printed and written to
+        docs/incident.md, with a picture beside it. Leave the machine alone meanwhile.
+
+  --scene NAME       only this scene; writes no file. One of xread-start, xread-newest, keys, hgetall, lua,
+                     sunion, connections, slow-reader, pipeline
+  --seconds N        how long a measurement takes (default 8)
+  --rounds N         how often everything is measured (default 3)
+  --redis            Redis as well
+  --quick            one short round, to see that it works; writes no file
+  --bulkhead PATH    this server instead of the one built from here (writes no file)
+  --out FILE         write there instead
+
 micro   runs the crates' own benchmarks (`cargo bench`).
 ";
 
@@ -102,6 +119,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("restore") => restore_command(args),
         Some("space") => space_command(args),
         Some("newest") => newest_command(args),
+        Some("incident") => incident_command(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
     }
@@ -177,6 +195,21 @@ fn newest_command(mut args: Args) -> Result {
     args.finish()?;
     let out = out.or_else(|| program.is_none().then(|| build::root().join("docs/benchmarks.md")));
     newest::run(&newest::Plan { program: server(program)?, rounds, seconds: 2.0, out })
+}
+
+fn incident_command(mut args: Args) -> Result {
+    let is_quick = args.flag("--quick");
+    let with_redis = args.flag("--redis");
+    let rounds = args.option("--rounds")?.unwrap_or(if is_quick { 1 } else { 3 });
+    let seconds = args.option("--seconds")?.unwrap_or(if is_quick { 1.5 } else { 8.0 });
+    let scene: Option<String> = args.option("--scene")?;
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    let out: Option<PathBuf> = args.option("--out")?;
+    args.finish()?;
+    let is_whole = !is_quick && scene.is_none() && program.is_none();
+    let out = out.or_else(|| is_whole.then(|| build::root().join("docs/incident.md")));
+    let program = server(program)?;
+    incident::run(&incident::Plan { program, rounds, seconds, scene, with_redis, out })
 }
 
 /// The server to measure: the given one, or the one that is built from here.

@@ -2,6 +2,7 @@
 
 use super::measure::{Measure, Scenario, Test, measure, median, scenario, test};
 use super::page;
+use super::svg::{Anchor, Picture};
 use crate::{Result, install};
 use std::fmt::Write;
 use std::fs;
@@ -122,61 +123,31 @@ const TOP: f64 = 32.0;
 
 fn picture(figures: &[(&str, Figures)]) -> String {
     const COLOURS: [&str; 2] = ["#1f6feb", "#9a6700"];
+    const INK: &str = "#000";
     let most = figures.iter().flat_map(|(_, of)| of).map(|(_, cpu)| *cpu).fold(0.0, f64::max) * 1.15;
-    let x = |stream: usize| LEFT + (WIDTH - LEFT - 90.0) * stream as f64 / (STREAMS.len() - 1) as f64;
+    let right = WIDTH - 90.0;
+    let x = |stream: usize| LEFT + (right - LEFT) * stream as f64 / (STREAMS.len() - 1) as f64;
     let y = |cpu: f64| HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * cpu / most.max(f64::MIN_POSITIVE);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n\
-         <text x=\"{LEFT}\" y=\"18\" font-size=\"14\">XREAD of the ten newest entries: CPU time per request</text>\n"
-    );
+    let title = "XREAD of the ten newest entries: CPU time per request";
+    let mut out = Picture::new(WIDTH, HEIGHT, title, LEFT);
     for step in 0..=4 {
         let cpu = most * f64::from(step) / 4.0;
-        let (right, at) = (WIDTH - 90.0, y(cpu));
-        let _ = writeln!(
-            out,
-            "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{cpu:.1} µs</text>",
-            LEFT - 6.0,
-            at + 4.0
-        );
+        out.line((LEFT, y(cpu)), (right, y(cpu)), "#ddd");
+        out.text((LEFT - 6.0, y(cpu) + 4.0), Anchor::End, INK, &format!("{cpu:.1} µs"));
     }
     for (stream, (entries, _)) in STREAMS.iter().enumerate() {
-        let (at, down) = (x(stream), HEIGHT - BOTTOM + 18.0);
-        let _ = writeln!(out, "<text x=\"{at:.1}\" y=\"{down:.1}\" text-anchor=\"middle\">{entries}</text>");
+        out.text((x(stream), HEIGHT - BOTTOM + 18.0), Anchor::Middle, INK, &entries.to_string());
     }
-    let middle = (LEFT + WIDTH - 90.0) / 2.0;
-    let _ = writeln!(
-        out,
-        "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">entries in the stream</text>",
-        HEIGHT - 10.0
-    );
+    out.text((f64::midpoint(LEFT, right), HEIGHT - 10.0), Anchor::Middle, INK, "entries in the stream");
     for ((name, of), colour) in figures.iter().zip(COLOURS) {
-        let points: Vec<String> =
-            of.iter().enumerate().map(|(at, (_, cpu))| format!("{:.1},{:.1}", x(at), y(*cpu))).collect();
-        let _ = writeln!(
-            out,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-            points.join(" ")
-        );
-        for (at, (_, cpu)) in of.iter().enumerate() {
-            let _ = writeln!(
-                out,
-                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{colour}\"/>",
-                x(at),
-                y(*cpu)
-            );
-        }
-        if let Some((_, cpu)) = of.last() {
-            let _ = writeln!(
-                out,
-                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>",
-                x(of.len() - 1) + 10.0,
-                y(*cpu) + 4.0
-            );
+        let points: Vec<_> = of.iter().enumerate().map(|(at, (_, cpu))| (x(at), y(*cpu))).collect();
+        out.path(&points, colour);
+        points.iter().for_each(|point| out.dot(*point, colour, false));
+        if let Some((x, y)) = points.last() {
+            out.text((x + 10.0, y + 4.0), Anchor::Start, colour, name);
         }
     }
-    out + "</svg>\n"
+    out.end()
 }
 
 #[cfg(test)]

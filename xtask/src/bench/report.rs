@@ -99,35 +99,13 @@ fn number(value: f64, digits: usize) -> String {
 
 fn how(out: &mut String, subjects: &[Subject], results: &Results, data: &Path) -> Result {
     let rounds = results.first().and_then(|(_, subjects)| subjects.first()).map_or(0, Vec::len);
-    let field = |file: &str, name: &str| -> String {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
-        value.map_or_else(|| "?".into(), |(_, value)| value.trim().to_owned())
-    };
-    let said = |program: &str, args: &[&str]| -> String {
-        let output = Command::new(program).args(args).output();
-        output.map_or_else(|_| "?".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     writeln!(out, "\n## Where and how\n")?;
     writeln!(
         out,
         "- {}; {rounds} rounds, the servers one at a time in changing order",
         said("date", &["-u", "+%F"])
     )?;
-    let cpu = field("/proc/cpuinfo", "model name");
-    writeln!(
-        out,
-        "- {cpu}, {cores} cores shared by server and load; {} of memory",
-        field("/proc/meminfo", "MemTotal")
-    )?;
-    writeln!(
-        out,
-        "- Linux {}; a 2 KiB write with fdatasync takes {:.0} µs (median)",
-        kernel.trim(),
-        sync_us(data)?
-    )?;
+    machine(out, data)?;
     let benchmark = said(&testkit::tools::need("redis-benchmark")?.to_string_lossy(), &["--version"]);
     let scenario = results.first().map(|(scenario, _)| *scenario);
     let line =
@@ -146,6 +124,28 @@ fn how(out: &mut String, subjects: &[Subject], results: &Results, data: &Path) -
         let words = words.replace("{empty}", "''");
         writeln!(out, "- {} {}: `{program} {words}`", subject.name, subject.version)?;
     }
+    Ok(())
+}
+
+/// What a program prints, in one line.
+pub(super) fn said(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output();
+    output.map_or_else(|_| "?".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Lines about the machine, and about the disk that a folder is on.
+pub(super) fn machine(out: &mut String, data: &Path) -> Result {
+    let field = |file: &str, name: &str| -> String {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
+        value.map_or_else(|| "?".into(), |(_, value)| value.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let (cpu, memory) = (field("/proc/cpuinfo", "model name"), field("/proc/meminfo", "MemTotal"));
+    writeln!(out, "- {cpu}, {cores} cores shared by server and load; {memory} of memory")?;
+    let sync = sync_us(data)?;
+    writeln!(out, "- Linux {}; a 2 KiB write with fdatasync takes {sync:.0} µs (median)", kernel.trim())?;
     Ok(())
 }
 

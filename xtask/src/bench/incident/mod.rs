@@ -1,0 +1,192 @@
+//! `bench incident`: what well-behaved clients feel while others behave as badly as they can.
+
+mod attack;
+mod page;
+mod scenes;
+mod skip;
+mod victims;
+
+use super::measure::settle;
+use crate::{Result, install};
+use attack::{Attack, Tally};
+use scenes::{SCENES, Scene};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use testkit::{Client, Flavour, Reply, Server, Spec, proc, wait};
+use victims::{Felt, Victims};
+
+pub(super) struct Plan {
+    pub(super) program: PathBuf,
+    pub(super) rounds: usize,
+    pub(super) seconds: f64,
+    pub(super) scene: Option<String>,
+    pub(super) with_redis: bool,
+    /// Where the page is; the picture lies beside it.
+    pub(super) out: Option<PathBuf>,
+}
+
+/// The default, which testkit lifts for crowds from one address.
+const PER_PEER: &str = "256";
+const WARM_UP: Duration = Duration::from_millis(500);
+const KILL_TIME_MAX: Duration = Duration::from_secs(30);
+/// Files that this process needs for each of all connections, and others.
+const FILES: u64 = 6_000;
+
+/// What a server counts of itself. Valkey and Redis have none of these.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    elections: u64,
+    /// Batches that a queue of consensus had no room for.
+    queue_full: u64,
+    /// Told BUSY by the heavy pool.
+    busy: u64,
+    /// Turned away at the door, with a word and without.
+    turned_away: u64,
+}
+
+/// One server in one round of a scene.
+struct Round {
+    idle: [Felt; 3],
+    attacked: [Felt; 3],
+    tally: Tally,
+    counts: Option<Counts>,
+    /// CPU time under attack, by class of thread.
+    cpu: BTreeMap<String, Duration>,
+    resident_bytes: u64,
+}
+
+/// What was measured of a scene: by server, by round.
+struct Played {
+    scene: &'static Scene,
+    servers: Vec<(&'static str, Vec<Round>)>,
+}
+
+pub(super) fn run(plan: &Plan) -> Result {
+    let is_chosen = |scene: &&Scene| plan.scene.as_ref().is_none_or(|name| name == scene.name);
+    let scenes: Vec<&'static Scene> = SCENES.iter().filter(is_chosen).collect();
+    if scenes.is_empty() {
+        let names: Vec<&str> = SCENES.iter().map(|scene| scene.name).collect();
+        return Err(format!("there is no such scene; there are {}", names.join(", ")).into());
+    }
+    install::servers()?;
+    proc::raise_files(FILES)?;
+    let ours = Spec::of_program(&plan.program);
+    let ours = match ours.flavour {
+        Flavour::Bulkhead => ours.arg("--max-connections-per-peer").arg(PER_PEER),
+        _ => ours,
+    };
+    let mut subjects = vec![("Bulkhead", ours), ("Valkey", Spec::valkey()?)];
+    if plan.with_redis {
+        subjects.push(("Redis", Spec::redis()?));
+    }
+    let mut all = Vec::new();
+    for scene in scenes {
+        let played = play(plan, scene, &subjects)?;
+        println!("{}", page::table(std::slice::from_ref(&played)));
+        all.push(played);
+    }
+    if let Some(out) = &plan.out {
+        page::write(out, &all, &subjects, plan)?;
+    }
+    Ok(())
+}
+
+fn play(plan: &Plan, scene: &'static Scene, subjects: &[(&'static str, Spec)]) -> Result<Played> {
+    let mut stages = Vec::new();
+    for (name, spec) in subjects {
+        eprintln!("{}: filling {name}", scene.name);
+        let server = spec.start()?;
+        (scene.fill)(&mut server.client()?)?;
+        let mut victims = Victims::connect(server.addr())?;
+        victims.run(WARM_UP, || Ok(()))?;
+        stages.push((*name, server, victims, Vec::new()));
+    }
+    for round in 0..plan.rounds {
+        let mut order: Vec<_> = stages.iter_mut().collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for (name, server, victims, rounds) in order {
+            eprintln!("{}: round {} of {}, {name}", scene.name, round + 1, plan.rounds);
+            let found = measure(plan, scene, server, victims);
+            rounds.push(
+                found.map_err(|error| format!("{}, {name}: {error}\n{}", scene.name, server.log_tail()))?,
+            );
+        }
+    }
+    let servers = stages.into_iter().map(|(name, _, _, rounds)| (name, rounds)).collect();
+    Ok(Played { scene, servers })
+}
+
+fn measure(plan: &Plan, scene: &Scene, server: &Server, victims: &mut Victims) -> Result<Round> {
+    let length = Duration::from_secs_f64(plan.seconds);
+    // Before the attack: during it there may be no place.
+    let mut control = server.client()?;
+    settle(server)?;
+    let idle = victims.run(length, || Ok(()))?;
+    let before = counts(server, &mut control)?;
+    let cpu_before = proc::cpu_time_by_class(server.pid())?;
+    let (mut tally, mut cpu, mut resident_bytes) = (Tally::default(), BTreeMap::new(), 0);
+    let attack = Attack::start(server.addr(), &(scene.loads)(server.flavour()));
+    let attacked = victims.run(length, || {
+        resident_bytes = proc::resident_bytes(server.pid())?;
+        cpu = proc::cpu_time_by_class(server.pid())?;
+        tally = attack.stop()?;
+        if scene.name == scenes::ENDLESS { kill_scripts(&mut control) } else { Ok(()) }
+    })?;
+    for (class, time) in &mut cpu {
+        *time = time.saturating_sub(cpu_before.get(class).copied().unwrap_or_default());
+    }
+    let counts = match (before, counts(server, &mut control)?) {
+        (Some(before), Some(after)) => Some(Counts {
+            elections: after.elections - before.elections,
+            queue_full: after.queue_full - before.queue_full,
+            busy: after.busy - before.busy,
+            turned_away: after.turned_away - before.turned_away,
+        }),
+        _ => None,
+    };
+    Ok(Round { idle, attacked, tally, counts, cpu, resident_bytes })
+}
+
+/// Until there are none: elsewhere those of clients that have left go on.
+fn kill_scripts(control: &mut Client) -> Result {
+    wait::until("the scripts to be killed", KILL_TIME_MAX, || match control.line("SCRIPT KILL") {
+        Ok(Reply::Error(text)) if text.starts_with("NOTBUSY") => Some(Ok(())),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    })?
+}
+
+fn counts(server: &Server, control: &mut Client) -> Result<Option<Counts>> {
+    if server.flavour() != Flavour::Bulkhead {
+        return Ok(None);
+    }
+    let info = control.want("INFO everything")?;
+    let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
+    Ok(Some(Counts {
+        elections: sum(&text, "elections="),
+        queue_full: sum(&text, "refused_full="),
+        busy: sum(&text, "busy:"),
+        turned_away: sum(&text, "rejected_connections:"),
+    }))
+}
+
+/// The sum of all fields of a name, each of which begins a line or stands behind a comma.
+fn sum(info: &str, name: &str) -> u64 {
+    let fields = info.lines().flat_map(|line| line.split(','));
+    fields.filter_map(|field| field.trim().strip_prefix(name)?.parse::<u64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_groups_count_is_added_up() {
+        let info =
+            "busy:7\r\ngroup0:role=leader,elections=1,refused_full=0\r\ngroup1:role=leader,elections=2\r\n";
+        assert_eq!((sum(info, "elections="), sum(info, "busy:"), sum(info, "refused_full=")), (3, 7, 0));
+    }
+}

@@ -22,11 +22,8 @@ pub(crate) type Records = Vec<(Vec<u8>, Option<Value>)>;
 
 /// Sequenced in one go, for which others wait: about two hundred records, a tenth of a millisecond.
 const TURN_BYTES: usize = 16 << 10;
-/// What may wait to be submitted before more is built: whoever writes a byte waits for all of it. So while others write a
-/// batch takes one turn along, which costs the log less than its fsync.
-const WAITING_BYTES_MAX: u64 = 4 << 10;
-/// The same when nobody else has written for a while. Whoever begins to waits for it once.
-const WAITING_ALONE_BYTES_MAX: u64 = 512 << 10;
+/// What may wait to be submitted before more is built: whoever writes a byte waits for all of it.
+const WAITING_BYTES_MAX: u64 = 512 << 10;
 /// Longer than those who write one after another wait for a batch: none of them writes meanwhile.
 const ALONE_AFTER: Duration = Duration::from_millis(20);
 /// A rest is not longer than this, whatever held up the turn before it.
@@ -92,9 +89,10 @@ impl Pace {
         self.over = Instant::now();
     }
 
-    /// What may wait before the next turn.
-    fn waiting_bytes_max(&self) -> u64 {
-        if self.others.elapsed() < ALONE_AFTER { WAITING_BYTES_MAX } else { WAITING_ALONE_BYTES_MAX }
+    /// The turn that has to be submitted before the next one, if others write: a batch takes one along, which costs the
+    /// log less than its fsync. It does not matter how much of theirs waits: that may be so at any time.
+    fn comes_after(&self) -> Stamp {
+        if self.others.elapsed() < ALONE_AFTER { self.turn } else { Stamp::ZERO }
     }
 }
 
@@ -143,8 +141,7 @@ impl Aside {
     }
 
     fn send(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
-        let cancel = Self::cancel(txn)?;
-        txn.group.wait_for_turn(cancel, self.pace.waiting_bytes_max())?;
+        txn.group.wait_for_turn(txn.begin.epoch, Self::cancel(txn)?, self.pace.comes_after())?;
         let (before, turn) = txn.group.sequence_in(txn.begin.epoch, &self.records).ok_or(Stop::Closed)?;
         txn.group.pump();
         self.pace.turn(before, turn);
@@ -160,11 +157,16 @@ impl Aside {
 }
 
 impl Group {
-    /// Waits until the log and the store have room for more that nobody can see yet.
-    fn wait_for_turn(&self, cancel: &Cancel, waiting_bytes_max: u64) -> Result<(), Stop> {
-        while self.sequencer.is_stalled() || self.sequencer.waiting_bytes() > waiting_bytes_max {
+    /// Waits until a turn is submitted, and the log and the store have room for another one.
+    fn wait_for_turn(&self, epoch: u64, cancel: &Cancel, turn: Stamp) -> Result<(), Stop> {
+        let has_room = || !self.sequencer.is_stalled() && self.sequencer.waiting_bytes() <= WAITING_BYTES_MAX;
+        while self.sequencer.submitted() < turn || !has_room() {
             if cancel.is_cancelled() {
                 return Err(Stop::Cancelled);
+            }
+            // IMPORTANT: what waited when its epoch ended is never submitted.
+            if self.sequencer.epoch() != epoch {
+                return Err(Stop::Closed);
             }
             self.pump();
             self.sequencer.wait_for_room();

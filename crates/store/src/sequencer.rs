@@ -159,6 +159,8 @@ pub struct Sequencer {
     room: (Mutex<()>, Condvar),
     /// Sequenced, and not submitted yet.
     waiting_bytes: AtomicU64,
+    /// A [`Stamp`]: what is submitted.
+    submitted: AtomicU64,
     /// Submitted or handed over, and not in the store yet.
     dirty_bytes: AtomicU64,
     /// The list of a batch that is on its way, empty by now: memory that was used before costs less.
@@ -199,6 +201,7 @@ impl Sequencer {
             released: Condvar::new(),
             room: (Mutex::new(()), Condvar::new()),
             waiting_bytes: AtomicU64::new(0),
+            submitted: AtomicU64::new(0),
             dirty_bytes: AtomicU64::new(0),
             spare: Mutex::default(),
             table,
@@ -227,6 +230,11 @@ impl Sequencer {
     /// Bytes sequenced that wait for their turn to be submitted.
     pub fn waiting_bytes(&self) -> u64 {
         self.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What has a stamp up to this one does not wait to be submitted any more.
+    pub fn submitted(&self) -> Stamp {
+        Stamp(self.submitted.load(Ordering::Relaxed))
     }
 
     pub fn add_dirty_bytes(&self, bytes: u64) {
@@ -349,6 +357,7 @@ impl Sequencer {
         self.waiting.store(more, Ordering::SeqCst);
         let batch = batch?;
         self.in_flight.store(true, Ordering::SeqCst);
+        self.submitted.store(batch.last.0, Ordering::Relaxed);
         drop(section);
         let mut batch = batch;
         let encoded = batch.encode(epoch);

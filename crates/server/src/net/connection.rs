@@ -11,6 +11,7 @@ use store::{Cancel, Fate};
 
 use crate::admission::Seat;
 use crate::engine::clients::{Client, Waits};
+use crate::engine::heavy::Caller;
 use crate::engine::node::Node;
 use crate::engine::paged::Flow;
 use crate::net::blocked::Place;
@@ -19,6 +20,7 @@ use crate::net::output::Output;
 use crate::net::output_limits::Class;
 use crate::net::stream::{Got, Stream};
 use crate::session::Session;
+use crate::tracking::Reader;
 
 /// Output that has not been taken by the client: above this its next command waits.
 pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -128,6 +130,20 @@ impl Connection {
             has_announced: false,
             ended: false,
             hung_up: false,
+        }
+    }
+
+    /// Who asks, for those who work for it elsewhere; and who keeps what is read.
+    pub fn caller(&self, reader: Option<Reader>) -> Caller {
+        Caller {
+            client: self.client.id,
+            peer: self.client.address(),
+            protocol: self.session.protocol,
+            mailbox: self.client.mailbox.clone(),
+            user: self.session.login.user().clone(),
+            reader,
+            // Nothing else may come between the pages.
+            may_page: self.session.monitoring.is_none() && !self.session.hears,
         }
     }
 

@@ -9,7 +9,7 @@ use resp::Reply;
 use store::{Cancel, Scratch};
 
 use crate::admission::memory;
-use crate::engine::heavy::{Caller, Job, Target, Work};
+use crate::engine::heavy::{Job, Target, Work};
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, State};
 use crate::net::dispatch::{self, Step};
@@ -226,16 +226,7 @@ pub fn go_on(node: &Node, connection: &mut Connection, work: Work) {
 
 fn job(connection: &Connection, work: Work) -> Job {
     let says_caching = matches!(&work, Work::Unit { exec, .. } if exec.says_caching());
-    let caller = Caller {
-        client: connection.client.id,
-        peer: connection.client.address(),
-        protocol: connection.session.protocol,
-        mailbox: connection.client.mailbox.clone(),
-        user: connection.session.login.user().clone(),
-        reader: connection.session.reader(says_caching),
-        // Nothing else may come between the pages.
-        may_page: connection.session.monitoring.is_none() && !connection.session.hears,
-    };
+    let caller = connection.caller(connection.session.reader(says_caching));
     Job { caller, cancel: Arc::new(Cancel::default()), work }
 }
 

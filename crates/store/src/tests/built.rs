@@ -136,6 +136,27 @@ fn building_is_cancelled_in_the_middle() {
     check_is_gone(&fixture);
 }
 
+/// Only what it has built itself keeps a builder waiting: others may always have written meanwhile.
+#[test]
+fn what_others_write_keeps_nobody_from_building() {
+    let fixture = Fixture::new();
+    let held = fixture.hold.lock();
+    fixture.set("in flight", "1");
+    while fixture.group.sequencer.waiting_bytes() > 0 {
+        std::thread::yield_now();
+    }
+    fixture.set("waits", &"x".repeat(50_000));
+    std::thread::scope(|scope| {
+        let builder = scope.spawn(|| fixture.heavy(build).result.unwrap());
+        while building(&fixture).1 == 0 {
+            std::thread::yield_now();
+        }
+        drop(held);
+        builder.join().unwrap();
+    });
+    check_is_whole(&fixture);
+}
+
 #[test]
 fn what_was_being_built_when_its_epoch_ended_is_reclaimed() {
     let fixture = Fixture::new();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use store::Cancel;
 
 use super::NetThread;
-use crate::engine::heavy::{Caller, Job, Work};
+use crate::engine::heavy::{Job, Work};
 use crate::engine::paged::Flow;
 use crate::net::connection::{Paging, State};
 
@@ -42,16 +42,9 @@ impl NetThread {
         if let Some(until) = paging.until.take() {
             self.timers.remove(&(until, at));
         }
-        let caller = Caller {
-            client: connection.client.id,
-            peer: connection.client.address(),
-            protocol: connection.session.protocol,
-            mailbox: connection.client.mailbox.clone(),
-            user: connection.session.login.user().clone(),
-            reader: None,
-            may_page: true,
-        };
-        self.node.heavy.go_on(Job { caller, cancel: paging.cancel.clone(), work: Work::Page(flow) });
+        let cancel = paging.cancel.clone();
+        let caller = connection.caller(None);
+        self.node.heavy.go_on(Job { caller, cancel, work: Work::Page(flow) });
     }
 
     /// A client has had its time for a page. One that could not take it, because that waits for a commit,

@@ -60,8 +60,15 @@ const _: () = assert!(DELTAS_KEPT * 2 <= DELTAS_READ_MAX);
 
 /// Largest log entry. Bounds what one append, one replication message and one apply step hold.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;
-/// A batch is closed when it is this big, whatever its age; what is larger goes in parts.
+/// A larger batch goes in parts.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
+/// A batch is closed when it is this big, whatever its age. A network thread encodes it at once: a few tenths of a
+/// millisecond.
+pub const BATCH_FULL_BYTES: usize = 1 << 20;
+/// What one peer may have to be committed while another one writes as well: those come behind it in the log.
+pub const UNCOMMITTED_BYTES_BESIDE: usize = 256 << 10;
+/// For so long after its last write a peer writes as well.
+pub const WRITES_BESIDE_MS: u64 = 100;
 
 /// Write-back: the store follows the log by at most this much, or this long.
 pub const APPLY_BYTES_MAX: usize = 64 << 20;
@@ -69,7 +76,7 @@ pub const APPLY_DELAY_MS_MAX: u64 = 1_000;
 /// Sequenced writes that the store does not hold yet. Above it writers wait for the store.
 pub const DIRTY_BYTES_MAX: usize = 128 << 20;
 
-const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
+const _: () = assert!(BATCH_FULL_BYTES < BATCH_BYTES_MAX && BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);
 
 /// Scripts that a node knows by their SHA-1, and the bytes of their code. Who needs one that was forgotten is
@@ -205,8 +212,6 @@ pub const PEERS_NAMED: usize = 10;
 pub const COMMANDS_SHOWN: usize = 64;
 pub const GROUPS_SHOWN: usize = 64;
 pub const SLOW_COMMANDS_SHOWN: usize = 10;
-/// Connections that the acceptor takes before it looks after everybody else again: each costs some ten microseconds.
-pub const ACCEPTED_IN_A_TURN: usize = 64;
 
 /// Of the memory that there is (the cgroup's limit, or the machine's), what the process may have resident: the rest is for
 /// sockets' buffers, which the kernel counts too, and for the page cache that the store reads through.

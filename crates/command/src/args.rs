@@ -112,6 +112,11 @@ impl OwnedArgs {
         owned
     }
 
+    /// What they take up in memory.
+    pub fn held_bytes(&self) -> usize {
+        self.source.len() + self.spans.len() * size_of::<Span>()
+    }
+
     pub fn as_args(&self) -> Args<'_> {
         Args::new(&self.source, &self.spans)
     }

@@ -121,12 +121,12 @@ impl RoleKeeper {
         }
         inner.announced = Some(term);
         inner.no_lease = false;
-        // The machine may propose as soon as it is told.
+        // IMPORTANT: the machine may propose as soon as it is told, and may be asked for what it holds.
         self.leading.store(term, Ordering::Release);
-        self.machine.leadership(Leadership::Leading { term });
         if inner.alone {
             self.lease_until.store(nanos(origin() + FOREVER), Ordering::Release);
         }
+        self.machine.leadership(Leadership::Leading { term });
     }
 
     fn step_down(&self, inner: &mut Inner, leader: Option<u64>) {
@@ -240,6 +240,48 @@ mod tests {
 
     use super::*;
     use crate::tests::machine::TestMachine;
+
+    /// Asks for the lease when it is told that it leads.
+    #[derive(Default)]
+    struct Asking {
+        role: OnceLock<Arc<RoleKeeper>>,
+        leases: Mutex<Vec<Option<u64>>>,
+    }
+
+    impl Machine for Asking {
+        fn recovered(&self) -> Result<Recovered, MachineError> {
+            unreachable!()
+        }
+
+        fn apply(&self, _: Committed) {}
+
+        fn persist(&self, _: Box<dyn FnOnce(Result<Position, MachineError>) + Send>) {}
+
+        fn snapshot(&self) -> Result<SnapshotImage, MachineError> {
+            unreachable!()
+        }
+
+        fn install(&self, _: SnapshotImage) -> Result<(), MachineError> {
+            unreachable!()
+        }
+
+        fn leadership(&self, _: Leadership) {
+            let lease = self.role.get().and_then(|role| role.lease());
+            self.leases.lock().push(lease.map(|(term, _)| term));
+        }
+    }
+
+    #[test]
+    fn who_leads_alone_has_its_lease_when_it_is_told() {
+        let machine = Arc::new(Asking::default());
+        let role = RoleKeeper::new(1, machine.clone(), Duration::from_secs(1), Accompanied::default());
+        let role = machine.role.get_or_init(|| Arc::new(role));
+        role.recovered(Some(Vote { leader_id: LeaderId { term: 3, voted_for: 1 }, committed: true }));
+        let alone: BTreeMap<u64, BasicNode> = [(1, BasicNode::default())].into();
+        role.membership_appended(1, &Membership::from(alone));
+        role.term_began(3);
+        assert_eq!(*machine.leases.lock(), [Some(3)]);
+    }
 
     #[test]
     fn a_group_counts_as_accompanied_until_this_node_is_its_only_voter() {

@@ -302,7 +302,7 @@ impl Sequencer {
         }
         batch.last = stamp;
         batch.transactions += 1;
-        if batch.bytes >= limits::BATCH_BYTES_MAX {
+        if batch.bytes >= limits::BATCH_FULL_BYTES {
             section.close(self.take_spare());
         }
         self.waiting_bytes.store(section.waiting_bytes(), Ordering::Relaxed);

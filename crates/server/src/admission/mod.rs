@@ -163,6 +163,11 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// Whose place it is.
+    pub fn peer(&self) -> IpAddr {
+        self.address
+    }
+
     /// By when it has to have logged in as an administrator, unless it need not.
     pub fn trial_until(&self) -> Option<Instant> {
         (self.place == Place::OnTrial).then_some(self.until)

@@ -31,7 +31,7 @@ impl Wakers {
 
     pub fn wake_all(&self) {
         for mailbox in &*self.all() {
-            mailbox.wake();
+            mailbox.wake_settled();
         }
     }
 

@@ -25,11 +25,12 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::clients::{Clients, Wakers};
 use crate::engine::group::Group;
 use crate::engine::health::{self, Health, Room, Signs, Space};
-use crate::engine::heavy::HeavyPool;
+use crate::engine::heavy::{HeavyPool, Work};
 use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
 use crate::engine::memory_watch;
 use crate::engine::paged::PagedReplies;
+use crate::engine::rubbish::Rubbish;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
 use crate::pubsub::Hub;
@@ -90,6 +91,7 @@ pub struct Node {
     pub running: Running,
     pub checkpoints: Checkpoints,
     pub sampler: Sampler,
+    pub rubbish: Arc<Rubbish>,
     pub tls: Option<Arc<Tls>>,
     /// Forty hexadecimal digits that differ from start to start.
     pub run_id: String,
@@ -185,6 +187,7 @@ impl Node {
             running: Running::default(),
             checkpoints: Checkpoints::new(clock.wall_ms()),
             sampler: Sampler::default(),
+            rubbish: Arc::default(),
             tls,
             run_id: run_id(),
             started,
@@ -288,6 +291,12 @@ impl Node {
 
     pub fn wall_us(&self) -> u64 {
         self.clock.wall_us()
+    }
+
+    /// Drops work that was not begun.
+    pub fn discard(&self, work: Work) {
+        let bytes = work.held_bytes();
+        self.rubbish.throw(work, bytes);
     }
 
     pub fn turn_clock(&self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use base::limits::COMMAND_BYTES_MAX;
 use command::{Args, OwnedArgs};
 use resp::{Limits, Parsed, Parser, Reply, Span};
 use store::{Cancel, Fate};
@@ -14,11 +15,13 @@ use crate::engine::clients::{Client, Waits};
 use crate::engine::heavy::Caller;
 use crate::engine::node::Node;
 use crate::engine::paged::Flow;
+use crate::engine::rubbish::Rubbish;
 use crate::net::blocked::Place;
 use crate::net::dispatch;
 use crate::net::output::Output;
 use crate::net::output_limits::Class;
 use crate::net::stream::{Got, Stream};
+use crate::net::turns::PeerAt;
 use crate::session::Session;
 use crate::tracking::Reader;
 
@@ -28,11 +31,11 @@ pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
 pub const READ_BYTES_MAX: usize = 64 << 10;
 /// An empty input buffer larger than this is given back.
 const IDLE_INPUT_BYTES_MAX: usize = 64 << 10;
-/// How far a large command's buffer is reserved ahead of what has arrived: this many bytes, or this
-/// many times what is there. Memory that is not written to costs nothing, and what is moved when the
-/// buffer grows is a small part of it.
-const RESERVE_BYTES: usize = 8 << 20;
-const RESERVE_TIMES: usize = 15;
+/// The buffer of a command that will be this long is reserved for the longest there may be. Memory that is not written to
+/// costs nothing, and moving what has come when the buffer grows would take tens of milliseconds.
+const ONCE_BYTES_MIN: usize = 1 << 20;
+/// How far the buffer of others is reserved ahead of what has arrived, at the most.
+const RESERVE_BYTES: usize = 1 << 20;
 /// The arguments of a command from this size on are taken over, not copied.
 const TAKEN_BYTES_MIN: usize = 64 << 10;
 
@@ -85,10 +88,15 @@ pub struct Connection {
     pub hears_first: Option<u64>,
     /// Whether it is in its thread's list of those who are yet to be sent what they were told.
     pub is_unsent: bool,
-    /// Whether it is in its thread's queue of connections to serve.
+    /// Whose time its turns take.
+    pub peer: PeerAt,
+    rubbish: Arc<Rubbish>,
+    /// Whether it waits for its turn.
     pub queued: bool,
     /// Whether it is in its thread's list of connections with held replies.
     pub listed: bool,
+    /// What it was said to have to be committed.
+    pub uncommitted_bytes: usize,
     /// Whether others have been told that it waits.
     has_announced: bool,
     /// The client has closed its side, and everything that it sent has been read.
@@ -108,10 +116,16 @@ pub enum Turn {
 }
 
 impl Connection {
-    pub fn new((stream, seat): (Stream, Seat), client: Arc<Client>, session: Session) -> Self {
+    pub fn new(
+        (stream, seat, peer): (Stream, Seat, PeerAt),
+        (client, session): (Arc<Client>, Session),
+        rubbish: Arc<Rubbish>,
+    ) -> Self {
         Self {
             stream,
             seat,
+            peer,
+            rubbish,
             client,
             session,
             state: State::Ready,
@@ -127,6 +141,7 @@ impl Connection {
             is_unsent: false,
             queued: false,
             listed: false,
+            uncommitted_bytes: 0,
             has_announced: false,
             ended: false,
             hung_up: false,
@@ -214,8 +229,9 @@ impl Connection {
         if self.consumed >= self.input.len() {
             self.consumed = 0;
             if self.input.capacity() > IDLE_INPUT_BYTES_MAX {
-                self.input = Vec::new();
-                self.spans = Vec::new();
+                let (input, spans) = (std::mem::take(&mut self.input), std::mem::take(&mut self.spans));
+                let bytes = input.len();
+                self.rubbish.throw((input, spans), bytes);
             } else {
                 self.input.clear();
             }
@@ -229,10 +245,22 @@ impl Connection {
             self.input.drain(..self.consumed);
             self.consumed = 0;
         }
-        if want > READ_BYTES_MAX && self.input.capacity() - self.input.len() < READ_BYTES_MAX {
-            let ahead = RESERVE_BYTES.max(self.input.len().saturating_mul(RESERVE_TIMES));
-            self.input.reserve_exact(want.min(ahead));
+        if want <= READ_BYTES_MAX || self.input.capacity() - self.input.len() >= READ_BYTES_MAX {
+            return;
         }
+        // Where so much is not even promised, it is moved as it grows.
+        if self.input.len() + want < ONCE_BYTES_MIN
+            || self.input.try_reserve_exact(COMMAND_BYTES_MAX).is_err()
+        {
+            self.input.reserve_exact(want.min(RESERVE_BYTES.max(self.input.len())));
+        }
+    }
+
+    /// Throws away what it holds: nobody will read it.
+    pub fn discard(&mut self) {
+        let (input, output) = (std::mem::take(&mut self.input), std::mem::take(&mut self.output));
+        let bytes = input.len() + output.len();
+        self.rubbish.throw((input, output), bytes);
     }
 
     pub fn reply(&mut self, reply: &Reply) {
@@ -302,7 +330,9 @@ impl Connection {
         client.input_bytes.store(input as u64, Relaxed);
         let queued = client.queued_bytes.load(Relaxed);
         self.seat.holds((self.input.len() + self.output.len()) as u64 + queued);
-        client.input_free_bytes.store((self.input.capacity() - input) as u64, Relaxed);
+        // What is reserved beyond that was never written to.
+        let free = (self.input.capacity() - input).min(READ_BYTES_MAX);
+        client.input_free_bytes.store(free as u64, Relaxed);
         let waits = match &self.state {
             State::Blocked(place) => Waits::Key(*place),
             State::Sleeping(..) => Waits::Time,

@@ -99,8 +99,8 @@ fn follow(
             return false;
         }
         Step::Reply(reply, None) => connection.reply(&reply),
-        Step::Reply(reply, Some((group, gate))) => {
-            connection.output.push_held(&reply, connection.session.protocol, group, gate);
+        Step::Reply(reply, Some(held)) => {
+            connection.output.push_held(&reply, connection.session.protocol, held, used);
         }
         Step::Blocked(place) => {
             connection.consume(used);
@@ -187,6 +187,7 @@ pub fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool
     let entry = work.entry();
     if node.admission.memory.is_short() && takes_memory(&work) {
         account::no_memory(node, entry);
+        node.discard(work);
         connection.reply(&Reply::error(memory::BUSY));
         return true;
     }

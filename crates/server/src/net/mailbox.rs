@@ -1,7 +1,7 @@
 //! A network thread's mailbox: how other threads reach it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::Waker;
 use mio::net::TcpStream;
@@ -55,6 +55,8 @@ pub struct Mailbox {
     mail: Mutex<Vec<Mail>>,
     /// Some client of this thread waits for a commit.
     waiting: AtomicBool,
+    /// How often something was committed, or given up.
+    settled: AtomicU64,
     /// What its monitoring clients are to be told.
     pub feed: Feed,
     /// Which of its clients hear what, and what they are to be told.
@@ -70,6 +72,7 @@ impl Mailbox {
             waker,
             mail: Mutex::default(),
             waiting: AtomicBool::new(false),
+            settled: AtomicU64::new(0),
             feed: Feed::default(),
             hearers: Hearers::default(),
             letters: Letters::default(),
@@ -106,8 +109,20 @@ impl Mailbox {
         self.waiting.store(waiting, Ordering::SeqCst);
     }
 
-    /// Wakes the thread if one of its clients waits for a commit.
+    /// If it is as often as before, no reply has become ready.
+    pub fn settled(&self) -> u64 {
+        self.settled.load(Ordering::SeqCst)
+    }
+
+    /// Much may be settled at once.
+    pub fn wake_settled(&self) {
+        self.settled.fetch_add(1, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Something is settled: wakes the thread if one of its clients waits for a commit.
     pub fn wake_if_waiting(&self) -> bool {
+        self.settled.fetch_add(1, Ordering::SeqCst);
         let waiting = self.waiting.swap(false, Ordering::SeqCst);
         if waiting {
             self.wake();

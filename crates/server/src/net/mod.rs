@@ -13,3 +13,4 @@ pub mod stream;
 pub mod thread;
 pub mod tls;
 mod trial;
+mod turns;

@@ -9,8 +9,11 @@ use store::Gate;
 
 /// Values from this size on are not copied into the output, they are sent from where they are.
 const SHARED_BYTES_MIN: usize = 32 << 10;
+/// What is longer is kept in parts, which are given back as they are sent: all of a long reply at once would take
+/// milliseconds, in which nobody else is served.
+const SEGMENT_BYTES_MAX: usize = 64 << 10;
 /// Sent to one client in one turn; then it is another one's.
-pub const TURN_BYTES_MAX: usize = 256 << 10;
+pub const TURN_BYTES_MAX: usize = 64 << 10;
 /// An empty output buffer larger than this is given back.
 const IDLE_BYTES_MAX: usize = 64 << 10;
 
@@ -72,6 +75,8 @@ pub struct Held {
     start: u64,
     end: u64,
     replies: u32,
+    /// What is to be committed for it, roughly.
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -83,6 +88,7 @@ pub struct Output {
     base: u64,
     end: u64,
     held: VecDeque<Held>,
+    uncommitted_bytes: usize,
     /// The client wants no reply now.
     muted: bool,
     /// Part of what the next reply depends on is void.
@@ -120,6 +126,11 @@ impl Output {
         self.held.front()
     }
 
+    /// What is to be committed for the replies that wait, roughly.
+    pub fn uncommitted_bytes(&self) -> usize {
+        self.uncommitted_bytes
+    }
+
     /// Whether a reply waits for another group than this one, or, without one, for any.
     pub fn depends_on_others(&self, group: Option<u16>) -> bool {
         self.held.iter().any(|held| Some(held.group) != group)
@@ -141,27 +152,35 @@ impl Output {
         }
     }
 
-    /// Appends a reply that waits for its gate.
-    pub fn push_held(&mut self, reply: &Reply, protocol: Protocol, group: u16, gate: Gate) {
+    /// Appends a reply that waits for its gate, to a command of so many bytes.
+    pub fn push_held(&mut self, reply: &Reply, protocol: Protocol, (group, gate): (u16, Gate), bytes: usize) {
         if self.muted {
             return;
         }
         let start = self.end;
         self.push(reply, protocol);
-        self.hold(start, group, gate);
+        self.hold(start, (group, gate), bytes);
     }
 
     /// What lies from `start` on waits for a gate.
-    fn hold(&mut self, start: u64, group: u16, gate: Gate) {
+    fn hold(&mut self, start: u64, (group, gate): (u16, Gate), bytes: usize) {
         let end = self.end;
+        self.uncommitted_bytes += bytes;
         match self.held.back_mut() {
             // Of one commit and next to each other: one wait.
             Some(last) if (last.group, last.gate, last.end) == (group, gate, start) && last.replies > 0 => {
                 last.end = end;
                 last.replies += 1;
+                last.bytes += bytes;
             }
-            _ => self.held.push_back(Held { group, gate, start, end, replies: 1 }),
+            _ => self.held.push_back(Held { group, gate, start, end, replies: 1, bytes }),
         }
+    }
+
+    fn pop_held(&mut self) -> Option<Held> {
+        let held = self.held.pop_front();
+        self.uncommitted_bytes -= held.map_or(0, |held| held.bytes);
+        held
     }
 
     /// Appends a reply that waits for all of these.
@@ -173,13 +192,13 @@ impl Output {
         if let Some((_, others)) = gates.split_last() {
             for &(group, gate) in others {
                 // An empty stretch in front of the reply: if it is void, so is the reply.
-                self.held.push_back(Held { group, gate, start, end: start, replies: 0 });
+                self.held.push_back(Held { group, gate, start, end: start, replies: 0, bytes: 0 });
             }
         }
         self.segments.extend(reply.segments);
         self.end += reply.len;
         if let Some(&(group, gate)) = gates.last() {
-            self.hold(start, group, gate);
+            self.hold(start, (group, gate), 0);
         }
     }
 
@@ -191,11 +210,26 @@ impl Output {
             }
             Reply::Pieces(pieces) => self.push_pieces(pieces),
             Reply::Array(items) => {
-                let mut header = Vec::new();
-                encode::array_header(items.len(), &mut header);
-                self.push_bytes(&header);
-                for item in items {
-                    self.push(item, protocol);
+                self.push_header(|out| encode::array_header(items.len(), out));
+                items.iter().for_each(|item| self.push(item, protocol));
+            }
+            Reply::Set(items) => {
+                self.push_header(|out| encode::set_header(items.len(), protocol, out));
+                items.iter().for_each(|item| self.push(item, protocol));
+            }
+            Reply::Map(pairs) => {
+                self.push_header(|out| encode::map_header(pairs.len(), protocol, out));
+                pairs.iter().for_each(|pair| self.push_pair(pair, protocol));
+            }
+            Reply::Table(pairs) if protocol == Protocol::Resp3 => {
+                self.push_header(|out| encode::map_header(pairs.len(), protocol, out));
+                pairs.iter().for_each(|pair| self.push_pair(pair, protocol));
+            }
+            Reply::Table(pairs) => {
+                self.push_header(|out| encode::array_header(pairs.len(), out));
+                for pair in pairs {
+                    self.push_header(|out| encode::array_header(2, out));
+                    self.push_pair(pair, protocol);
                 }
             }
             other => {
@@ -207,11 +241,20 @@ impl Output {
         }
     }
 
+    fn push_pair(&mut self, (first, second): &(Reply, Reply), protocol: Protocol) {
+        self.push(first, protocol);
+        self.push(second, protocol);
+    }
+
+    fn push_header(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut header = Vec::new();
+        write(&mut header);
+        self.push_bytes(&header);
+    }
+
     /// One bulk string.
     fn push_pieces(&mut self, pieces: &[Blob]) {
-        let mut header = Vec::new();
-        encode::bulk_header(pieces.iter().map(|piece| piece.len()).sum(), &mut header);
-        self.push_bytes(&header);
+        self.push_header(|out| encode::bulk_header(pieces.iter().map(|piece| piece.len()).sum(), out));
         for piece in pieces {
             self.end += piece.len() as u64;
             self.segments.push_back(Segment::Blob(piece.clone()));
@@ -260,7 +303,7 @@ impl Output {
     }
 
     fn tail(&mut self) -> &mut Vec<u8> {
-        if !matches!(self.segments.back(), Some(Segment::Bytes(_))) {
+        if !matches!(self.segments.back(), Some(Segment::Bytes(bytes)) if bytes.len() < SEGMENT_BYTES_MAX) {
             self.segments.push_back(Segment::Bytes(Vec::with_capacity(256)));
         }
         match self.segments.back_mut() {
@@ -274,14 +317,14 @@ impl Output {
         match self.void.take_if(|_| self.held.front().is_some_and(|held| held.replies > 0)) {
             Some((error, protocol)) => self.replace(&error, protocol),
             None => {
-                self.held.pop_front();
+                self.pop_held();
             }
         }
     }
 
     /// What the oldest reply depended on is void: its client is told `error` instead.
     pub fn replace(&mut self, error: &Reply, protocol: Protocol) {
-        let Some(held) = self.held.pop_front() else { return };
+        let Some(held) = self.pop_held() else { return };
         if held.replies == 0 {
             self.void = Some((error.clone(), protocol));
             return;
@@ -381,7 +424,9 @@ mod tests {
 
     fn sent(output: &mut Output) -> String {
         let mut socket = Vec::new();
-        output.send(&mut socket).unwrap();
+        while output.sendable() > 0 {
+            output.send(&mut socket).unwrap();
+        }
         String::from_utf8(socket).unwrap()
     }
 
@@ -389,23 +434,26 @@ mod tests {
     fn replies_wait_for_their_gate_and_for_those_before_them() {
         let mut output = Output::default();
         output.push(&Reply::Integer(1), Protocol::Resp2);
-        output.push_held(&Reply::Integer(2), Protocol::Resp2, 0, gate(5));
+        output.push_held(&Reply::Integer(2), Protocol::Resp2, (0, gate(5)), 10);
         output.push(&Reply::Integer(3), Protocol::Resp2);
         assert_eq!(sent(&mut output), ":1\r\n");
+        assert_eq!(output.uncommitted_bytes(), 10);
         output.release();
         assert_eq!(sent(&mut output), ":2\r\n:3\r\n");
-        assert!(output.is_empty());
+        assert!(output.is_empty() && output.uncommitted_bytes() == 0);
     }
 
     #[test]
     fn a_void_reply_is_replaced_one_error_for_each() {
         let mut output = Output::default();
-        output.push_held(&Reply::Integer(1), Protocol::Resp2, 0, gate(5));
-        output.push_held(&Reply::Integer(2), Protocol::Resp2, 0, gate(5));
-        output.push_held(&Reply::Integer(3), Protocol::Resp2, 0, gate(6));
+        output.push_held(&Reply::Integer(1), Protocol::Resp2, (0, gate(5)), 10);
+        output.push_held(&Reply::Integer(2), Protocol::Resp2, (0, gate(5)), 10);
+        output.push_held(&Reply::Integer(3), Protocol::Resp2, (0, gate(6)), 10);
         output.push(&Reply::Ok, Protocol::Resp2);
+        assert_eq!(output.uncommitted_bytes(), 30);
         output.replace(&Reply::error("E"), Protocol::Resp2);
         assert_eq!(sent(&mut output), "-E\r\n-E\r\n");
+        assert_eq!(output.uncommitted_bytes(), 10);
         output.replace(&Reply::error("F"), Protocol::Resp2);
         assert_eq!(sent(&mut output), "-F\r\n+OK\r\n");
     }
@@ -430,7 +478,7 @@ mod tests {
     fn a_page_that_is_void_is_known_as_such() {
         let mut output = Output::default();
         let page = || Encoded::of(vec![Blob::from("*2\r\n"), Blob::from(":1\r\n")]);
-        output.push_held(&Reply::Integer(1), Protocol::Resp2, 0, gate(4));
+        output.push_held(&Reply::Integer(1), Protocol::Resp2, (0, gate(4)), 10);
         output.push_gated(page(), &[(0, gate(5)), (1, gate(6))]);
         output.replace(&Reply::error("E"), Protocol::Resp2);
         assert!(!output.ends_replaced());
@@ -446,7 +494,7 @@ mod tests {
     fn what_is_told_comes_in_its_place_also_to_those_who_want_no_replies() {
         let mut output = Output::default();
         let long = Blob::from(vec![b'x'; SHARED_BYTES_MIN]);
-        output.push_held(&Reply::Integer(1), Protocol::Resp2, 3, gate(5));
+        output.push_held(&Reply::Integer(1), Protocol::Resp2, (3, gate(5)), 10);
         assert!(output.depends_on_others(None) && output.depends_on_others(Some(2)));
         assert!(!output.depends_on_others(Some(3)));
         output.mute(true);
@@ -480,5 +528,32 @@ mod tests {
         let mut encoded = Vec::new();
         reply.encode(Protocol::Resp3, &mut encoded);
         assert_eq!(encoded, expected);
+    }
+
+    #[test]
+    fn long_replies_are_kept_in_parts_and_are_what_they_would_be_whole() {
+        let items = || (0..20_000).map(Reply::Integer).collect::<Vec<_>>();
+        let pairs = || (0..20_000).map(|n| (Reply::Integer(n), Reply::bulk("value"))).collect::<Vec<_>>();
+        let nested = vec![(Reply::bulk("name"), Reply::Array(items()))];
+        let replies = [
+            Reply::Array(items()),
+            Reply::Set(items()),
+            Reply::Map(pairs()),
+            Reply::Table(pairs()),
+            Reply::Table(nested.clone()),
+            Reply::Map(nested),
+        ];
+        for (reply, protocol) in replies.iter().flat_map(|r| [(r, Protocol::Resp2), (r, Protocol::Resp3)]) {
+            let mut output = Output::default();
+            output.push(reply, protocol);
+            assert!(output.segments.iter().all(|part| part.as_slice().len() < 2 * SEGMENT_BYTES_MAX));
+            let mut expected = Vec::new();
+            reply.encode(protocol, &mut expected);
+            let mut sent = Vec::new();
+            while !output.is_empty() {
+                output.send(&mut sent).unwrap();
+            }
+            assert_eq!(sent, expected);
+        }
     }
 }

@@ -6,9 +6,10 @@ mod hearers;
 mod letters;
 mod monitors;
 mod paging;
+mod sending;
 mod waits;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,7 @@ use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, Paging, READ_BYTES_MA
 use crate::net::exec::{self, Ran};
 use crate::net::execute::execute;
 use crate::net::mailbox::{Mail, Mailbox};
+use crate::net::turns::Turns;
 use crate::session::stats;
 use crate::tracking::Piles;
 use accept::Listener;
@@ -33,6 +35,10 @@ const WAKE: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
 /// Commands of one client in one turn.
 const COMMANDS_MAX: usize = 512;
+/// A turn ends with the command that makes it take so long, and turns end when they take so long together: others may
+/// have come meanwhile, and commits.
+const TURN_TIME: Duration = Duration::from_micros(50);
+const TURNS_TIME: Duration = Duration::from_micros(50);
 const EVENTS_MAX: usize = 1024;
 /// A stalled connection looks again after this long even if nobody calls it.
 const STALL_POLL: Duration = Duration::from_millis(50);
@@ -50,9 +56,14 @@ pub struct NetThread {
     free: Vec<usize>,
     by_client: HashMap<u64, usize>,
     /// Connections with something to do.
-    runnable: VecDeque<usize>,
-    /// Connections with held replies.
+    turns: Turns,
+    /// When the latest turn began.
+    now: Instant,
+    /// Those that had no turn although they had waited for it: others come first.
+    deferred: Vec<usize>,
+    /// Connections with held replies, and how often something was settled when they were looked at.
     holding: Vec<usize>,
+    settled: u64,
     /// Connections that wait for the store or for a time.
     waiting: Vec<usize>,
     /// Connections whose next command is paused, in order, and how many pauses had been ended by then.
@@ -82,8 +93,11 @@ impl NetThread {
             connections: Vec::new(),
             free: Vec::new(),
             by_client: HashMap::new(),
-            runnable: VecDeque::new(),
+            turns: Turns::default(),
+            now: Instant::now(),
+            deferred: Vec::new(),
             holding: Vec::new(),
+            settled: 0,
             waiting: Vec::new(),
             paused: Vec::new(),
             paused_in: 0,
@@ -130,12 +144,7 @@ impl NetThread {
             self.accept_deferred();
             self.wake_paused();
             self.end_waits();
-            self.handshake_turns = 0;
-            for _ in 0..self.runnable.len() {
-                if let Some(at) = self.runnable.pop_front() {
-                    self.turn(at);
-                }
-            }
+            self.take_turns();
             // First the batch goes on its way, then replies go out while it does.
             self.node.pump();
             self.tell_hearers();
@@ -148,7 +157,7 @@ impl NetThread {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.runnable.is_empty() || self.has_news() || self.has_letters() {
+        if !self.turns.is_empty() || !self.deferred.is_empty() || self.has_news() || self.has_letters() {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
@@ -194,13 +203,14 @@ impl NetThread {
         if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut)
             && !std::mem::replace(&mut connection.queued, true)
         {
-            self.runnable.push_back(at);
+            self.turns.queue(connection.peer, at);
         }
     }
 
     fn close(&mut self, at: usize) {
         let Some(mut connection) = self.connections.get_mut(at).and_then(Option::take) else { return };
         connection.stream.close();
+        connection.discard();
         let _ = self.poll.registry().deregister(connection.stream.socket());
         connection.stream.handshake_until().map(|until| self.timers.remove(&(until, at)));
         connection.seat.trial_until().map(|until| self.timers.remove(&(until, at)));
@@ -223,6 +233,11 @@ impl NetThread {
         self.node.tracker.end(&connection.client);
         self.node.clients.remove(connection.client.id);
         self.by_client.remove(&connection.client.id);
+        if connection.listed {
+            self.holding.retain(|holding| *holding != at);
+        }
+        self.turns.writes(connection.peer, connection.uncommitted_bytes, 0, self.now);
+        self.turns.leave(connection.peer, at);
         self.free.push(at);
     }
 
@@ -284,13 +299,38 @@ impl NetThread {
         self.queue(at);
     }
 
-    /// One connection's turn: reads, runs, and says what comes next.
+    /// Turns of those who have something to do, as long as others can wait who are not known of yet: each has one at
+    /// most.
+    fn take_turns(&mut self) {
+        self.handshake_turns = 0;
+        for at in std::mem::take(&mut self.deferred) {
+            self.queue(at);
+        }
+        let mut began = Instant::now();
+        let until = began + TURNS_TIME;
+        for _ in 0..self.turns.len() {
+            let Some((peer, at)) = self.turns.next(began) else { return };
+            self.now = began;
+            self.turn(at);
+            self.note_writes(at, began);
+            let ended = Instant::now();
+            self.turns.charge(peer, ended.saturating_duration_since(began).as_nanos() as u64);
+            if ended >= until {
+                return;
+            }
+            began = ended;
+        }
+    }
+
+    /// One connection's turn, which begins now: sends much of what it has to be sent, reads, runs, and says what comes next.
     fn turn(&mut self, at: usize) {
+        if let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) {
+            connection.queued = false;
+        }
         // IMPORTANT: whoever has seen the reply to a PUBLISH may say so to a client that hears it, which must not
         // be answered before it is told.
         if self.is_behind(at) {
-            self.runnable.push_back(at);
-            return;
+            return self.deferred.push(at);
         }
         // Likewise, whoever has seen the reply to a write.
         if self.has_letters() {
@@ -301,14 +341,15 @@ impl NetThread {
         if handshake.is_some() {
             self.handshake_turns += 1;
             if self.handshake_turns > TLS_HANDSHAKE_TURNS_MAX {
-                self.runnable.push_back(at);
-                return;
+                return self.deferred.push(at);
             }
         }
-        connection.queued = false;
+        if self.send_much(at).is_err() {
+            return self.close(at);
+        }
         self.touched.push(at);
         stats::begin_turn();
-        let turn = self.serve(at);
+        let turn = self.serve(at, self.now + TURN_TIME);
         if let Some(until) = handshake {
             self.handshake_went_on(at, until);
         }
@@ -322,7 +363,7 @@ impl NetThread {
         }
     }
 
-    fn serve(&mut self, at: usize) -> Turn {
+    fn serve(&mut self, at: usize, until: Instant) -> Turn {
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else {
             return Turn::Idle;
         };
@@ -338,7 +379,7 @@ impl NetThread {
                 // The client has to take what it was answered first.
                 return Turn::Idle;
             }
-            if commands >= COMMANDS_MAX {
+            if commands >= COMMANDS_MAX || stats::reached(until) {
                 return Turn::Again;
             }
             let used = match connection.parse() {
@@ -391,54 +432,6 @@ impl NetThread {
                 return Turn::Idle;
             }
         }
-    }
-
-    /// Sends what may go out, and remembers who still waits for a commit.
-    fn send(&mut self) {
-        let mut holding = std::mem::take(&mut self.holding);
-        holding.append(&mut self.touched);
-        // IMPORTANT: announced before the replies are looked at, or a commit in between would wake
-        // nobody.
-        self.mailbox.set_waiting(true);
-        for at in holding {
-            self.send_one(at);
-        }
-        if self.holding.is_empty() {
-            self.mailbox.set_waiting(false);
-        }
-    }
-
-    fn send_one(&mut self, at: usize) {
-        let node = self.node.clone();
-        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
-        let was_full = connection.output.len() > OUTPUT_BYTES_MAX;
-        let still = connection.release(&node);
-        let before = connection.output.len();
-        if connection.flush().is_err() {
-            self.close(at);
-            return;
-        }
-        node.stats.wrote_bytes(before - connection.output.len());
-        let done = matches!(connection.state, State::Closing) && connection.is_sent();
-        if done || (connection.ended && connection.is_drained() && connection.input_len() == 0) {
-            self.close(at);
-            return;
-        }
-        connection.announce(before);
-        if connection.is_over_limit(&node) {
-            return self.cut_off(at);
-        }
-        let has_room = was_full && connection.output.len() <= OUTPUT_BYTES_MAX;
-        // The socket would take more: another turn.
-        let has_more = connection.writable && connection.output.sendable() > 0;
-        connection.listed = still;
-        if still {
-            self.holding.push(at);
-        }
-        if has_room || has_more {
-            self.queue(at);
-        }
-        self.next_page(at);
     }
 
     /// Whether the thread may end: the server stops, and everybody has been answered or has had

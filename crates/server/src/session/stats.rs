@@ -93,6 +93,11 @@ pub fn begin_turn() {
     LAP.set(None);
 }
 
+/// Whether the latest command of this turn ended at that time or later.
+pub fn reached(until: Instant) -> bool {
+    LAP.get().is_some_and(|ended| ended >= until)
+}
+
 /// When a command began, and when it ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Lap {

@@ -67,6 +67,18 @@ impl Work {
         }
     }
 
+    /// Roughly what its arguments hold.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Command { args, .. } | Self::Task { args, .. } => args.held_bytes(),
+            Self::Unit { args, exec, .. } => {
+                let queued = exec.unit.commands.iter().map(|queued| queued.args.held_bytes());
+                args.held_bytes() + queued.sum::<usize>()
+            }
+            Self::Page(_) => 0,
+        }
+    }
+
     /// Whether it may be stopped at any moment without a trace: what is one transaction has had no effect until it
     /// commits, and what only reads never has one. Writes to several groups commit one after the other; and tasks
     /// (SAVE, ACL SETUSER, …) are no transactions, or know themselves how they are stopped.

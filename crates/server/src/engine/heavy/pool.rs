@@ -69,20 +69,20 @@ impl HeavyPool {
     pub fn submit(&self, node: &Node, job: Job) -> bool {
         let (entry, peer) = (job.work.entry(), job.caller.peer);
         let mut state = self.state.lock();
-        let verdict = if state.stopping {
-            None
-        } else {
-            let timed = Timed { job, since: Instant::now() };
-            Some(state.schedule.submit(entry.row.class, peer, timed))
+        let timed = Timed { job, since: Instant::now() };
+        let verdict = match state.stopping {
+            true => Verdict::Rejected(timed),
+            false => state.schedule.submit(entry.row.class, peer, timed),
         };
         self.start_ready(state);
         let other = match verdict {
-            None | Some(Verdict::Rejected(_)) => {
+            Verdict::Rejected(Timed { job, .. }) => {
                 self.stats.rejected(entry);
+                node.discard(job.work);
                 return false;
             }
-            Some(Verdict::Admitted) => None,
-            Some(Verdict::AdmittedFor(other)) => Some(other.job),
+            Verdict::Admitted => None,
+            Verdict::AdmittedFor(other) => Some(other.job),
         };
         self.stats.submitted(entry);
         if let Some(other) = other {

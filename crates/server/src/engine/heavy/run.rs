@@ -41,6 +41,7 @@ fn cancelled(work: &Work) -> Told {
 /// A job is not going to run: it was turned away after all, for another one.
 pub(super) fn turn_away(node: &Node, job: Job) {
     account::busy(node, job.work.entry());
+    node.discard(job.work);
     answer(job.caller, Told::Reply(Reply::error(dispatch::BUSY)), Vec::new());
 }
 

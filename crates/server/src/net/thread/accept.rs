@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::limits::ACCEPTED_IN_A_TURN;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Token};
 use rustix::net::sockopt;
@@ -23,6 +22,9 @@ use crate::session::Session;
 /// When no connection could be accepted, the next try is after this long, and it is logged so often at most.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 const LOGGED_AFTER: Duration = Duration::from_secs(1);
+
+/// Connections are accepted for so long before it is somebody else's turn: each takes some ten microseconds.
+const ACCEPT_TIME: Duration = Duration::from_micros(100);
 
 pub(super) struct Listener {
     pub socket: TcpListener,
@@ -58,7 +60,12 @@ impl NetThread {
 
     pub(super) fn accept(&mut self, listener: usize) {
         // Who connects faster than this thread accepts does not keep it from everything else.
-        for _ in 0..ACCEPTED_IN_A_TURN {
+        let until = Instant::now() + ACCEPT_TIME;
+        loop {
+            let now = Instant::now();
+            if now >= until {
+                break;
+            }
             let Some(Listener { socket, tls, pending, logged }) = self.listeners.get_mut(listener) else {
                 return;
             };
@@ -68,7 +75,7 @@ impl NetThread {
                 return;
             }
             match socket.accept() {
-                Ok((stream, peer)) => self.admit(stream, peer, handshake),
+                Ok((stream, peer)) => self.admit(stream, peer, handshake, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     *pending = Pending::Nothing;
                     return;
@@ -77,7 +84,6 @@ impl NetThread {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let now = Instant::now();
                     *pending = Pending::File(now + RETRY_AFTER);
                     if logged.is_none_or(|at| now.saturating_duration_since(at) >= LOGGED_AFTER) {
                         *logged = Some(now);
@@ -115,9 +121,9 @@ impl NetThread {
     }
 
     /// Lets a new connection in, or turns it away.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr, handshake: Option<Handshake>) {
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr, handshake: Option<Handshake>, now: Instant) {
         let bounds = self.node.bounds();
-        match self.node.admission.admit(peer.ip(), handshake.is_some(), &bounds, Instant::now()) {
+        match self.node.admission.admit(peer.ip(), handshake.is_some(), &bounds, now) {
             Ok(seat) => self.place(Arrived { stream, peer, seat, handshake }),
             Err(turned) => turn_away(stream, turned, handshake.is_some()),
         }
@@ -169,8 +175,10 @@ impl NetThread {
         self.node.clients.add(client.clone());
         self.by_client.insert(client.id, at);
         let session = Session::new(client.clone(), &self.node.users);
+        let peer = self.turns.join(seat.peer());
         if let Some(place) = self.connections.get_mut(at) {
-            *place = Some(Connection::new((stream, seat), client, session));
+            *place =
+                Some(Connection::new((stream, seat, peer), (client, session), self.node.rubbish.clone()));
         }
         self.queue(at);
     }

@@ -36,9 +36,7 @@ impl NetThread {
             }
             connection.state = State::Ready;
             self.touched.push(at);
-            if !std::mem::replace(&mut connection.queued, true) {
-                self.runnable.push_back(at);
-            }
+            self.queue(at);
             false
         });
         self.waiting.append(&mut waiting);

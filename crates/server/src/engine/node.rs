@@ -33,6 +33,7 @@ use crate::engine::paged::PagedReplies;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
 use crate::pubsub::Hub;
+use crate::sampling::Sampling;
 use crate::scripting::{LongNames, Running, Scripts};
 use crate::session::acl::{self, Users};
 use crate::session::info::{Pages, Sampler};
@@ -83,6 +84,7 @@ pub struct Node {
     pub tracker: Arc<Tracker>,
     pub stats: Stats,
     pub live: Live,
+    pub sampling: Sampling,
     pub users: Users,
     pub slowlog: SlowLog,
     pub scripts: Scripts,
@@ -169,6 +171,7 @@ impl Node {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
             paged: Arc::default(),
             live: Live::new(&config),
+            sampling: Sampling::new(config.sample_keys),
             users: Users::new(config.requirepass.as_deref()),
             config,
             groups,

@@ -412,7 +412,11 @@ fn run_in_group(
             txn.allow_pages(node.config.paged.page_bytes);
         }
         env.begin();
-        handler.run(entry, txn, args, &mut env)
+        let result = handler.run(entry, txn, args, &mut env);
+        if matches!(result, Ok(_) | Err(Error::Paged(_))) {
+            node.sampling.ran_heavy(entry, txn, args);
+        }
+        result
     };
     let done = run_when_open(group, cancel, || {
         // It may have waited for its turn since it was asked for the first time.

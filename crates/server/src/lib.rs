@@ -16,7 +16,9 @@ pub mod pubsub;
 pub mod sampling;
 pub mod scripting;
 pub mod session;
-mod table;
+// Public for a benchmark only.
+#[doc(hidden)]
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod tracking;

@@ -8,8 +8,9 @@ pub struct BigKey {
     pub database: u8,
     pub key: Box<[u8]>,
     pub size: ValueSize,
-    /// When that was so.
+    /// When that was so, and when it was last looked at again, whatever came of it.
     pub seen_ms: u64,
+    looked_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +32,9 @@ impl BigKeys {
                     (big.size, big.seen_ms) = (size, seen_ms);
                 }
             }
-            (None, Some(size)) => self.add(BigKey { database, key: key.into(), size, seen_ms }),
+            (None, Some(size)) => {
+                self.add(BigKey { database, key: key.into(), size, seen_ms, looked_ms: seen_ms });
+            },
             (None, None) => {}
         }
     }
@@ -46,9 +49,11 @@ impl BigKeys {
         }
     }
 
-    /// The one that nobody has looked at for the longest time.
-    pub fn oldest(&self) -> Option<BigKey> {
-        self.0.iter().min_by_key(|big| big.seen_ms).cloned()
+    /// The one that is to be looked at again: each has its turn.
+    pub fn next(&mut self, now_ms: u64) -> Option<BigKey> {
+        let next = self.0.iter_mut().min_by_key(|big| big.looked_ms)?;
+        next.looked_ms = now_ms;
+        Some(next.clone())
     }
 
     /// The largest first.
@@ -85,11 +90,22 @@ mod tests {
             keys.note(0, b"a", KeySize::Unknown, 4);
             let sizes: Vec<_> = keys.all().iter().map(|big| (big.database, big.size.records, big.seen_ms)).collect();
             assert_eq!(sizes, [(1, 2_000, 3), (0, 1_000, 2)]);
-            assert_eq!(keys.oldest().map(|big| big.database), Some(0));
             keys.note(0, b"a", KeySize::Gone, 5);
             keys.note(1, b"a", holds(2), 5);
-            assert_eq!(keys.oldest(), None);
+            assert_eq!(keys.all(), []);
         }
+    }
+
+    #[test]
+    fn all_are_looked_at_by_turns() {
+        let mut keys = BigKeys::default();
+        (0..3).for_each(|database| keys.note(database, b"a", holds(1_000), 1));
+        let mut turns: Vec<_> = (2..8).map(|now_ms| keys.next(now_ms).unwrap().database).collect();
+        assert_eq!(turns[..3], turns[3..]);
+        turns.truncate(3);
+        turns.sort_unstable();
+        assert_eq!(turns, [0, 1, 2]);
+        assert_eq!(BigKeys::default().next(0), None);
     }
 
     proptest! {

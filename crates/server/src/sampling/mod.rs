@@ -91,8 +91,10 @@ impl Sampling {
         }
     }
 
+    /// Public for its benchmark only.
     #[cold]
-    fn look(&self, entry: &Entry, txn: &mut Txn<'_>, args: &Args<'_>) {
+    #[doc(hidden)]
+    pub fn look(&self, entry: &Entry, txn: &mut Txn<'_>, args: &Args<'_>) {
         // Not every so many commands: clients have rhythms of their own.
         let random = txn.random();
         LEFT.set((random % u64::from(2 * limits::SAMPLED_EVERY - 1)) as u32);
@@ -134,13 +136,13 @@ impl Sampling {
     /// Looks once more at one of the large keys. Called now and then, so that all of them have their turns: nobody may use one any
     /// more that is gone.
     pub fn look_again(&self, node: &Node, scratch: &mut Scratch) {
-        let Some(BigKey { database, key, .. }) = self.big.lock().oldest() else { return };
+        let Some(BigKey { database, key, .. }) = self.big.lock().next(self.now_ms()) else { return };
         let Some(group) = node.groups.get(usize::from(node.group_of(base::slot::of(&key)))) else { return };
         let ran = group.store.run_read(database, scratch, |txn| -> Result<_, Stop> { txn.size_of(&key) });
         match ran.map(|done| done.result) {
             Ok(Ok(size)) => self.big.lock().note(database, &key, size, self.now_ms()),
             Err(Leave::Disk(error)) => tracing::error!(%error, "a large key cannot be read"),
-            // Not leading: the next one to look goes on.
+            // Not leading, or it cannot be read now: it has another turn.
             Ok(Err(_)) | Err(_) => {}
         }
     }

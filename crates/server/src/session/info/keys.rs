@@ -22,7 +22,7 @@ pub(super) fn keys(node: &Node, lines: &mut Lines) {
         );
     }
     let now_ms = sampling.now_ms();
-    for (at, BigKey { database, key, size, seen_ms }) in sampling.big().iter().enumerate() {
+    for (at, BigKey { database, key, size, seen_ms, .. }) in sampling.big().iter().enumerate() {
         let (measure, number) = match (size.elements(), size.bytes) {
             (Some(elements), _) => ("elements", elements),
             (None, bytes) => ("bytes", bytes.unwrap_or(0)),

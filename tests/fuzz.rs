@@ -12,5 +12,5 @@ fn nothing_that_comes_from_outside_breaks_the_server_or_stays_in_it() {
         ..fuzz::Plan::new(Spec::bulkhead().unwrap(), 20_261_127)
     };
     let summary = fuzz::run(&plan, &mut |line| println!("{line}")).unwrap_or_else(|error| panic!("{error}"));
-    assert!(summary.turned_away > 0 && summary.checks > 1, "{summary:?}");
+    assert!(summary.let_in > 500 && summary.checks > 1, "{summary:?}");
 }

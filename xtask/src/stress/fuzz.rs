@@ -18,12 +18,13 @@ pub(super) fn run(mut args: Args, seed: u64, program: &Path) -> Result {
     };
     let summary = fuzz::run(&plan, &mut |line| println!("{line}"))?;
     println!(
-        "{} rounds: {} inputs parsed alike however they were split; clients misbehaved {} times and were turned away {} \
-         times, while one that behaved was answered rightly {} times. After the first round the server held {:?}, after \
+        "{} rounds: {} inputs parsed alike however they were split; clients misbehaved {} times: {} connections were let in, {} \
+         turned away; one that behaved was answered rightly {} times all the while. After the first round the server held {:?}, after \
          the last one {:?}",
         summary.rounds,
         summary.inputs,
         summary.acts,
+        summary.let_in,
         summary.turned_away,
         summary.checks,
         summary.first,

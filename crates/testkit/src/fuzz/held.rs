@@ -7,7 +7,7 @@ use crate::{Client, Result, Server, proc, wait};
 /// A server that still holds something by then has lost it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What resident memory may grow by over a run: what the allocator and the store's caches keep differs by so much.
-const RESIDENT_BYTES_MORE: u64 = 96 << 20;
+const RESIDENT_BYTES_MORE: u64 = 160 << 20;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Held {

@@ -47,17 +47,26 @@ pub struct Summary {
     pub acts: usize,
     /// How often everything was right for the one who behaves.
     pub checks: usize,
+    pub let_in: u64,
     pub turned_away: u64,
     /// What the server held after the first round, and after the last one.
     pub first: Held,
     pub last: Held,
 }
 
-/// Who misbehaves, and who does not: each has places of its own.
-const ROGUES: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Who behaves. Each of those who do not is a peer of its own as well.
 const GOOD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-const PER_PEER_MAX: usize = 48;
-const CONNECTIONS_MAX: &str = "80";
+const PER_PEER_MAX: usize = 32;
+
+fn rogue(number: usize) -> IpAddr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 1, 0).to_bits() + number as u32).into()
+}
+
+/// Not all of them have a share at a time, but the one who behaves comes from this machine, and so has one kept back.
+fn connections_max(plan: &Plan) -> String {
+    (plan.rogues * PER_PEER_MAX * 3 / 4).to_string()
+}
+
 /// Caches that fill do not look like a leak.
 const CACHE: &str = "32MiB";
 
@@ -68,9 +77,10 @@ struct Target {
 }
 
 impl Target {
-    fn start(spec: &Spec) -> Result<Self> {
+    fn start(plan: &Plan) -> Result<Self> {
+        let (spec, connections_max) = (&plan.spec, connections_max(plan));
         if spec.flavour != Flavour::Bulkhead {
-            let server = spec.clone().arg("--maxclients").arg(CONNECTIONS_MAX).start()?;
+            let server = spec.clone().arg("--maxclients").arg(connections_max).start()?;
             let doors = vec![Door { addr: server.addr(), tls: None }];
             return Ok(Self { server, doors });
         }
@@ -82,7 +92,7 @@ impl Target {
             ("--tls-listen", "127.0.0.1:0"),
             ("--tls-cert", &cert.display().to_string()),
             ("--tls-key", &key.display().to_string()),
-            ("--max-connections", CONNECTIONS_MAX),
+            ("--max-connections", &connections_max),
             ("--max-connections-per-peer", &PER_PEER_MAX.to_string()),
             ("--cache", CACHE),
         ] {
@@ -111,7 +121,7 @@ fn setting(client: &mut Client, name: &str) -> Result<String> {
 }
 
 pub fn run(plan: &Plan, tell: &mut dyn FnMut(String)) -> Result<Summary> {
-    let target = Target::start(&plan.spec)?;
+    let target = Target::start(plan)?;
     let outcome = rounds(plan, &target, tell);
     outcome.map_err(|error| format!("{error}\nthe server's log:\n{}", target.server.log_tail()).into())
 }
@@ -129,13 +139,16 @@ fn rounds(plan: &Plan, target: &Target, tell: &mut dyn FnMut(String)) -> Result<
         round += 1;
         parsers::check(&mut rng, plan.inputs)?;
         checks += attack(plan, target, &rng.fork(round as u64))?;
+        // What they have stored is no leak.
+        control.want("FLUSHALL")?;
         let held = held::back_to(first.as_ref().unwrap_or(&idle), &target.server, &mut control)?;
         let first = *first.get_or_insert(held);
         tell(format!("round {round}: {checks} checks, {held:?}"));
         if began.elapsed() >= plan.time && round > 1 {
             let (inputs, acts) = (round * plan.inputs, round * plan.rogues * plan.acts);
-            let turned_away = turned_away(&mut control)?;
-            return Ok(Summary { rounds: round, inputs, acts, checks, turned_away, first, last: held });
+            let turned_away = counted(&mut control, "rejected_connections")?;
+            let let_in = counted(&mut control, "total_connections_received")?;
+            return Ok(Summary { rounds: round, inputs, acts, checks, let_in, turned_away, first, last: held });
         }
     }
 }
@@ -146,7 +159,7 @@ fn attack(plan: &Plan, target: &Target, rng: &Rng) -> Result<usize> {
     thread::scope(|scope| {
         let rogues: Vec<_> = (0..plan.rogues)
             .map(|number| {
-                let mut rogue = Rogue::new(&target.doors, ROGUES, rng.fork(number as u64));
+                let mut rogue = Rogue::new(&target.doors, rogue(number), rng.fork(number as u64));
                 scope.spawn(move || (0..plan.acts).try_for_each(|_| rogue.act()))
             })
             .collect();
@@ -209,9 +222,10 @@ fn pipeline(client: &mut Client) -> Result {
     if client.pipeline(&commands)? == expected { Ok(()) } else { Err("a pipeline was answered wrongly".into()) }
 }
 
-fn turned_away(control: &mut Client) -> Result<u64> {
+/// What the server has counted.
+fn counted(control: &mut Client, name: &str) -> Result<u64> {
     let info = control.want("INFO stats")?;
     let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
-    let found = text.lines().find_map(|line| line.strip_prefix("rejected_connections:"));
+    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     Ok(found.ok_or("INFO stats is not understood")?.trim().parse()?)
 }

@@ -44,7 +44,12 @@ impl Fixture {
     }
 
     /// Reads keys in turn, every time another one than the last, or always the same.
-    fn read(&self, bencher: Bencher<'_, '_>, keys: usize, after: impl Fn(&mut store::Txn<'_>, &command::Args<'_>)) {
+    fn read(
+        &self,
+        bencher: Bencher<'_, '_>,
+        keys: usize,
+        after: impl Fn(&mut store::Txn<'_>, &command::Args<'_>),
+    ) {
         let (mut scratch, mut at) = (Scratch::default(), 0);
         bencher.bench_local(|| {
             at = (at + 1) % keys;

@@ -68,7 +68,8 @@ impl Txn<'_> {
     /// How large a key's value is.
     pub fn size_of(&mut self, key: &[u8]) -> Result<KeySize, Stop> {
         let (_, record) = self.get_row(key)?;
-        let home = record.as_ref().and_then(|record| record.members().ok().flatten()).map(|members| members.home);
+        let home =
+            record.as_ref().and_then(|record| record.members().ok().flatten()).map(|members| members.home);
         if let Some(home) = home {
             self.counters(home)?;
         }

@@ -48,7 +48,8 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
 /// How many sockets a process has open.
 pub fn sockets(pid: u32) -> Result<usize> {
     // A file may be closed meanwhile.
-    let names = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+    let names =
+        fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
     Ok(names.filter(|name| name.to_string_lossy().starts_with("socket:")).count())
 }
 

@@ -34,7 +34,7 @@ impl BigKeys {
             }
             (None, Some(size)) => {
                 self.add(BigKey { database, key: key.into(), size, seen_ms, looked_ms: seen_ms });
-            },
+            }
             (None, None) => {}
         }
     }
@@ -88,7 +88,8 @@ mod tests {
             keys.note(0, b"a", holds(1_000), 2);
             keys.note(1, b"a", holds(2_000), 3);
             keys.note(0, b"a", KeySize::Unknown, 4);
-            let sizes: Vec<_> = keys.all().iter().map(|big| (big.database, big.size.records, big.seen_ms)).collect();
+            let sizes: Vec<_> =
+                keys.all().iter().map(|big| (big.database, big.size.records, big.seen_ms)).collect();
             assert_eq!(sizes, [(1, 2_000, 3), (0, 1_000, 2)]);
             keys.note(0, b"a", KeySize::Gone, 5);
             keys.note(1, b"a", holds(2), 5);

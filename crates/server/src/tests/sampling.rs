@@ -18,7 +18,12 @@ fn repeat(client: &mut Client, line: &str) {
 /// The name, reads and writes of what is hot, the hottest first.
 fn hot(node: &TestNode) -> Vec<(String, bool, bool)> {
     let name = |hot: &HotKey| String::from_utf8_lossy(&hot.key).into_owned();
-    node.node.sampling.hot().iter().map(|hot| (name(hot), hot.reads_per_s > 0.0, hot.writes_per_s > 0.0)).collect()
+    node.node
+        .sampling
+        .hot()
+        .iter()
+        .map(|hot| (name(hot), hot.reads_per_s > 0.0, hot.writes_per_s > 0.0))
+        .collect()
 }
 
 fn big(node: &TestNode) -> Vec<(String, u64)> {
@@ -116,7 +121,9 @@ fn operators_are_shown_the_names_of_keys_unless_they_do_not_want_that() {
     repeat(&mut client, "SET the-hot-\u{1}-key 1");
     with_many(&mut client, "RPUSH the-large-key", 1_000, |n| format!("{n:0100}"));
     let info = text(&mut client, "INFO keys");
-    let has = |name: &str, end: &str| info.lines().any(|line| line.starts_with(name) && line.trim_end().ends_with(end));
+    let has = |name: &str, end: &str| {
+        info.lines().any(|line| line.starts_with(name) && line.trim_end().ends_with(end))
+    };
     assert!(has("hot0:db=0,reads_per_sec=0.0,writes_per_sec=", ",key=\"the-hot-\\x01-key\""), "{info}");
     assert!(has("big0:db=0,type=list,elements=1000,seen_sec=", ",key=\"the-large-key\""), "{info}");
     let sampled = status(&node);
@@ -141,5 +148,8 @@ fn long_keys_are_shown_in_part() {
     let mut client = node.client();
     repeat(&mut client, &format!("GET {}", "k".repeat(60_000)));
     let info = text(&mut client, "INFO keys");
-    assert!(info.trim_end().ends_with(&format!("key=\"{}\"... (59936 more bytes)", "k".repeat(64))), "{info}");
+    assert!(
+        info.trim_end().ends_with(&format!("key=\"{}\"... (59936 more bytes)", "k".repeat(64))),
+        "{info}"
+    );
 }

@@ -39,14 +39,13 @@ impl Held {
 /// Waits until a server holds no more than it did.
 pub(super) fn back_to(before: &Held, server: &Server, control: &mut Client) -> Result<Held> {
     let mut last = None;
-    let back = wait::until("the server to hold no more than before", PATIENCE, || {
-        match Held::by(server, control) {
+    let back =
+        wait::until("the server to hold no more than before", PATIENCE, || match Held::by(server, control) {
             Ok(now) => {
                 last = Some(now);
                 now.is_within(before).then_some(Ok(now))
             }
             Err(error) => Some(Err(error)),
-        }
-    });
+        });
     back.map_err(|error| format!("{error}: {last:?}, before {before:?}"))?
 }

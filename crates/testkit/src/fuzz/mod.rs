@@ -116,7 +116,8 @@ impl Target {
 
 fn setting(client: &mut Client, name: &str) -> Result<String> {
     let reply = client.want(&format!("CONFIG GET {name}"))?;
-    let value = reply.items().and_then(|items| items.get(1)?.bytes()).ok_or("CONFIG GET is not understood")?;
+    let value =
+        reply.items().and_then(|items| items.get(1)?.bytes()).ok_or("CONFIG GET is not understood")?;
     Ok(String::from_utf8_lossy(value).into_owned())
 }
 
@@ -148,7 +149,16 @@ fn rounds(plan: &Plan, target: &Target, tell: &mut dyn FnMut(String)) -> Result<
             let (inputs, acts) = (round * plan.inputs, round * plan.rogues * plan.acts);
             let turned_away = counted(&mut control, "rejected_connections")?;
             let let_in = counted(&mut control, "total_connections_received")?;
-            return Ok(Summary { rounds: round, inputs, acts, checks, let_in, turned_away, first, last: held });
+            return Ok(Summary {
+                rounds: round,
+                inputs,
+                acts,
+                checks,
+                let_in,
+                turned_away,
+                first,
+                last: held,
+            });
         }
     }
 }
@@ -219,7 +229,11 @@ fn talk(number: usize, mut line: impl FnMut(&str) -> Result<Reply>) -> Result {
 fn pipeline(client: &mut Client) -> Result {
     let commands: Vec<_> = (0..500).map(|number| words(&format!("ECHO {number}"))).collect();
     let expected: Vec<_> = (0..500).map(|number| Reply::bulk(number.to_string())).collect();
-    if client.pipeline(&commands)? == expected { Ok(()) } else { Err("a pipeline was answered wrongly".into()) }
+    if client.pipeline(&commands)? == expected {
+        Ok(())
+    } else {
+        Err("a pipeline was answered wrongly".into())
+    }
 }
 
 /// What the server has counted.

@@ -70,8 +70,14 @@ fn read(
             }
             Err(error) => return Ok((commands, Some(error))),
         };
-        if args.capacity() > input.len().max(ARGS_MIN) || parser.scratch_bytes() > 2 * input.len().max(SCRATCH_BYTES_MIN) {
-            return Err(format!("{} arguments and {} bytes are held", args.capacity(), parser.scratch_bytes()));
+        if args.capacity() > input.len().max(ARGS_MIN)
+            || parser.scratch_bytes() > 2 * input.len().max(SCRATCH_BYTES_MIN)
+        {
+            return Err(format!(
+                "{} arguments and {} bytes are held",
+                args.capacity(),
+                parser.scratch_bytes()
+            ));
         }
         if used == 0 || used > buffer.len() {
             return Err(format!("{used} bytes of {} are used", buffer.len()));
@@ -94,7 +100,9 @@ fn check_reply(rng: &mut Rng, input: &[u8]) -> std::result::Result<(), String> {
     for len in whole.0 {
         // It looks at values as well, which the scanner does not.
         match parse_reply(input.get(start..).unwrap_or_default()) {
-            Ok(Some((_, parsed))) if parsed != len => return Err(format!("a reply has {len} or {parsed} bytes")),
+            Ok(Some((_, parsed))) if parsed != len => {
+                return Err(format!("a reply has {len} or {parsed} bytes"));
+            }
             Ok(None) => return Err(format!("a reply of {len} bytes is and is not complete")),
             Ok(Some(_)) | Err(_) => start += len,
         }

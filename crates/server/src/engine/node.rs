@@ -210,12 +210,12 @@ impl Node {
         acl::load(&node)?;
         tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
         maintenance::flush_replayed(&node);
-        node.heavy.start(&node)?;
         node.serve()?;
         Ok(node)
     }
 
     fn serve(self: &Arc<Self>) -> Result<(), StartError> {
+        self.heavy.start(self)?;
         self.check_health();
         memory_watch::look(self);
         self.threads.lock().push(maintenance::start(self)?);

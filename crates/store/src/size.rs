@@ -104,8 +104,12 @@ impl Txn<'_> {
         let row = self.find(&key, at.hash).map(|row| self.row(row));
         let delta = row.map_or(Counters::ZERO, |row| row.delta());
         let before = match row {
-            Some(row) if row.seen.is_some() || row.is_fresh => Some(row.before().cloned()),
-            _ => self.group.table.newest(at).map(|seen| seen.value),
+            Some(row) if row.seen.is_some() => Some(row.before().cloned()),
+            _ => {
+                let cached = self.group.table.newest(at).map(|seen| seen.value);
+                let is_new = self.scratch.fresh.iter().any(|fresh| fresh.home == home);
+                cached.or_else(|| is_new.then_some(None))
+            }
         };
         self.scratch.key = key;
         let before = match before? {

@@ -407,15 +407,17 @@ fn run_in_group(
     let (client, user) = caller.map_or((0, None), |caller| (caller.client, Some(&caller.user)));
     let mut env = Env::new(node, client, user, group.id, Some(cancel));
     env.reader = caller.and_then(|caller| caller.reader);
+    let mut sizes = Vec::new();
     let mut f = |txn: &mut store::Txn<'_>| {
         if may_page {
             txn.allow_pages(node.config.paged.page_bytes);
         }
         env.begin();
         let result = handler.run(entry, txn, args, &mut env);
-        if matches!(result, Ok(_) | Err(Error::Paged(_))) {
-            node.sampling.ran_heavy(entry, txn, args);
-        }
+        sizes = match result {
+            Ok(_) | Err(Error::Paged(_)) => node.sampling.sizes(entry, txn, args),
+            Err(_) => Vec::new(),
+        };
         result
     };
     let done = run_when_open(group, cancel, || {
@@ -434,6 +436,7 @@ fn run_in_group(
     });
     if done.is_ok() {
         env.count();
+        node.sampling.note_sizes(&sizes);
     }
     done
 }

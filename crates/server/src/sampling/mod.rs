@@ -41,6 +41,20 @@ pub struct HotKey {
     pub share: f64,
 }
 
+/// A key, and what a transaction knows of its size.
+#[derive(Clone, Debug)]
+pub struct SizedKey {
+    database: u8,
+    key: Box<[u8]>,
+    size: KeySize,
+}
+
+impl SizedKey {
+    fn of(txn: &mut Txn<'_>, key: &[u8]) -> Self {
+        Self { database: txn.database(), key: key.into(), size: txn.known_size(key) }
+    }
+}
+
 pub struct Sampling {
     is_on: AtomicBool,
     started: Instant,
@@ -114,23 +128,22 @@ impl Sampling {
         if let Some(hot) = self.hot.get(shard()) {
             hot.lock().note(used, uses, now_ms);
         }
-        self.note_size(txn, key, now_ms);
-    }
-
-    /// A command has run in the heavy pool, where there is time to look at it whatever it is.
-    pub fn ran_heavy(&self, entry: &Entry, txn: &mut Txn<'_>, args: &Args<'_>) {
-        if self.is_on() {
-            let now_ms = self.now_ms();
-            let keys = entry.row.keys.positions(args).take(limits::KEYS_SIZED);
-            keys.for_each(|at| self.note_size(txn, args.get(at), now_ms));
-        }
-    }
-
-    fn note_size(&self, txn: &mut Txn<'_>, key: &[u8], now_ms: u64) {
         let size = txn.known_size(key);
-        if size != KeySize::Unknown {
-            self.big.lock().note(txn.database(), key, size, now_ms);
-        }
+        self.big.lock().note(database, key, size, now_ms);
+    }
+
+    /// How large the keys are of a command that has run in the heavy pool, where there is time to look at it whatever it is.
+    pub fn sizes(&self, entry: &Entry, txn: &mut Txn<'_>, args: &Args<'_>) -> Vec<SizedKey> {
+        let positions =
+            entry.row.keys.positions(args).take(if self.is_on() { limits::KEYS_SIZED } else { 0 });
+        positions.map(|at| SizedKey::of(txn, args.get(at))).collect()
+    }
+
+    /// IMPORTANT: of a long transaction when it has its place, or whoever looks again meanwhile finds nothing and forgets the key.
+    pub fn note_sizes(&self, sizes: &[SizedKey]) {
+        let now_ms = self.now_ms();
+        let mut big = self.big.lock();
+        sizes.iter().for_each(|SizedKey { database, key, size }| big.note(*database, key, *size, now_ms));
     }
 
     /// Looks once more at one of the large keys. Called now and then, so that all of them have their turns: nobody may use one any

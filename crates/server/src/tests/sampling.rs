@@ -97,6 +97,17 @@ fn large_keys_are_found_and_forgotten() {
 }
 
 #[test]
+fn a_large_key_is_known_when_its_writer_is_answered() {
+    let node = TestNode::start();
+    let mut client = node.client();
+    // Long enough under way that the large keys are looked at again meanwhile.
+    for (set, count) in [("one", 20_000), ("other", 30_000)] {
+        with_many(&mut client, &format!("SADD {set}"), count, |n| n.to_string());
+        assert!(big(&node).contains(&(set.to_owned(), count as u64)), "{:?}", big(&node));
+    }
+}
+
+#[test]
 fn what_grows_bit_by_bit_is_found_as_well() {
     let node = TestNode::start();
     let mut client = node.client();

@@ -6,11 +6,13 @@
 
 mod acl;
 mod blocking;
+mod bounds;
 mod clients;
 mod commands;
 mod crash;
 mod differential;
 mod durability;
+mod fuzz;
 mod groups;
 mod histories;
 mod key_events;

@@ -1,6 +1,7 @@
 //! `stress`: what takes longer than a test may. The checks themselves are in the testkit.
 
 mod diff;
+mod fuzz;
 mod groups;
 mod histories;
 
@@ -21,6 +22,7 @@ Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections
        cargo xtask stress diff [--minutes M] [--reference redis|valkey] [--blocking]
        cargo xtask stress scan [--keys N] [--restarts N]
        cargo xtask stress crowd [--clients N] [--idle-secs S] [--timeouts N]
+       cargo xtask stress fuzz [--minutes M] [--rogues N]
 
 crash   loads a server from many connections, kills it at a random moment (or stops it, or kills it
         again while it recovers), restarts it, and checks that every acknowledged write is there exactly
@@ -55,6 +57,11 @@ diff    sends random sequences of commands to the server and to a real Redis or 
 scan    scans a million keys with changing COUNT while others write, delete, and restart the server.
 crowd   10,000 clients wait for one list: their memory, the server's CPU time while nothing happens, the
         order in which they are served after half of them have left, and how well timeouts are kept.
+fuzz    gives the parsers commands with mistakes in them, in this process, however these are split; and has many
+        clients misbehave at a server, plain and through TLS: random bytes, mistakes, a byte at a time, half-closed,
+        resets, never reading, never going on, broken handshakes, more than may connect. One that behaves is answered
+        rightly all the while, and at the end of each round nothing is left of the others: clients, sockets,
+        threads, memory (default 1 minute, 4 rogues at a time)
 
 Options of all:
   --seed S            replays a run; chosen and printed if not given
@@ -74,6 +81,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("diff") => diff::run,
         Some("scan") => run_scan,
         Some("crowd") => run_crowd,
+        Some("fuzz") => fuzz::run,
         _ => return Err(format!("what shall be put under stress?\n\n{HELP}").into()),
     };
     install::servers()?;

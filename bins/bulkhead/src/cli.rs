@@ -138,6 +138,11 @@ pub struct Options {
     #[arg(long, env = "BULKHEAD_MEMORY_HARD", value_name = "SIZE", value_parser = units::size)]
     pub memory_hard: Option<u64>,
 
+    /// Whether to find out which keys are hot and which are large, which the dashboard and INFO keys then name.
+    #[arg(long, env = "BULKHEAD_SAMPLE_KEYS", value_name = "yes|no", default_value = "yes")]
+    #[arg(value_parser = yes_or_no)]
+    pub sample_keys: bool,
+
     /// The password that clients must give with AUTH. Better in a variable or a file than here, where
     /// other users of the machine see it.
     #[arg(long, env = "BULKHEAD_REQUIREPASS", value_name = "PASSWORD", hide_env_values = true)]
@@ -186,6 +191,14 @@ pub fn listen(text: &str) -> Result<Listen, String> {
     let wanted = "wanted: HOST:PORT, such as 127.0.0.1:6379, or off";
     let mut found = text.to_socket_addrs().map_err(|error| format!("{error}; {wanted}"))?;
     found.next().map(|address| Listen(Some(address))).ok_or_else(|| wanted.to_owned())
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("wanted: yes or no".into()),
+    }
 }
 
 fn only_off(text: &str) -> Result<Listen, String> {
@@ -310,6 +323,7 @@ mod tests {
         refused("bulkhead serve --listen nowhere", "wanted: HOST:PORT");
         refused("bulkhead serve --listen-any 0.0.0.0:1", "not offered yet");
         refused("bulkhead serve --fsync never", "always");
+        refused("bulkhead serve --sample-keys maybe", "wanted: yes or no");
         refused("bulkhead serve --gruops 2", "--groups");
         refused("bulkhead", "Usage");
     }

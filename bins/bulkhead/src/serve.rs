@@ -78,6 +78,7 @@ fn config(options: &Options) -> Result<Config, String> {
     config.max_connections_per_peer = options.max_connections_per_peer as usize;
     config.memory_soft = options.memory_soft;
     config.memory_hard = options.memory_hard;
+    config.sample_keys = options.sample_keys;
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;
     Ok(config)

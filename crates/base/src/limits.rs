@@ -212,6 +212,29 @@ pub const PEERS_NAMED: usize = 10;
 pub const COMMANDS_SHOWN: usize = 64;
 pub const GROUPS_SHOWN: usize = 64;
 pub const SLOW_COMMANDS_SHOWN: usize = 10;
+/// Of so many commands on data one is looked at, by chance: what keys it names, and how large they are. That takes about half a
+/// microsecond, and so a few nanoseconds for each command.
+pub const SAMPLED_EVERY: u32 = 128;
+/// Keys that are counted in each of a few summaries: which keys are used more than the others. How often one was used is known to a
+/// part like this of all uses.
+pub const HOT_KEYS_COUNTED: usize = 256;
+/// What was counted counts half after so long, so that what was hot an hour ago is not any more.
+pub const HOT_KEYS_HALF_LIFE_MS: u64 = 60_000;
+/// What is kept and shown of a hot key's name; a key is told from others by all of it.
+pub const KEY_BYTES_SHOWN: usize = 64;
+/// Hot keys that are shown, and how many in a thousand of all uses are the least that one of them has.
+pub const HOT_KEYS_SHOWN: usize = 10;
+pub const HOT_KEY_PERMILLE_MIN: u64 = 5;
+/// Large keys that are remembered, with all of their names, and those that the dashboard shows.
+pub const BIG_KEYS_KEPT: usize = 32;
+pub const BIG_KEYS_SHOWN: usize = 10;
+/// In how many records a value lies at least that is called large: a string of 1 MiB, or so many elements.
+pub const BIG_KEY_RECORDS_MIN: u64 = 64;
+/// Keys of one command whose sizes are looked at.
+pub const KEYS_SIZED: usize = 16;
+
+const _: () = assert!(1_000 / (HOT_KEYS_COUNTED as u64) < HOT_KEY_PERMILLE_MIN);
+const _: () = assert!(BIG_KEY_RECORDS_MIN * CHUNK_BYTES as u64 == 1 << 20);
 
 /// Of the memory that there is (the cgroup's limit, or the machine's), what the process may have resident: the rest is for
 /// sockets' buffers, which the kernel counts too, and for the page cache that the store reads through.

@@ -38,6 +38,8 @@ pub struct Config {
     /// Resident memory from which on what would take more is refused, and which is never to be reached; zero for none.
     pub memory_soft: Option<u64>,
     pub memory_hard: Option<u64>,
+    /// Whether it is looked for hot and large keys.
+    pub sample_keys: bool,
     /// Bound of the pending table and row cache, over all groups.
     pub cache_bytes: usize,
     /// Bound of the store's block cache.
@@ -90,6 +92,7 @@ impl Config {
             requirepass: None,
             memory_soft: None,
             memory_hard: None,
+            sample_keys: true,
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
             paged: PagedOptions::default(),

@@ -2,7 +2,7 @@
 //!
 //! `admission/` says who is let in; `engine/` runs the groups (store, consensus and the way between them) and the heavy pool; `net/`
 //! has the sockets; `session/` the commands on connections and on the node; `scripting/` runs scripts; `pubsub/`
-//! knows who hears what.
+//! knows who hears what; `sampling/` which keys are hot, and which are large.
 //!
 //! Invariant: nothing here encodes a record or decides what a data command does.
 
@@ -13,9 +13,12 @@ pub mod engine;
 pub mod net;
 pub mod process;
 pub mod pubsub;
+pub mod sampling;
 pub mod scripting;
 pub mod session;
-mod table;
+// Public for a benchmark only.
+#[doc(hidden)]
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod tracking;

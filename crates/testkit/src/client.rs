@@ -41,11 +41,7 @@ impl Client {
 
     /// Connects as another peer: from an address of this machine, such as 127.0.0.2.
     pub fn connect_from(from: IpAddr, addr: SocketAddr) -> Result<Self> {
-        let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        bind(&socket, &SocketAddr::new(from, 0))?;
-        connect(&socket, &addr)?;
-        Self::over(TcpStream::from(socket))
+        Self::over(socket_from(from, addr)?)
     }
 
     fn over(stream: TcpStream) -> Result<Self> {
@@ -180,6 +176,15 @@ impl Client {
             _ => Ok(()),
         }
     }
+}
+
+/// A connection from an address of this machine.
+pub fn socket_from(from: IpAddr, addr: SocketAddr) -> Result<TcpStream> {
+    let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::new(from, 0))?;
+    connect(&socket, &addr)?;
+    Ok(TcpStream::from(socket))
 }
 
 pub fn encode<A: AsRef<[u8]>>(command: &[A], out: &mut Vec<u8>) {

@@ -2,13 +2,15 @@
 //! seeded randomness, and the long-running checks (crashes, differences, scans).
 //!
 //! It knows servers only from outside, by their programs and the protocol, and so works against any
-//! Redis-compatible one; only what damages a log (`crash::tear`) knows ours, through `wal::inspect`. No
-//! crate of the product depends on it except for its own tests.
+//! Redis-compatible one; only what damages a log (`crash::tear`) knows ours, through `wal::inspect`,
+//! and `fuzz` gives our own parsers (`resp`) what it gives a server. No crate of the product depends on it except for its own tests.
 
 pub mod client;
 pub mod crash;
 pub mod crowd;
 pub mod diff;
+#[cfg(feature = "tls")]
+pub mod fuzz;
 pub mod groups;
 pub mod histories;
 pub mod proc;

@@ -1,4 +1,4 @@
-//! What the kernel knows about a process: CPU time and memory; and what this one asks of it.
+//! What the kernel knows about a process: CPU time, memory, and what it has open; and what this one asks of it.
 
 use crate::Result;
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
@@ -43,6 +43,18 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     let kib: u64 = line.split_whitespace().next().unwrap_or_default().parse()?;
     Ok(kib * 1024)
+}
+
+/// How many sockets a process has open.
+pub fn sockets(pid: u32) -> Result<usize> {
+    // A file may be closed meanwhile.
+    let names =
+        fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+    Ok(names.filter(|name| name.to_string_lossy().starts_with("socket:")).count())
+}
+
+pub fn threads(pid: u32) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/task"))?.count())
 }
 
 /// CPU time of the thread that asks.

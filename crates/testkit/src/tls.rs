@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
-use crate::client::{encode, words};
+use crate::client::{encode, socket_from, words};
 use crate::{Reply, Result, reply};
 
 /// A server that says nothing for so long is stuck.
@@ -114,7 +114,15 @@ pub struct TlsClient {
 impl TlsClient {
     /// Connects. The handshake comes with the first command.
     pub fn connect(addr: SocketAddr, config: &Arc<ClientConfig>) -> Result<Self> {
-        let socket = TcpStream::connect(addr)?;
+        Self::over(TcpStream::connect(addr)?, config)
+    }
+
+    /// Connects as another peer: from an address of this machine.
+    pub fn connect_from(from: IpAddr, addr: SocketAddr, config: &Arc<ClientConfig>) -> Result<Self> {
+        Self::over(socket_from(from, addr)?, config)
+    }
+
+    fn over(socket: TcpStream, config: &Arc<ClientConfig>) -> Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
         socket.set_write_timeout(Some(TIMEOUT))?;

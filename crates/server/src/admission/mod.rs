@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use arrivals::{Arrival, Bounds, Place, Verdict, Why};
 use memory::{Memory, Thresholds};
+pub use peers::PeerName;
 use peers::Peers;
 
 pub struct Admission {
@@ -44,9 +45,9 @@ pub struct AdmissionStats {
 pub struct Shown {
     pub peers: usize,
     pub on_kept_back: usize,
-    pub connections: (Vec<(IpAddr, u64)>, u64),
-    pub rejections: (Vec<(IpAddr, u64)>, u64),
-    pub storms: (Vec<(IpAddr, u64)>, u64),
+    pub connections: (Vec<(PeerName, u64)>, u64),
+    pub rejections: (Vec<(PeerName, u64)>, u64),
+    pub storms: (Vec<(PeerName, u64)>, u64),
 }
 
 /// How a connection is turned away.
@@ -81,15 +82,15 @@ impl Admission {
         bounds: &Bounds,
         now: Instant,
     ) -> Result<Seat, Turned> {
-        let address = peers::canonical(address);
+        let peer = PeerName::of(address);
         let now_ms = self.ms(now);
         let mut peers = self.peers.lock();
-        let turned_away = peers.turned_away(address, now_ms);
-        let of_peer = peers.get(address);
+        let turned_away = peers.turned_away(peer, now_ms);
+        let of_peer = peers.get(peer);
         let verdict = arrivals::decide(
             bounds,
             &Arrival {
-                is_local: address.is_loopback(),
+                is_local: peer.is_local(),
                 is_tls,
                 is_memory_short: self.memory.is_short(),
                 connections: peers.connections,
@@ -103,15 +104,15 @@ impl Admission {
         );
         let (why, turned) = match verdict {
             Verdict::Admit(place) => {
-                peers.enter(address, place, is_tls);
+                peers.enter(peer, place, is_tls);
                 drop(peers);
                 let until = now + Duration::from_millis(limits::ADMIN_LOGIN_MS_MAX);
-                return Ok(Seat { admission: self.clone(), address, place, until, shakes: is_tls, bytes: 0 });
+                return Ok(Seat { admission: self.clone(), peer, place, until, shakes: is_tls, bytes: 0 });
             }
             Verdict::Refuse(why) => (why, Turned::Told(why)),
             Verdict::Reset(why) => (why, Turned::Reset),
         };
-        let begins = peers.reject(address, turned == Turned::Reset, now_ms);
+        let begins = peers.reject(peer, turned == Turned::Reset, now_ms);
         drop(peers);
         if let Some(count) = self.refused.get(why as usize) {
             count.fetch_add(1, Relaxed);
@@ -119,7 +120,7 @@ impl Admission {
         self.stats.reset.fetch_add(u64::from(turned == Turned::Reset), Relaxed);
         if begins {
             self.stats.storms.fetch_add(1, Relaxed);
-            tracing::warn!(peer = %address, why = why.name(), "turned away on and on: closed without a word until it calms down");
+            tracing::warn!(%peer, why = why.name(), "turned away on and on: closed without a word until it calms down");
         }
         Err(turned)
     }
@@ -153,7 +154,7 @@ impl Admission {
 /// A connection's place, until it is dropped.
 pub struct Seat {
     admission: Arc<Admission>,
-    address: IpAddr,
+    peer: PeerName,
     place: Place,
     until: Instant,
     /// It has not come to the end of its handshake.
@@ -176,7 +177,7 @@ impl Seat {
     /// An administrator has logged in.
     pub fn confirm(&mut self) {
         if self.place == Place::OnTrial {
-            self.admission.peers.lock().confirm(self.address);
+            self.admission.peers.lock().confirm(self.peer);
             self.place = Place::KeptBack;
         }
     }
@@ -198,7 +199,7 @@ impl Seat {
     pub fn shaken(&mut self) {
         if std::mem::take(&mut self.shakes) {
             let now_ms = self.admission.ms(Instant::now());
-            self.admission.peers.lock().shaken(self.address, now_ms);
+            self.admission.peers.lock().shaken(self.peer, now_ms);
         }
     }
 }
@@ -208,6 +209,6 @@ impl Drop for Seat {
         self.shaken();
         self.holds(0);
         let now_ms = self.admission.ms(Instant::now());
-        self.admission.peers.lock().leave(self.address, self.place, now_ms);
+        self.admission.peers.lock().leave(self.peer, self.place, now_ms);
     }
 }

@@ -1,8 +1,9 @@
-//! Who is connected how often, by address, and who was turned away lately. A peer without a connection is
+//! Who is connected how often, by peer, and who was turned away lately. A peer without a connection is
 //! forgotten once it has been quiet for a while.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 
 use base::limits;
 
@@ -46,7 +47,46 @@ impl Lately {
     }
 }
 
-/// What is known of one address.
+/// What counts as one peer: an IPv4 address, in whichever family it is written, or a network of IPv6 with all its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerName(IpAddr);
+
+/// The part of an IPv6 address that names a network: the rest is free to be chosen by whoever is in it, so that a single
+/// host has as many addresses as it wants.
+const NETWORK_BITS: u32 = 64;
+const NETWORK: u128 = u128::MAX << (u128::BITS - NETWORK_BITS);
+
+impl PeerName {
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) if is_in_a_network(address) => {
+                Self(Ipv6Addr::from_bits(address.to_bits() & NETWORK).into())
+            }
+            address => Self(address),
+        }
+    }
+
+    /// Whether it is this machine, by its loopback addresses.
+    pub fn is_local(self) -> bool {
+        self.0.is_loopback()
+    }
+}
+
+/// All links have the same link-local network: there, hosts are told apart by nothing but their addresses.
+fn is_in_a_network(address: Ipv6Addr) -> bool {
+    !address.is_loopback() && !address.is_unicast_link_local()
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V6(address) if is_in_a_network(address) => write!(f, "{address}/{NETWORK_BITS}"),
+            address => write!(f, "{address}"),
+        }
+    }
+}
+
+/// What is known of one peer.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
     pub connections: usize,
@@ -73,7 +113,7 @@ impl Peer {
 
 #[derive(Debug, Default)]
 pub struct Peers {
-    by_address: HashMap<IpAddr, Peer>,
+    by_name: HashMap<PeerName, Peer>,
     /// Those without a connection.
     idle: usize,
     pub connections: usize,
@@ -81,28 +121,23 @@ pub struct Peers {
     pub on_trial: usize,
 }
 
-/// The same address in both families is one peer.
-pub fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
-}
-
 impl Peers {
-    pub fn get(&self, address: IpAddr) -> Option<&Peer> {
-        self.by_address.get(&address)
+    pub fn get(&self, name: PeerName) -> Option<&Peer> {
+        self.by_name.get(&name)
     }
 
     /// How often a peer was turned away within the last second.
-    pub fn turned_away(&mut self, address: IpAddr, now_ms: u64) -> u32 {
-        self.by_address.get_mut(&address).map_or(0, |peer| peer.lately.count(now_ms))
+    pub fn turned_away(&mut self, name: PeerName, now_ms: u64) -> u32 {
+        self.by_name.get_mut(&name).map_or(0, |peer| peer.lately.count(now_ms))
     }
 
-    pub fn enter(&mut self, address: IpAddr, place: Place, shakes: bool) {
+    pub fn enter(&mut self, name: PeerName, place: Place, shakes: bool) {
         let (kept_back, on_trial) = weight(place);
         self.connections += 1;
         self.on_kept_back += kept_back;
         self.on_trial += on_trial;
-        let is_known = self.by_address.contains_key(&address);
-        let peer = self.by_address.entry(address).or_default();
+        let is_known = self.by_name.contains_key(&name);
+        let peer = self.by_name.entry(name).or_default();
         if is_known && peer.is_idle() {
             self.idle -= 1;
         }
@@ -112,43 +147,43 @@ impl Peers {
     }
 
     /// A connection is closed.
-    pub fn leave(&mut self, address: IpAddr, place: Place, now_ms: u64) {
+    pub fn leave(&mut self, name: PeerName, place: Place, now_ms: u64) {
         let (kept_back, on_trial) = weight(place);
         self.connections -= 1;
         self.on_kept_back -= kept_back;
         self.on_trial -= on_trial;
-        self.change(address, now_ms, |peer| {
+        self.change(name, now_ms, |peer| {
             peer.connections -= 1;
             peer.on_trial -= on_trial;
         });
     }
 
     /// A connection on trial has been let in.
-    pub fn confirm(&mut self, address: IpAddr) {
+    pub fn confirm(&mut self, name: PeerName) {
         self.on_trial -= 1;
-        if let Some(peer) = self.by_address.get_mut(&address) {
+        if let Some(peer) = self.by_name.get_mut(&name) {
             peer.on_trial -= 1;
         }
     }
 
     /// A handshake has come to its end.
-    pub fn shaken(&mut self, address: IpAddr, now_ms: u64) {
-        self.change(address, now_ms, |peer| peer.shaking -= 1);
+    pub fn shaken(&mut self, name: PeerName, now_ms: u64) {
+        self.change(name, now_ms, |peer| peer.shaking -= 1);
     }
 
-    fn change(&mut self, address: IpAddr, now_ms: u64, change: impl FnOnce(&mut Peer)) {
-        let Some(peer) = self.by_address.get_mut(&address) else { return };
+    fn change(&mut self, name: PeerName, now_ms: u64, change: impl FnOnce(&mut Peer)) {
+        let Some(peer) = self.by_name.get_mut(&name) else { return };
         change(peer);
         if peer.may_be_forgotten(now_ms) {
-            self.by_address.remove(&address);
+            self.by_name.remove(&name);
         } else if peer.is_idle() {
             self.idle += 1;
         }
     }
 
     /// A peer is turned away. Says whether that is the beginning of a storm.
-    pub fn reject(&mut self, address: IpAddr, is_reset: bool, now_ms: u64) -> bool {
-        if !self.by_address.contains_key(&address) {
+    pub fn reject(&mut self, name: PeerName, is_reset: bool, now_ms: u64) -> bool {
+        if !self.by_name.contains_key(&name) {
             if self.idle >= limits::QUIET_PEERS_MAX {
                 self.forget(now_ms);
             }
@@ -157,7 +192,7 @@ impl Peers {
             }
             self.idle += 1;
         }
-        let peer = self.by_address.entry(address).or_default();
+        let peer = self.by_name.entry(name).or_default();
         peer.lately.note(now_ms);
         peer.rejections += 1;
         peer.rejected_ms = now_ms;
@@ -170,20 +205,20 @@ impl Peers {
     /// Forgets who has no connection and has been quiet for a while.
     pub fn forget(&mut self, now_ms: u64) {
         if self.idle > 0 {
-            self.by_address.retain(|_, peer| !peer.may_be_forgotten(now_ms));
-            self.idle = self.by_address.values().filter(|peer| peer.is_idle()).count();
+            self.by_name.retain(|_, peer| !peer.may_be_forgotten(now_ms));
+            self.idle = self.by_name.values().filter(|peer| peer.is_idle()).count();
         }
     }
 
     pub fn len(&self) -> usize {
-        self.by_address.len()
+        self.by_name.len()
     }
 
     /// Those of whom a number is the greatest, by name, and the sum of all others.
-    pub fn top(&self, number: impl Fn(&Peer) -> u64) -> (Vec<(IpAddr, u64)>, u64) {
-        let of = |(address, peer): (&IpAddr, &Peer)| (*address, number(peer));
-        let mut all: Vec<_> = self.by_address.iter().map(of).filter(|(_, number)| *number > 0).collect();
-        all.sort_unstable_by_key(|&(address, number)| (std::cmp::Reverse(number), address));
+    pub fn top(&self, number: impl Fn(&Peer) -> u64) -> (Vec<(PeerName, u64)>, u64) {
+        let of = |(name, peer): (&PeerName, &Peer)| (*name, number(peer));
+        let mut all: Vec<_> = self.by_name.iter().map(of).filter(|(_, number)| *number > 0).collect();
+        all.sort_unstable_by_key(|&(name, number)| (std::cmp::Reverse(number), name));
         let others = all.split_off(all.len().min(limits::PEERS_NAMED));
         (all, others.iter().map(|(_, number)| number).sum())
     }
@@ -203,8 +238,8 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn address(number: u32) -> IpAddr {
-        Ipv4Addr::from(0x0a00_0000 + number).into()
+    fn address(number: u32) -> PeerName {
+        PeerName::of(Ipv4Addr::from(0x0a00_0000 + number).into())
     }
 
     #[test]
@@ -279,8 +314,32 @@ mod tests {
         assert_eq!(others, 1 + 2);
     }
 
+    #[track_caller]
+    fn named(address: &str, expected: &str) {
+        assert_eq!(PeerName::of(address.parse().unwrap()).to_string(), expected);
+    }
+
     #[test]
     fn one_address_in_two_families_is_one_peer() {
-        assert_eq!(canonical("::ffff:10.0.0.1".parse().unwrap()), address(1));
+        assert_eq!(PeerName::of("::ffff:10.0.0.1".parse().unwrap()), address(1));
+        named("::ffff:10.0.0.1", "10.0.0.1");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_peer() {
+        let of = |address: &str| PeerName::of(address.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:2::3"), of("2001:db8:1:3::3"));
+        named("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64");
+        named("fd00::1", "fd00::/64");
+    }
+
+    #[test]
+    fn hosts_of_one_link_and_this_machine_are_peers_by_their_addresses() {
+        named("fe80::1", "fe80::1");
+        named("::1", "::1");
+        assert!(PeerName::of("::1".parse().unwrap()).is_local());
+        assert!(!PeerName::of("::2".parse().unwrap()).is_local());
+        named("127.0.0.2", "127.0.0.2");
     }
 }

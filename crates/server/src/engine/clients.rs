@@ -1,12 +1,13 @@
 //! Who is connected, and how to wake the network threads that serve them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::admission::PeerName;
 use crate::engine::pause::Pause;
 use crate::net::blocked::Place;
 use crate::net::mailbox::{Mail, Mailbox};
@@ -183,16 +184,16 @@ impl Client {
         self.killed.store(true, Ordering::SeqCst);
     }
 
-    /// Has its network thread close the client.
-    /// Where it is, whichever way it has come in: an IPv4 address may be written as one of IPv6.
-    pub fn address(&self) -> IpAddr {
-        self.peer.ip().to_canonical()
+    /// With whom it shares what a peer has.
+    pub fn peer_name(&self) -> PeerName {
+        PeerName::of(self.peer.ip())
     }
 
     pub fn has_hung_up(&self) -> bool {
         self.hung_up.load(Ordering::Relaxed)
     }
 
+    /// Has its network thread close the client.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::SeqCst);
         self.mailbox.send(Mail::Killed { client: self.id });

@@ -76,6 +76,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
         tls.look();
     }
     acl::keep_current(&node);
+    node.sampling.look_again(&node, scratch);
     for group in &node.groups {
         group.store.trim();
     }

@@ -34,6 +34,7 @@ use crate::engine::rubbish::Rubbish;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::tls::Tls;
 use crate::pubsub::Hub;
+use crate::sampling::Sampling;
 use crate::scripting::{LongNames, Running, Scripts};
 use crate::session::acl::{self, Users};
 use crate::session::info::{Pages, Sampler};
@@ -84,6 +85,7 @@ pub struct Node {
     pub tracker: Arc<Tracker>,
     pub stats: Stats,
     pub live: Live,
+    pub sampling: Sampling,
     pub users: Users,
     pub slowlog: SlowLog,
     pub scripts: Scripts,
@@ -171,6 +173,7 @@ impl Node {
             heavy: HeavyPool::new(config.heavy_threads, config.heavy_queue),
             paged: Arc::default(),
             live: Live::new(&config),
+            sampling: Sampling::new(config.sample_keys),
             users: Users::new(config.requirepass.as_deref()),
             config,
             groups,
@@ -210,12 +213,12 @@ impl Node {
         acl::load(&node)?;
         tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
         maintenance::flush_replayed(&node);
-        node.heavy.start(&node)?;
         node.serve()?;
         Ok(node)
     }
 
     fn serve(self: &Arc<Self>) -> Result<(), StartError> {
+        self.heavy.start(self)?;
         self.check_health();
         memory_watch::look(self);
         self.threads.lock().push(maintenance::start(self)?);

@@ -152,7 +152,7 @@ impl Connection {
     pub fn caller(&self, reader: Option<Reader>) -> Caller {
         Caller {
             client: self.client.id,
-            peer: self.client.address(),
+            peer: self.client.peer_name(),
             protocol: self.session.protocol,
             mailbox: self.client.mailbox.clone(),
             user: self.session.login.user().clone(),

@@ -407,12 +407,18 @@ fn run_in_group(
     let (client, user) = caller.map_or((0, None), |caller| (caller.client, Some(&caller.user)));
     let mut env = Env::new(node, client, user, group.id, Some(cancel));
     env.reader = caller.and_then(|caller| caller.reader);
+    let mut sizes = Vec::new();
     let mut f = |txn: &mut store::Txn<'_>| {
         if may_page {
             txn.allow_pages(node.config.paged.page_bytes);
         }
         env.begin();
-        handler.run(entry, txn, args, &mut env)
+        let result = handler.run(entry, txn, args, &mut env);
+        sizes = match result {
+            Ok(_) | Err(Error::Paged(_)) => node.sampling.sizes(entry, txn, args),
+            Err(_) => Vec::new(),
+        };
+        result
     };
     let done = run_when_open(group, cancel, || {
         // It may have waited for its turn since it was asked for the first time.
@@ -430,6 +436,7 @@ fn run_in_group(
     });
     if done.is_ok() {
         env.count();
+        node.sampling.note_sizes(&sizes);
     }
     done
 }

@@ -136,10 +136,15 @@ impl OnData {
     ) -> command::Result<Reply> {
         let (node, client) = (env.node, env.client);
         env.note_reads(entry, args);
-        node.hub.run(client, entry, txn, args, |txn| match self {
+        let result = node.hub.run(client, entry, txn, args, |txn| match self {
             Self::Plain(run) => run(txn, args),
             Self::Script(run) => run(txn, args, env),
-        })
+        });
+        // What a script uses it says itself.
+        if result.is_ok() && matches!(self, Self::Plain(_)) {
+            node.sampling.ran(entry, txn, args);
+        }
+        result
     }
 }
 

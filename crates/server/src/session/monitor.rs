@@ -135,7 +135,7 @@ fn line(now_us: u64, database: u64, from: From, name: &str, args: &Args<'_>) -> 
 }
 
 /// As Redis' `sdscatrepr`.
-fn quote(arg: &[u8], line: &mut Vec<u8>) {
+pub fn quote(arg: &[u8], line: &mut Vec<u8>) {
     line.push(b'"');
     for &byte in arg {
         match byte {

@@ -18,7 +18,7 @@ use super::latency::LatencyMonitor;
 use crate::table::{Entry, Handler, table};
 
 /// Threads are spread over so many sets of counters.
-const SHARDS: usize = 8;
+pub const SHARDS: usize = 8;
 /// Error codes counted by name, as in Redis; a client may invent more through scripts.
 const ERROR_CODES_MAX: usize = 128;
 /// Longer codes are not codes.
@@ -78,7 +78,8 @@ thread_local! {
 
 static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
 
-fn shard() -> usize {
+/// Which of them is this thread's.
+pub fn shard() -> usize {
     let shard = SHARD.get();
     if shard != usize::MAX {
         return shard;

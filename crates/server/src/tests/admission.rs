@@ -9,6 +9,9 @@ use base::limits;
 use socket2::{Domain, SockAddr, Socket, Type};
 use testkit::{Rng, wait};
 
+use crate::admission::arrivals::Why;
+use crate::admission::{PeerName, Turned};
+
 use super::harness::{PATIENCE, TestNode, check, field, text};
 
 const PEER: &str = "-ERR max connections per client exceeded\r\n";
@@ -111,10 +114,30 @@ fn whoever_comes_on_and_on_is_told_nothing() {
     drop(first);
     let has_left = || {
         let connections = node.node.admission.shown().connections.0;
-        connections.iter().all(|(peer, _)| *peer == ELSEWHERE).then_some(())
+        connections.iter().all(|(peer, _)| *peer == PeerName::of(ELSEWHERE.into())).then_some(())
     };
     wait::until("a place", PATIENCE, has_left).unwrap();
     answers(&mut from(HERE, &node), "PING", "+PONG\r\n");
+}
+
+#[test]
+fn a_host_with_many_addresses_of_ipv6_has_one_share() {
+    let node = TestNode::with(|config| config.max_connections_per_peer = 2);
+    let admission = &node.node.admission;
+    let admit = |address: &str| {
+        let address = address.parse().unwrap();
+        admission.admit(address, false, &node.node.bounds(), Instant::now())
+    };
+    let both = [admit("2001:db8::1").unwrap(), admit("2001:db8::2").unwrap()];
+    assert_eq!(admit("2001:db8::dead:beef").map(|_| ()), Err(Turned::Told(Why::Peer)));
+    let neighbour = admit("2001:db8:0:1::1").unwrap();
+    let written_otherwise = [admit("::ffff:192.0.2.1").unwrap(), admit("192.0.2.1").unwrap()];
+    assert_eq!(admit("192.0.2.1").map(|_| ()), Err(Turned::Told(Why::Peer)));
+    let shown = admission.shown().rejections.0;
+    let shown: Vec<_> = shown.iter().map(|(peer, count)| (peer.to_string(), *count)).collect();
+    assert_eq!(shown, [("192.0.2.1".to_owned(), 1), ("2001:db8::/64".to_owned(), 1)]);
+    drop((both, neighbour, written_otherwise));
+    deserted(&node);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The heavy pool: what it is told, what it turns away, and what it does to others.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -11,6 +11,7 @@ use store::Cancel;
 use testkit::{Client, Reply, wait};
 
 use super::harness::{PATIENCE, TestNode, check, field, text, words};
+use crate::admission::PeerName;
 use crate::engine::heavy::schedule::{Load, Shares};
 use crate::engine::heavy::{Caller, Job, Outcome, Target, Work};
 use crate::table::table;
@@ -38,7 +39,7 @@ fn hold(node: &TestNode, command: &str, host: u8) -> Option<Sender<()>> {
     let entry = table().find(command.as_bytes()).unwrap();
     let caller = Caller {
         client: u64::MAX,
-        peer: IpAddr::from(Ipv4Addr::new(10, 0, 0, host)),
+        peer: PeerName::of(Ipv4Addr::new(10, 0, 0, host).into()),
         protocol: Protocol::Resp2,
         mailbox: node.node.mailboxes()[0].clone(),
         user: node.node.users.default_user(),

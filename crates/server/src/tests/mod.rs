@@ -15,6 +15,7 @@ mod memory;
 mod paged;
 #[cfg(debug_assertions)]
 mod pubsub;
+mod sampling;
 mod server;
 mod settings;
 mod tls;

@@ -10,7 +10,6 @@ pub mod schedule;
 mod stats;
 mod watch;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use command::{OwnedArgs, flags};
@@ -20,6 +19,7 @@ use store::{Cancel, Gate};
 pub use pool::HeavyPool;
 pub use stats::{Counted, HeavyStats, Spread};
 
+use crate::admission::PeerName;
 use crate::engine::node::Node;
 use crate::engine::paged::Flow;
 use crate::net::blocked::Waiter;
@@ -143,8 +143,8 @@ pub struct Finished {
 #[derive(Clone)]
 pub struct Caller {
     pub client: u64,
-    /// Where it is: those who come from one address share their turns.
-    pub peer: IpAddr,
+    /// Whose turns it shares.
+    pub peer: PeerName,
     pub protocol: Protocol,
     pub mailbox: Arc<Mailbox>,
     /// Who may do what its scripts do.

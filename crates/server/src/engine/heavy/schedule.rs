@@ -14,10 +14,11 @@
 //! class: two classes can keep the third one waiting until what they run ends.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::IpAddr;
 
 use base::limits::HEAVY_RESERVED_PART;
 use command::Class;
+
+use crate::admission::PeerName;
 
 /// What becomes of new work.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,11 +62,11 @@ struct Peer<J> {
 
 /// What waits of one class.
 struct Queue<J> {
-    peers: HashMap<IpAddr, Peer<J>, foldhash::fast::RandomState>,
+    peers: HashMap<PeerName, Peer<J>, foldhash::fast::RandomState>,
     /// Peers with waiting work, in the order of their turns.
-    turns: VecDeque<IpAddr>,
+    turns: VecDeque<PeerName>,
     /// How much new work of each peer waits, if any does.
-    sizes: BTreeSet<(usize, IpAddr)>,
+    sizes: BTreeSet<(usize, PeerName)>,
     new: usize,
     going_on: usize,
 }
@@ -78,7 +79,7 @@ impl<J> Default for Queue<J> {
 }
 
 impl<J> Queue<J> {
-    fn push(&mut self, address: IpAddr, waiting: Waiting<J>) {
+    fn push(&mut self, address: PeerName, waiting: Waiting<J>) {
         let peer = self.peers.entry(address).or_insert_with(|| {
             self.turns.push_back(address);
             Peer { jobs: VecDeque::new(), new: 0 }
@@ -108,7 +109,7 @@ impl<J> Queue<J> {
     }
 
     /// The newest work of the peer that has the most, if that has more left then than the newcomer has.
-    fn displace(&mut self, newcomer: IpAddr) -> Option<J> {
+    fn displace(&mut self, newcomer: PeerName) -> Option<J> {
         let &(most, address) = self.sizes.last()?;
         if self.peers.get(&newcomer).map_or(0, |peer| peer.new) + 1 >= most {
             return None;
@@ -119,7 +120,7 @@ impl<J> Queue<J> {
         Some(self.taken(address, waiting))
     }
 
-    fn taken(&mut self, address: IpAddr, waiting: Waiting<J>) -> J {
+    fn taken(&mut self, address: PeerName, waiting: Waiting<J>) -> J {
         match self.peers.get_mut(&address) {
             _ if waiting.goes_on => self.going_on -= 1,
             Some(peer) => {
@@ -224,7 +225,7 @@ impl<J> Schedule<J> {
     /// displaces the newest of the peer with the most, unless that would only turn the two round. So the places
     /// are divided as evenly as they can be, whoever came first; a fixed share for each peer would leave places
     /// empty where there are few peers, or not be enough for all where there are many.
-    pub fn submit(&mut self, class: Class, peer: IpAddr, job: J) -> Verdict<J> {
+    pub fn submit(&mut self, class: Class, peer: PeerName, job: J) -> Verdict<J> {
         let may_start = self.may_start(class);
         let queue = self.queues.of_mut(class);
         let starts = may_start && queue.turns.is_empty();
@@ -239,7 +240,7 @@ impl<J> Schedule<J> {
 
     /// Takes on what goes on with work that was begun before: it waits for its turn like others of its peer, and is
     /// never turned away.
-    pub fn go_on(&mut self, class: Class, peer: IpAddr, job: J) {
+    pub fn go_on(&mut self, class: Class, peer: PeerName, job: J) {
         self.queues.of_mut(class).push(peer, Waiting { job, goes_on: true });
     }
 

@@ -2,6 +2,7 @@
 
 mod client_metrics;
 mod heavy;
+mod keys;
 mod metrics;
 mod own;
 mod redis;
@@ -80,6 +81,8 @@ const SECTIONS: &[Section] = &[
     section("raft", "Raft", Shown::All, own::raft),
     section("wal", "Wal", Shown::All, own::wal),
     section("store", "Store", Shown::All, own::store),
+    // What clients store is in it: not for those who ask for everything there is to count.
+    section("keys", "Keys", Shown::Everything, keys::keys),
 ];
 
 /// Lines of `name:value`.
@@ -207,8 +210,8 @@ mod tests {
     fn sections_are_asked_for_one_by_one_or_together() {
         check("INFO", &["server", "keyspace", "errorstats"], &["commandstats", "modules", "wal"]);
         check("INFO DEFAULT", &["server"], &["commandstats", "wal"]);
-        check("INFO all", &["server", "commandstats", "wal"], &["modules"]);
-        check("INFO everything", &["server", "commandstats", "modules", "threads"], &[]);
+        check("INFO all", &["server", "commandstats", "wal"], &["modules", "keys"]);
+        check("INFO everything", &["server", "commandstats", "modules", "threads", "keys"], &[]);
         check("INFO Memory WAL", &["memory", "wal"], &["server", "store"]);
         check("INFO nonsense", &[], &["server"]);
         check("INFO default lanes", &["server", "lanes"], &["raft"]);

@@ -1,11 +1,10 @@
 //! What the dashboard shows, as JSON: counters and histograms since the start, and gauges. Whoever reads it makes rates and
 //! quantiles of the difference between two readings.
 //!
-//! It names commands and peers and nothing that clients have stored, said or logged in with; its size is bounded by
-//! the bounds of what it lists.
+//! It names commands, peers, and a few keys unless `sample-keys` is off; of what clients have stored, said or logged in with
+//! nothing else. Its size is bounded by the bounds of what it lists.
 
 use std::cmp::Reverse;
-use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use base::limits;
@@ -14,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::VERSION;
 use super::metrics::ready;
+use crate::admission::PeerName;
 use crate::engine::group::Group;
 use crate::engine::node::Node;
 use crate::session::histogram::Latencies;
@@ -44,6 +44,7 @@ pub(super) fn status(node: &Node) -> Value {
         "disk": disk(node),
         "keys": super::keyspace(node).iter().map(|counts| counts.keys).sum::<i64>(),
         "slow": slow(node),
+        "sampled": super::keys::shown(node),
     })
 }
 
@@ -126,7 +127,7 @@ fn heavy(node: &Node) -> Value {
     })
 }
 
-fn peers((top, others): (Vec<(IpAddr, u64)>, u64)) -> Value {
+fn peers((top, others): (Vec<(PeerName, u64)>, u64)) -> Value {
     let top: Vec<_> = top.into_iter().map(|(peer, count)| (peer.to_string(), count)).collect();
     json!({ "top": top, "others": others })
 }

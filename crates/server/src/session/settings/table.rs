@@ -65,6 +65,7 @@ pub(super) enum Change {
     HeavyTimeout(u64),
     TrackedKeys(usize),
     KeyEvents(Classes),
+    SampleKeys(bool),
     Shape(Shape, i64),
     Tls(TlsSetting, String),
 }
@@ -138,6 +139,7 @@ impl Change {
             }
             Self::HeavyQueue(places) => node.heavy.set_queue_max(places),
             Self::HeavyTimeout(ms) => node.live.set_heavy_timeout_ms(ms),
+            Self::SampleKeys(is_on) => node.sampling.set_on(is_on),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
             Self::Password(password) => node.users.set_password(&password),
@@ -322,6 +324,18 @@ fn set_word(words: &[(ClientAuth, &str)], files: &mut TlsFiles, value: &str) -> 
     Ok(())
 }
 
+fn show_yes(is: bool) -> String {
+    if is { "yes".into() } else { "no".into() }
+}
+
+fn sample_keys(value: &[u8]) -> Result<Change, String> {
+    match value.to_ascii_lowercase().as_slice() {
+        b"yes" => Ok(Change::SampleKeys(true)),
+        b"no" => Ok(Change::SampleKeys(false)),
+        _ => Err("argument must be 'yes' or 'no'".into()),
+    }
+}
+
 fn address(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "off".into(), |address| address.to_string())
 }
@@ -351,7 +365,7 @@ fn directory(node: &Node) -> String {
 }
 
 fn cluster(node: &Node) -> String {
-    if node.groups.len() > 1 { "yes".into() } else { "no".into() }
+    show_yes(node.groups.len() > 1)
 }
 
 fn show_password(node: &Node) -> String {
@@ -380,6 +394,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     live("memory-soft", soft_bytes, |value| Ok(Change::MemorySoft(bytes(value)?))),
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),
+    live("sample-keys", |node| show_yes(node.sampling.is_on()), sample_keys),
     tls("tls-cert", show_cert, set_cert),
     tls("tls-client-auth", |f| show_word(&CLIENT_AUTH, f), |f, value| set_word(&CLIENT_AUTH, f, value)),
     tls("tls-client-ca", show_ca, set_ca),

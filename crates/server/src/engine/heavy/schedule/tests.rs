@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn peer(last: u8) -> IpAddr {
-    Ipv4Addr::new(10, 0, 0, last).into()
+fn peer(last: u8) -> PeerName {
+    PeerName::of(Ipv4Addr::new(10, 0, 0, last).into())
 }
 
 /// What starts until nothing more may.

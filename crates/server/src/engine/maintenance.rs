@@ -4,10 +4,11 @@
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use store::{Leave, Scratch, Stop, Txn};
+use threads::Class;
 
 use crate::engine::memory_watch;
 use crate::engine::node::Node;
@@ -49,7 +50,7 @@ pub fn flush(node: &Node) {
 pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
     let stopped = node.stats.stopped();
     let node = Arc::downgrade(node);
-    thread::Builder::new().name("maint-0".into()).spawn(move || {
+    Class::Maint.spawn(0, move || {
         let mut scratch = Scratch::default();
         while !stopped.wait(PERIOD) {
             if !round(&node, &mut scratch) {

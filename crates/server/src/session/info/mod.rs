@@ -4,6 +4,7 @@ mod client_metrics;
 mod heavy;
 mod metrics;
 mod own;
+mod raft_metrics;
 mod redis;
 mod sample;
 mod status;
@@ -14,7 +15,7 @@ use command::{Args, Command, arg, flags};
 use store::Counts;
 
 pub use metrics::Pages;
-pub use sample::{Rates, Sample, Sampler, THREAD_CLASSES};
+pub use sample::{Rates, Sample, Sampler};
 
 use super::rows::{self, text};
 use super::{Context, SessionRun};

@@ -238,7 +238,9 @@ fn what_was_admitted_before_the_disk_was_known_to_be_full_waits_for_space() {
     disk.while_it_hangs(|faults| {
         faults.space_bytes = Some(0);
         proposals.extend(names.iter().map(|name| cluster.propose(1, 0, name)));
-        eventually("admitted", || cluster.group(1, 0).metrics().queue(Queue::Proposals).depth == names.len() as u64);
+        eventually("admitted", || {
+            cluster.group(1, 0).metrics().queue(Queue::Proposals).depth == names.len() as u64
+        });
     });
     eventually("held", || cluster.group(1, 0).metrics().queue(Queue::Held).depth > 0);
     assert_eq!(cluster.group(1, 0).metrics().role, Role::Leader);

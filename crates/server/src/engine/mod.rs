@@ -11,3 +11,4 @@ pub mod memory_watch;
 pub mod node;
 pub mod paged;
 pub mod pause;
+pub mod ran_on;

@@ -221,7 +221,9 @@ impl Node {
         self.start_http()?;
         self.sampler.round(self);
         if !self.sampler.latest().raft_is_raised() {
-            tracing::info!("the raft threads run at ordinary priority: raising it is not permitted (CAP_SYS_NICE)");
+            tracing::info!(
+                "the raft threads run at ordinary priority: raising it is not permitted (CAP_SYS_NICE)"
+            );
         }
         Ok(())
     }

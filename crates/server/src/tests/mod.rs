@@ -17,4 +17,5 @@ mod paged;
 mod pubsub;
 mod server;
 mod settings;
+mod threads;
 mod tls;

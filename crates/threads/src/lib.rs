@@ -47,8 +47,8 @@ impl Class {
         match self {
             Self::Raft | Self::Wal => Some(-5),
             Self::Net | Self::Apply => None,
-            Self::Store => Some(5),
-            Self::Heavy | Self::Maint => Some(10),
+            Self::Store | Self::Maint => Some(5),
+            Self::Heavy => Some(10),
         }
     }
 
@@ -127,7 +127,7 @@ mod tests {
     fn what_others_wait_for_goes_first() {
         let [net, raft, wal, apply, heavy, store, maint] =
             Class::ALL.map(|class| class.niceness().unwrap_or(0));
-        assert!(raft.max(wal) < net.min(apply) && net.max(apply) < store && store < heavy.min(maint));
+        assert!(raft.max(wal) < net.min(apply) && net.max(apply) < store.min(maint) && store.max(maint) < heavy);
     }
 
     #[test]

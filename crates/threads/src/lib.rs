@@ -127,7 +127,9 @@ mod tests {
     fn what_others_wait_for_goes_first() {
         let [net, raft, wal, apply, heavy, store, maint] =
             Class::ALL.map(|class| class.niceness().unwrap_or(0));
-        assert!(raft.max(wal) < net.min(apply) && net.max(apply) < store.min(maint) && store.max(maint) < heavy);
+        assert!(
+            raft.max(wal) < net.min(apply) && net.max(apply) < store.min(maint) && store.max(maint) < heavy
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use server::{Config, DataDir, Node};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use threads::Class;
 
 use crate::cli::{Fsync, Options};
 use crate::logging;
@@ -128,7 +129,7 @@ fn watch_signals(mut signals: Signals, node: &Arc<Node>) -> io::Result<()> {
             }
         }
     };
-    thread::Builder::new().name("maint-signals".into()).spawn(body).map(|_| ())
+    Class::Maint.spawn("signals", body).map(|_| ())
 }
 
 fn watch_stop() -> io::Result<()> {
@@ -137,5 +138,5 @@ fn watch_stop() -> io::Result<()> {
         tracing::error!("the clean stop took too long; what was acknowledged is on disk");
         std::process::exit(1);
     };
-    thread::Builder::new().name("maint-stop".into()).spawn(body).map(|_| ())
+    Class::Maint.spawn("stop", body).map(|_| ())
 }

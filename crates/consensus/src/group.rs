@@ -24,7 +24,7 @@ use wal::Wal;
 use crate::config::{Payload, Raft, Reply, position};
 use crate::log::LogStore;
 use crate::machine::{Completion, NotCommitted};
-use crate::metrics::{Counters, GroupMetrics, Role};
+use crate::metrics::{Counters, GroupMetrics, Queue, QueueMetrics, Role};
 use crate::role::RoleKeeper;
 use crate::spool::Spool;
 use crate::state::StateMachine;
@@ -152,17 +152,30 @@ impl GroupCore {
         let (backlog_bytes, backlog_entries) = self.log.backlog();
         // What comes now is not counted: a request that is larger than the bound must come through
         // some time.
-        let full = if backlog_bytes > self.backlog_bytes_max {
-            "the machine is too far behind the log"
+        let (queue, why) = if backlog_bytes > self.backlog_bytes_max {
+            (Queue::BacklogBytes, "the machine is too far behind the log")
         } else if backlog_entries >= self.backlog_entries_max {
-            "too many entries wait for the machine"
+            (Queue::BacklogEntries, "too many entries wait for the machine")
         } else if !self.wal.has_room(bytes as u64) {
-            "the disk is full"
+            (Queue::Held, "the disk is full")
         } else {
             return Ok(());
         };
-        self.counters.refused_full.fetch_add(1, Ordering::Relaxed);
-        Err(full.into())
+        self.counters.found_full(queue);
+        Err(why.into())
+    }
+
+    fn queue(&self, queue: Queue) -> QueueMetrics {
+        let (backlog_bytes, backlog_entries) = self.log.backlog();
+        let (depth, max) = match queue {
+            Queue::Proposals => (self.counters.in_flight.get(), IN_FLIGHT_MAX),
+            Queue::BacklogBytes => (backlog_bytes, self.backlog_bytes_max),
+            Queue::BacklogEntries => (backlog_entries, self.backlog_entries_max),
+            Queue::ApplyBytes => self.state.queued(),
+            // They are entries of the backlog, too.
+            Queue::Held => (self.log.held(), self.backlog_entries_max),
+        };
+        QueueMetrics { depth, max, full: self.counters.full(queue) }
     }
 }
 
@@ -235,7 +248,7 @@ impl Group {
             return Err(format!("{len} bytes are too many for one entry"));
         }
         if core.counters.in_flight.get() >= IN_FLIGHT_MAX {
-            core.counters.refused_full.fetch_add(1, Ordering::Relaxed);
+            core.counters.found_full(Queue::Proposals);
             return Err("too many proposals are in flight".into());
         }
         core.admit(len)
@@ -353,10 +366,7 @@ impl Group {
             learners: membership.learner_ids().collect(),
             addresses: membership.nodes().map(|(&id, node)| (id, node.addr.clone())).collect(),
             elections: core.role.elections(),
-            in_flight: core.counters.in_flight.get(),
-            backlog_bytes: core.log.backlog().0,
-            refused_full: load(&core.counters.refused_full),
-            held: core.log.held(),
+            queues: Queue::ALL.map(|queue| core.queue(queue)),
             snapshots_sent: load(&core.counters.snapshots_sent),
             snapshots_installed: load(&core.counters.snapshots_installed),
             purges: load(&core.counters.purges),

@@ -32,6 +32,6 @@ pub use machine::{
     Body, Committed, Completion, Leadership, Machine, MachineError, NotCommitted, Position, Recovered,
     SnapshotImage,
 };
-pub use metrics::{BUCKETS, GroupMetrics, Histogram, Role};
+pub use metrics::{BUCKETS, GroupMetrics, Histogram, Queue, QueueMetrics, Role};
 pub use node::{Node, NodeOptions, StartError};
 pub use transport::{Answers, BoxFuture, Frames, NoTransport, Peer, Transport, TransportError};

@@ -28,7 +28,7 @@ impl AtomicHistogram {
         self.sum_us.fetch_add(us.min(1 << 40), Ordering::Relaxed);
     }
 
-    fn read(&self) -> Histogram {
+    pub(crate) fn read(&self) -> Histogram {
         Histogram {
             buckets: std::array::from_fn(|n| self.buckets.get(n).map_or(0, |c| c.load(Ordering::Relaxed))),
             sum_us: self.sum_us.load(Ordering::Relaxed),
@@ -81,12 +81,50 @@ impl Gauge {
     }
 }
 
+/// Where something of a group waits. Each is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Proposals that are not committed yet.
+    Proposals,
+    /// What is in the log and not handed to the machine yet: bytes, and entries.
+    BacklogBytes,
+    BacklogEntries,
+    /// Bytes that the machine has been handed and not dealt with.
+    ApplyBytes,
+    /// Appends for which the disk has no room.
+    Held,
+}
+
+impl Queue {
+    pub const ALL: [Self; 5] =
+        [Self::Proposals, Self::BacklogBytes, Self::BacklogEntries, Self::ApplyBytes, Self::Held];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proposals => "proposals",
+            Self::BacklogBytes => "backlog_bytes",
+            Self::BacklogEntries => "backlog_entries",
+            Self::ApplyBytes => "apply_bytes",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// A queue as it is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueMetrics {
+    pub depth: u64,
+    /// From here on it is full.
+    pub max: u64,
+    /// How often it was. Then proposals and replicated entries are refused, and the machine's queue is waited for.
+    pub full: u64,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) in_flight: Gauge,
     pub(crate) commit_latency: AtomicHistogram,
-    /// Proposals and replicated entries refused because a queue or the disk was full.
-    pub(crate) refused_full: AtomicU64,
+    full: [AtomicU64; Queue::ALL.len()],
     pub(crate) snapshots_sent: AtomicU64,
     pub(crate) snapshots_installed: AtomicU64,
     pub(crate) purges: AtomicU64,
@@ -95,6 +133,17 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn latency(&self) -> Histogram {
         self.commit_latency.read()
+    }
+
+    /// Somebody has found a queue full.
+    pub(crate) fn found_full(&self, queue: Queue) {
+        if let Some(count) = self.full.get(queue as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn full(&self, queue: Queue) -> u64 {
+        self.full.get(queue as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -130,12 +179,8 @@ pub struct GroupMetrics {
     pub addresses: Vec<(u64, String)>,
     /// Candidacies of this node since it started.
     pub elections: u64,
-    pub in_flight: u64,
-    /// Bytes appended here and not handed to the machine yet.
-    pub backlog_bytes: u64,
-    pub refused_full: u64,
-    /// Appends that wait for room on the disk.
-    pub held: u64,
+    /// In the order of [`Queue::ALL`].
+    pub queues: [QueueMetrics; Queue::ALL.len()],
     pub snapshots_sent: u64,
     pub snapshots_installed: u64,
     pub purges: u64,
@@ -144,9 +189,34 @@ pub struct GroupMetrics {
     pub failure: Option<String>,
 }
 
+impl GroupMetrics {
+    pub fn queue(&self, queue: Queue) -> QueueMetrics {
+        self.queues.get(queue as usize).copied().unwrap_or_default()
+    }
+
+    pub fn queues(&self) -> impl Iterator<Item = (Queue, QueueMetrics)> {
+        Queue::ALL.into_iter().zip(self.queues)
+    }
+
+    /// What was refused because a queue was full.
+    pub fn refused_full(&self) -> u64 {
+        let refuses = |&(queue, _): &(Queue, QueueMetrics)| queue != Queue::ApplyBytes;
+        self.queues().filter(refuses).map(|(_, queue)| queue.full).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn queues_are_counted_apart() {
+        let counters = Counters::default();
+        for (queue, times) in Queue::ALL.into_iter().zip(1..) {
+            (0..times).for_each(|_| counters.found_full(queue));
+        }
+        assert_eq!(Queue::ALL.map(|queue| counters.full(queue)), [1, 2, 3, 4, 5]);
+    }
 
     #[test]
     fn latencies_fall_into_their_buckets() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use openraft::{Config, SnapshotPolicy};
 use parking_lot::Mutex;
 use thiserror::Error;
+use threads::Class;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use wal::Wal;
@@ -19,7 +20,7 @@ use crate::config::{Raft, log_id};
 use crate::group::{Group, GroupCore, GroupParts, IN_FLIGHT_MAX};
 use crate::log::{LogOptions, LogStore};
 use crate::machine::Machine;
-use crate::metrics::Counters;
+use crate::metrics::{AtomicHistogram, Counters, Histogram};
 use crate::network::Network;
 use crate::purge;
 use crate::role::{Accompanied, RoleKeeper};
@@ -33,6 +34,7 @@ const TAIL_BYTES: u64 = 32 << 20;
 const TAIL_BYTES_MIN: u64 = 1 << 20;
 /// Helper threads of a raft thread: cold reads of the log, and images, which block for long.
 const HELPERS_MAX: usize = 32;
+const HELPER: Class = Class::Maint;
 /// Entries that may wait for a machine. openraft's channel to the state machine has room for twice
 /// as many, so that a slow machine never blocks a core, whose heartbeats would stop.
 const BACKLOG_ENTRIES_MAX: u64 = 1 << 19;
@@ -40,8 +42,6 @@ const BACKLOG_ENTRIES_MAX: u64 = 1 << 19;
 const BACKLOG_QUEUES: u64 = 4;
 /// What an only voter has to recover fits into memory and disk many times within this.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(600);
-/// Ahead of ordinary threads, behind what the system itself raises.
-const RAFT_NICENESS: i32 = -5;
 /// What a clean stop waits for, in total.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A stream of entries that is not answered within so many election timeouts is given up.
@@ -103,6 +103,7 @@ pub enum StartError {
 struct RaftThread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    heartbeat_delay: Arc<AtomicHistogram>,
 }
 
 /// Owns the raft threads. Nothing but consensus runs there.
@@ -111,15 +112,19 @@ pub struct Node {
     threads: Mutex<Vec<RaftThread>>,
 }
 
-fn start_thread(n: usize, wal: Wal, accompanied: Accompanied) -> io::Result<(Handle, RaftThread)> {
+fn start_thread(
+    n: usize,
+    heartbeat: Duration,
+    wal: Wal,
+    accompanied: Accompanied,
+) -> io::Result<(Handle, RaftThread)> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (tx, rx) = mpsc::sync_channel(1);
     let body = move || {
-        raise_priority();
-        let name = format!("raft-io-{n}");
         let built = Builder::new_current_thread()
             .enable_time()
-            .thread_name(name)
+            .thread_name(format!("{}-raft-{n}", HELPER.name()))
+            .on_thread_start(|| HELPER.enter())
             .max_blocking_threads(HELPERS_MAX)
             .on_thread_park(move || write_or_wake(&wal, &accompanied))
             .build();
@@ -134,24 +139,27 @@ fn start_thread(n: usize, wal: Wal, accompanied: Accompanied) -> io::Result<(Han
             }
         }
     };
-    let thread = std::thread::Builder::new().name(format!("raft-{n}")).spawn(body)?;
+    let thread = Class::Raft.spawn(n, body)?;
     let handle = rx.recv().map_err(io::Error::other)??;
-    Ok((handle, RaftThread { stop: Some(stop), thread: Some(thread) }))
+    let heartbeat_delay = Arc::<AtomicHistogram>::default();
+    handle.spawn(beat(heartbeat, heartbeat_delay.clone()));
+    Ok((handle, RaftThread { stop: Some(stop), thread: Some(thread), heartbeat_delay }))
+}
+
+/// Measures how late this thread does what it is to do at a time: so late are heartbeats, of which a node without others sends
+/// none.
+async fn beat(period: Duration, delay: Arc<AtomicHistogram>) {
+    loop {
+        let due = Instant::now() + period;
+        tokio::time::sleep_until(due.into()).await;
+        delay.record(due.elapsed());
+    }
 }
 
 /// A raft thread has nothing else to do. Where no other node waits for a heartbeat, it writes the log
 /// itself: that saves two hops between threads. Else a disk that hangs must not hold it up.
 fn write_or_wake(wal: &Wal, accompanied: &Accompanied) {
     if accompanied.load(Ordering::Relaxed) == 0 { wal.write_here() } else { wal.wake_up() }
-}
-
-/// Heartbeats come in time whatever else the machine does. Not permitted without privilege, and
-/// then not needed.
-fn raise_priority() {
-    let thread = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(thread), RAFT_NICENESS) {
-        tracing::debug!("the priority of the raft threads stays as it is: {error}");
-    }
 }
 
 fn raft_config(options: &NodeOptions, group: u16) -> Result<Config, StartError> {
@@ -196,7 +204,7 @@ impl Node {
         let mut raft_threads: Vec<(Handle, Accompanied)> = Vec::new();
         for n in 0..options.raft_threads.min(machines.len()) {
             let accompanied = Accompanied::default();
-            let started = start_thread(n, wal.clone(), accompanied.clone());
+            let started = start_thread(n, options.heartbeat, wal.clone(), accompanied.clone());
             let (handle, thread) = started.map_err(StartError::Threads)?;
             raft_threads.push((handle, accompanied));
             node.threads.lock().push(thread);
@@ -239,6 +247,11 @@ impl Node {
     /// When there is no such group: their number is fixed when the node starts.
     pub fn group(&self, group: u16) -> Group {
         self.find(group).unwrap_or_else(|| panic!("there is no group {group} in this node"))
+    }
+
+    /// Of each raft thread, how late it was when a heartbeat was due.
+    pub fn heartbeat_delays(&self) -> Vec<Histogram> {
+        self.threads.lock().iter().map(|thread| thread.heartbeat_delay.read()).collect()
     }
 
     /// A handle on a group that may not exist, for messages from other nodes.

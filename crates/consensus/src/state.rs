@@ -19,7 +19,7 @@ use crate::codec;
 use crate::config::{Entry, EntryBody, LogId, SnapshotMeta, StoredMembership, Types, log_id, position};
 use crate::log::LogStore;
 use crate::machine::{Body, Committed, Machine, MachineError, Position, SnapshotImage};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Queue};
 use crate::role::RoleKeeper;
 use crate::spool::Spool;
 
@@ -147,7 +147,19 @@ impl StateMachine {
     async fn permit(&self, bytes: usize) -> io::Result<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let units = units.clamp(1, self.shared.queue_units);
-        self.shared.queue.clone().acquire_many_owned(units).await.map_err(io::Error::other)
+        let queue = &self.shared.queue;
+        if let Ok(permit) = queue.clone().try_acquire_many_owned(units) {
+            return Ok(permit);
+        }
+        self.shared.counters.found_full(Queue::ApplyBytes);
+        queue.clone().acquire_many_owned(units).await.map_err(io::Error::other)
+    }
+
+    /// Bytes that the machine has queued, and may have.
+    pub(crate) fn queued(&self) -> (u64, u64) {
+        let bytes = |units: usize| (units * UNIT_BYTES) as u64;
+        let max = self.shared.queue_units as usize;
+        (bytes(max.saturating_sub(self.shared.queue.available_permits())), bytes(max))
     }
 
     async fn hand_over(&self, entry: Entry) -> io::Result<()> {

@@ -17,6 +17,7 @@ use axum::serve::Listener;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
+use threads::Class;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -63,7 +64,7 @@ impl HttpServer {
             runtime.block_on(serve(listener, source, stopped));
             runtime.shutdown_timeout(STOP_WITHIN);
         };
-        let thread = thread::Builder::new().name("maint-http".into()).spawn(body)?;
+        let thread = Class::Maint.spawn("http", body)?;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use threads::Class;
+
 /// Linux counts CPU time in these on every architecture (USER_HZ).
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -104,30 +106,40 @@ fn cpu_of(stat: &str) -> Option<Cpu> {
     Some(Cpu { user: ticks()?, system: ticks()? })
 }
 
-/// The threads of one class: those whose names begin alike.
+/// The threads of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadClass {
     pub threads: u64,
     pub cpu: Duration,
+    /// Of the one that the scheduler prefers least.
+    pub niceness: i64,
 }
 
-/// CPU time and number of the threads by class. A name belongs to the first prefix that it begins
-/// with; what belongs to none is `other`. Threads that have ended are not counted.
-pub fn threads(prefixes: &[&'static str]) -> BTreeMap<&'static str, ThreadClass> {
-    threads_in(Path::new("/proc/self/task"), prefixes)
+/// CPU time, number and priority of the threads, by the name of their class; what is of none is `other`. Threads that have
+/// ended are not counted.
+pub fn threads() -> BTreeMap<&'static str, ThreadClass> {
+    threads_in(Path::new("/proc/self/task"))
 }
 
-pub const OTHER: &str = "other";
+const OTHER: &str = "other";
 
-fn threads_in(tasks: &Path, prefixes: &[&'static str]) -> BTreeMap<&'static str, ThreadClass> {
+/// Field 19 of a `stat` file.
+fn niceness_of(stat: &str) -> Option<i64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(16)?.parse().ok()
+}
+
+fn threads_in(tasks: &Path) -> BTreeMap<&'static str, ThreadClass> {
     let mut classes = BTreeMap::new();
     for task in fs::read_dir(tasks).into_iter().flatten().flatten() {
         let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
         let name =
             stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(name, _)| name);
-        let class = prefixes.iter().copied().find(|prefix| name.starts_with(prefix)).unwrap_or(OTHER);
-        let class: &mut ThreadClass = classes.entry(class).or_default();
+        let niceness = niceness_of(&stat).unwrap_or(0);
+        let class = classes.entry(Class::of(name).map_or(OTHER, Class::name));
+        let class = class.or_insert(ThreadClass { niceness, ..ThreadClass::default() });
         class.threads += 1;
+        class.niceness = class.niceness.max(niceness);
         // Finer than the ticks, where the kernel has it.
         let schedule = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
         let nanos = schedule.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
@@ -189,17 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn threads_are_counted_by_the_beginning_of_their_names() {
+    fn threads_are_counted_by_class() {
         let dir = tempfile::tempdir().unwrap();
-        for (id, name, nanos) in [(1, "net-0", "10 1 1"), (2, "net-1", "20 1 1"), (3, "main", "5 1 1")] {
+        for (id, name, nanos, niceness) in
+            [(1, "raft-0", "10 1 1", -5), (2, "raft-1", "20 1 1", -7), (3, "main", "5 1 1", 0)]
+        {
             let task = dir.path().join(id.to_string());
             fs::create_dir(&task).unwrap();
-            fs::write(task.join("stat"), format!("{id} ({name}) S 1 7 7 0 -1 0 0 0 0 0 1 0 0 0")).unwrap();
+            let stat = format!("{id} ({name}) S 1 7 7 0 -1 0 0 0 0 0 1 0 0 0 15 {niceness} 9 0 100");
+            fs::write(task.join("stat"), stat).unwrap();
             fs::write(task.join("schedstat"), nanos).unwrap();
         }
-        let classes = threads_in(dir.path(), &["net-"]);
-        let net = ThreadClass { threads: 2, cpu: Duration::from_nanos(30) };
-        assert_eq!(classes.get("net-"), Some(&net));
-        assert_eq!(classes.get(OTHER).map(|class| class.threads), Some(1));
+        let classes = threads_in(dir.path());
+        let raft = ThreadClass { threads: 2, cpu: Duration::from_nanos(30), niceness: -5 };
+        assert_eq!(classes.get("raft"), Some(&raft));
+        assert_eq!(classes.get(OTHER).map(|class| (class.threads, class.niceness)), Some((1, 0)));
     }
 }

@@ -25,6 +25,7 @@ use crate::sequencer::Counts;
 
 mod collected;
 mod queue;
+mod upkeep;
 
 use collected::Collected;
 pub use queue::Queue;
@@ -330,7 +331,7 @@ impl Applier {
         self.stats.write_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         self.entries.clear();
         self.collected.clear();
-        self.slices = SLICES_AFTER_BATCH;
+        self.slices = upkeep::slices_after_batch(self.group.sequencer.dirty_bytes());
         self.counts_changed.clear();
         self.membership_changed = false;
         self.bytes = 0;
@@ -391,46 +392,6 @@ impl Applier {
         Ok(unreachable)
     }
 
-    /// Folds and reclaims.
-    fn upkeep(&mut self) {
-        for _ in 0..std::mem::replace(&mut self.slices, 1) {
-            // Between batches only: what is collected but not written may not be passed by.
-            let may = self.failed.is_none() && self.since.is_none() && self.has_upkeep();
-            if !may || !self.watch.has_room(RECLAIM_BYTES) {
-                return;
-            }
-            if let Err(error) = self.upkeep_slice() {
-                self.fail(error);
-            }
-        }
-    }
-
-    fn upkeep_slice(&mut self) -> Result<(), DiskError> {
-        if self.folder.has_work() {
-            let deltas = self.folder.slice(&self.group)?;
-            self.stats.folded.fetch_add(deltas, Ordering::Relaxed);
-        }
-        if self.reclaimer.has_work() {
-            let records = self.reclaimer.slice(&self.group, &mut self.counts)?;
-            self.stats.reclaimed.fetch_add(records, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn has_upkeep(&self) -> bool {
-        self.reclaimer.has_work() || self.folder.has_work()
-    }
-
-    /// Folds all that a reader waits for.
-    pub fn fold(&mut self, home: Home) -> Result<(), DiskError> {
-        if let Some(why) = &self.failed {
-            return Err(why.clone());
-        }
-        let folded = self.folder.fold(&self.group, home)?;
-        self.stats.folded.fetch_add(folded, Ordering::Relaxed);
-        Ok(())
-    }
-
     fn fail(&mut self, error: DiskError) {
         tracing::error!(%error, "the store failed; nothing more is applied");
         self.watch.failed(&error);
@@ -484,16 +445,11 @@ const COLLECT_PAUSE: Duration = Duration::from_millis(20);
 const APPLY_DELAY: Duration = Duration::from_millis(limits::APPLY_DELAY_MS_MAX);
 /// Between two slices of reclaiming, so that it never takes a core.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
-/// More than a slice of reclaiming writes.
-const RECLAIM_BYTES: u64 = 4 << 20;
 /// While the disk is full, how often it is looked at.
 const ROOM_POLL: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(10);
 /// Effects collected at most before they are written: a bound on what small ones cost.
 const COLLECTED_MAX: usize = 1 << 20;
-/// Under load there is a moment for reclaiming only after a batch: then so many slices are taken, or
-/// what is deleted would outgrow what is reclaimed.
-const SLICES_AFTER_BATCH: u32 = 32;
 /// Every so many batches, few deltas are folded as well.
 const SWEEP_BATCHES: u64 = 64;
 /// What an entry costs in memory beside its payload.

@@ -4,14 +4,13 @@
 //! record, and what was written is reclaimed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use base::Stamp;
 
 use crate::disk::{DiskError, DiskSnapshot};
 use crate::group::Group;
 use crate::keys::{self, Home, Unreachable};
+use crate::pace::Pace;
 use crate::record::Value;
 use crate::scratch::{Fresh, Scratch};
 use crate::txn::{Stop, Txn};
@@ -24,10 +23,6 @@ pub(crate) type Records = Vec<(Vec<u8>, Option<Value>)>;
 const TURN_BYTES: usize = 16 << 10;
 /// What may wait to be submitted before more is built: whoever writes a byte waits for all of it.
 const WAITING_BYTES_MAX: u64 = 512 << 10;
-/// Longer than those who write one after another wait for a batch: none of them writes meanwhile.
-const ALONE_AFTER: Duration = Duration::from_millis(20);
-/// A rest is not longer than this, whatever held up the turn before it.
-const REST_MAX: Duration = Duration::from_millis(1);
 
 /// How much is being built aside at the moment, by all transactions of a group.
 #[derive(Default)]
@@ -62,38 +57,6 @@ pub(crate) struct Aside {
     records: Records,
     bytes: usize,
     pace: Pace,
-}
-
-/// How much of the time is left to others while they write: as much as is taken.
-struct Pace {
-    /// The last turn, and when it was over.
-    turn: Stamp,
-    over: Instant,
-    /// When somebody else had written between two turns.
-    others: Instant,
-}
-
-impl Pace {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { turn: Stamp::ZERO, over: now, others: now }
-    }
-
-    /// A turn is over. Rests if somebody has written since the one before.
-    fn turn(&mut self, before: Stamp, turn: Stamp) {
-        if before > self.turn {
-            thread::sleep(self.over.elapsed().min(REST_MAX));
-            self.others = Instant::now();
-        }
-        self.turn = turn;
-        self.over = Instant::now();
-    }
-
-    /// The turn that has to be submitted before the next one, if others write: a batch takes one along, which costs the
-    /// log less than its fsync. It does not matter how much of theirs waits: that may be so at any time.
-    fn comes_after(&self) -> Stamp {
-        if self.others.elapsed() < ALONE_AFTER { self.turn } else { Stamp::ZERO }
-    }
 }
 
 impl Aside {

@@ -2,12 +2,14 @@
 //! records, snapshots and write-backs.
 
 use std::ops::Bound;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch as WriteBatch, PersistMode, Readable,
 };
 use thiserror::Error;
+use threads::Class;
 
 use crate::keys;
 
@@ -78,12 +80,14 @@ pub struct Disk {
 
 impl Disk {
     pub fn open(options: &DiskOptions) -> Result<Self, DiskError> {
-        let database = Database::builder(&options.path)
+        let builder = Database::builder(&options.path)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.write_buffer_bytes.max(64 << 20) * 2)
             .manual_journal_persist(true)
-            .worker_threads(options.worker_threads.max(1))
-            .open()?;
+            .worker_threads(options.worker_threads.max(1));
+        // The engine's own threads inherit the priority of the one that opens it.
+        let opening = Class::Store.spawn("open", || builder.open()).map_err(fjall::Error::from)?;
+        let database = opening.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         let memtable_bytes = (options.write_buffer_bytes / 2).clamp(8 << 20, 64 << 20);
         Ok(Self { database, path: options.path.clone(), memtable_bytes })
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::group::Group;
 use crate::keys;
 use crate::lanes::Leave;
+use crate::pace::Pace;
 use crate::range::Window;
 use crate::scratch::Scratch;
 use crate::txn::{Stop, Txn};
@@ -33,11 +34,11 @@ impl Group {
         }
     }
 
-    /// Removes keys that have expired, looking at no more than about `slices` slices of the index.
+    /// Removes keys that have expired, a slice of the index at a time while `goes_on` says so.
     pub fn expire(
         &self,
         scratch: &mut Scratch,
-        slices: usize,
+        goes_on: &mut dyn FnMut() -> bool,
         also: &mut OnExpired<'_>,
     ) -> Result<Expired, Leave> {
         let now = self.now_ms();
@@ -49,7 +50,7 @@ impl Group {
         // meanwhile moves it down again.
         self.expiry_head_ms.store(u64::MAX, Ordering::SeqCst);
         let mut expired = Expired::default();
-        let result = self.expire_from((head, now), slices, scratch, also, &mut expired);
+        let result = self.expire_from((head, now), goes_on, scratch, also, &mut expired);
         self.expiry_head_ms.fetch_min(*result.as_ref().unwrap_or(&head), Ordering::SeqCst);
         result.map(|_| expired)
     }
@@ -58,18 +59,21 @@ impl Group {
     fn expire_from(
         &self,
         (head, now): (u64, u64),
-        slices: usize,
+        goes_on: &mut dyn FnMut() -> bool,
         scratch: &mut Scratch,
         also: &mut OnExpired<'_>,
         expired: &mut Expired,
     ) -> Result<u64, Leave> {
         let end = keys::expiry_seek(now + 1);
         let mut from = keys::expiry_seek(head).to_vec();
-        for _ in 0..slices {
+        let mut pace = Pace::new();
+        while goes_on() {
             let window = self.peek(&from, &end)?;
+            let before = self.sequencer.published();
             for key in &window.keys {
                 expired.keys += u64::from(self.expire_one(key, scratch, also)?);
             }
+            pace.turn(before, self.sequencer.published());
             match window.next {
                 Some(next) => from = next,
                 None => return self.next_expiry(now),

@@ -20,6 +20,7 @@ pub mod keys;
 mod lanes;
 mod moving;
 mod onlooker;
+mod pace;
 mod parked;
 mod parts;
 mod pins;

@@ -16,6 +16,7 @@ use crate::disk::DiskError;
 use crate::group::Group;
 use crate::keys::{KeyRecord, Members, POSITIONS, decode_member};
 use crate::lanes::{Leave, leave};
+use crate::pace::Pace;
 use crate::range::{Flow, visit};
 use crate::record::{Record, RowKey, Value};
 use crate::scratch::Scratch;
@@ -149,9 +150,10 @@ impl Group {
     ) -> Result<(), Leave> {
         let mut later = Vec::new();
         let mut result = Ok(());
+        let mut pace = Pace::new();
         while goes_on() {
             let Some(key) = self.moves.take() else { break };
-            match self.move_some(&key, scratch) {
+            match self.move_some(&key, scratch, &mut pace) {
                 Ok(Step::Nothing) => {}
                 Ok(Step::Moved { members, finished }) => {
                     self.moves.moved.fetch_add(members, Ordering::Relaxed);
@@ -183,7 +185,7 @@ impl Group {
 
     /// One step: looks at a stretch from outside, however long that takes, and moves it in the section,
     /// where all there is to be looked at is what was written meanwhile.
-    fn move_some(&self, key: &RowKey, scratch: &mut Scratch) -> Result<Step, Leave> {
+    fn move_some(&self, key: &RowKey, scratch: &mut Scratch, pace: &mut Pace) -> Result<Step, Leave> {
         let cancel = Cancel::default();
         let (begin, pinned) = self.pin(&cancel)?;
         let since = pinned.batch;
@@ -203,7 +205,9 @@ impl Group {
         if !stretch.catch_up(self).map_err(|stop| leave(&stop))? {
             return Ok(Step::Later);
         }
+        let before = self.sequencer.published();
         let done = self.run_bounded(scratch, |txn| stretch.take(txn))?;
+        pace.turn(before, self.sequencer.published());
         done.result.map_err(|stop: Stop| leave(&stop))
     }
 }

@@ -93,6 +93,8 @@ pub(crate) struct Queue {
     depth: AtomicU64,
     /// Queued since the log thread last looked, without waking it.
     quiet: AtomicU64,
+    /// How often somebody had to wait for room.
+    full: AtomicU64,
 }
 
 impl Queue {
@@ -104,11 +106,16 @@ impl Queue {
         self.depth.load(Relaxed)
     }
 
+    pub(crate) fn full(&self) -> u64 {
+        self.full.load(Relaxed)
+    }
+
     /// Waits while too much is queued. Called before any lock is taken.
     pub(crate) fn wait_for_space(&self) {
         if self.bytes() <= QUEUE_BYTES_MAX {
             return;
         }
+        self.full.fetch_add(1, Relaxed);
         // Or what was queued quietly would be waited for in vain.
         self.wake_up();
         let mut state = self.state.lock();

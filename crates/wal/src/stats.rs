@@ -21,6 +21,8 @@ pub struct Stats {
     /// Records queued for the log thread, and their bytes.
     pub queue_depth: u64,
     pub queue_bytes: u64,
+    /// How often an append had to wait for room among them.
+    pub queue_full: u64,
     pub segments: u64,
     pub segments_created: u64,
     pub segments_recycled: u64,

@@ -13,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use threads::Class;
 
 use crate::{
     Files, Options, Stats,
@@ -129,13 +130,13 @@ impl Wal {
         let (wal, writer, recovered) = Self::open_still(files, &options)?;
         let desk = Arc::clone(wal.inner.desk.get_or_init(|| Arc::new(Desk::new(writer))));
         let (shared, prep) = (Arc::clone(&wal.inner.shared), Arc::clone(&wal.inner.prep));
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-            let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
-            spawned.map_err(|error| WalError::io("starting the thread", name.as_ref(), error))
+        let spawn = |which: &str, body: Box<dyn FnOnce() + Send>| {
+            let spawned = Class::Wal.spawn(which, body);
+            spawned.map_err(|error| WalError::io("starting the thread", which.as_ref(), error))
         };
         let mut threads = wal.inner.threads.lock();
-        threads.push(spawn("wal-0", Box::new(move || desk.run(&shared)))?);
-        threads.push(spawn("wal-prep", Box::new(move || prep.run()))?);
+        threads.push(spawn("0", Box::new(move || desk.run(&shared)))?);
+        threads.push(spawn("prep", Box::new(move || prep.run()))?);
         drop(threads);
         Ok((wal, recovered))
     }
@@ -331,6 +332,7 @@ impl Wal {
         Stats {
             queue_depth: shared.queue.depth(),
             queue_bytes: shared.queue.bytes(),
+            queue_full: shared.queue.full(),
             segments: shared.index.lock().files.len() as u64,
             poisoned: shared.poison.get().map(ToString::to_string),
             ..shared.counters.read()

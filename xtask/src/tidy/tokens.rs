@@ -57,6 +57,8 @@ const BANS: &[Ban] = &[
     ]),
     ban("mpsc::channel()", Product, "sync_channel with a bound from limits.rs"),
     ban("unbounded_channel", Product, "a channel with a bound from limits.rs"),
+    ban("thread::Builder", Product, "threads::Class::spawn: the name and the priority of its class")
+        .except(&["crates/threads/", "crates/testkit/", "xtask/", "tests/"]),
     ban("mem::forget(", Everywhere, "ownership that says what it means"),
 ];
 

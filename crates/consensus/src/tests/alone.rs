@@ -9,7 +9,7 @@ use wal::{Files, Wal};
 
 use super::cluster::{Cluster, options, wal_options};
 use super::machine::{Event, eventually, outcome, submit};
-use crate::{Machine, NodeOptions, NotCommitted, Role};
+use crate::{Machine, NodeOptions, NotCommitted, Queue, Role};
 
 fn alone(options: NodeOptions) -> Cluster {
     Cluster::new([1], options)
@@ -209,11 +209,11 @@ fn a_full_disk_refuses_proposals_and_passes() {
     let mut proposals = Vec::new();
     eventually("refused", || {
         let seen = cluster.group(1, 0).metrics();
-        if seen.in_flight < 4 {
+        if seen.queue(Queue::Proposals).depth < 4 {
             let name = large(proposals.len() as u32, 50_000);
             proposals.push((name.clone(), cluster.propose(1, 0, &name)));
         }
-        seen.refused_full > 0
+        seen.queue(Queue::Held).full > 0
     });
     // Reads go on.
     assert_eq!(cluster.group(1, 0).metrics().role, Role::Leader);
@@ -238,16 +238,18 @@ fn what_was_admitted_before_the_disk_was_known_to_be_full_waits_for_space() {
     disk.while_it_hangs(|faults| {
         faults.space_bytes = Some(0);
         proposals.extend(names.iter().map(|name| cluster.propose(1, 0, name)));
-        eventually("admitted", || cluster.group(1, 0).metrics().in_flight == names.len() as u64);
+        eventually("admitted", || {
+            cluster.group(1, 0).metrics().queue(Queue::Proposals).depth == names.len() as u64
+        });
     });
-    eventually("held", || cluster.group(1, 0).metrics().held > 0);
+    eventually("held", || cluster.group(1, 0).metrics().queue(Queue::Held).depth > 0);
     assert_eq!(cluster.group(1, 0).metrics().role, Role::Leader);
     disk.set_faults(DiskFaults::default());
     for (name, proposal) in names.iter().zip(&proposals) {
         let settled = cluster.settle(0, name, proposal);
         assert!(!matches!(settled, Err(NotCommitted::Uncertain)));
     }
-    assert_eq!(cluster.group(1, 0).metrics().held, 0);
+    assert_eq!(cluster.group(1, 0).metrics().queue(Queue::Held).depth, 0);
     cluster.restart(1);
     cluster.check();
 }

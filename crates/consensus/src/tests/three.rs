@@ -9,7 +9,7 @@ use wal::testing::Faults as DiskFaults;
 use super::cluster::{Cluster, options};
 use super::machine::{eventually, outcome};
 use super::net::Faults;
-use crate::{Group, NodeOptions, Role};
+use crate::{Group, NodeOptions, Queue, Role};
 
 fn three() -> Cluster {
     Cluster::new([1, 2, 3], options())
@@ -333,7 +333,7 @@ fn slow_machines_cause_no_elections() {
     let after: Vec<_> = (1..=3).map(|id| cluster.group(id, 0).metrics().elections).collect();
     assert_eq!(before, after);
     assert_eq!(cluster.leader(0), (leader, term));
-    let refused: u64 = (1..=3).map(|id| cluster.group(id, 0).metrics().refused_full).sum();
+    let refused: u64 = (1..=3).map(|id| cluster.group(id, 0).metrics().refused_full()).sum();
     assert!(refused > 0, "what is too far ahead of its machine is refused");
     for id in 1..=3 {
         cluster.machine(id, 0).slow(Duration::ZERO);
@@ -367,7 +367,7 @@ fn a_follower_with_a_full_disk_waits_for_space() {
     for n in 0..200 {
         cluster.write(0, &format!("{n}{}", "x".repeat(50_000)));
     }
-    eventually("it refuses", || cluster.group(full, 0).metrics().refused_full > 0);
+    eventually("it refuses", || cluster.group(full, 0).metrics().queue(Queue::Held).full > 0);
     assert_eq!(cluster.group(full, 0).metrics().role, Role::Follower);
     disk.set_faults(DiskFaults::default());
     cluster.check();

@@ -4,10 +4,11 @@
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use store::{Leave, Scratch, Stop, Txn};
+use threads::Class;
 
 use crate::engine::memory_watch;
 use crate::engine::node::Node;
@@ -16,8 +17,8 @@ use crate::session::latency;
 
 /// Between two rounds of active expiry.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Slices of expiry in one round of one group.
-const SLICES_MAX: usize = 64;
+/// What expiry takes of a period, all groups together, rests included.
+const EXPIRING: Duration = Duration::from_millis(50);
 /// What moving the members of collections takes of a period, all groups together: under a load that never
 /// ends it takes this share of a core.
 const MOVING: Duration = Duration::from_millis(25);
@@ -49,7 +50,7 @@ pub fn flush(node: &Node) {
 pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
     let stopped = node.stats.stopped();
     let node = Arc::downgrade(node);
-    thread::Builder::new().name("maint-0".into()).spawn(move || {
+    Class::Maint.spawn(0, move || {
         let mut scratch = Scratch::default();
         while !stopped.wait(PERIOD) {
             if !round(&node, &mut scratch) {
@@ -93,12 +94,12 @@ fn expire(node: &Node, scratch: &mut Scratch) {
         return;
     }
     let began = Instant::now();
-    for group in &node.groups {
+    for (group, mut goes_on) in node.groups.iter().zip(turns(node, EXPIRING)) {
         let mut told = |txn: &mut Txn<'_>, key: &[u8]| {
             // Where there is no room for what is told, the next round goes on.
             node.hub.tell_expired(txn, key).map_err(|_| Stop::Outgrown)
         };
-        match group.store.expire(scratch, SLICES_MAX, &mut told) {
+        match group.store.expire(scratch, &mut goes_on, &mut told) {
             Ok(expired) => {
                 node.stats.expired(expired.keys);
                 group.pump();
@@ -111,13 +112,19 @@ fn expire(node: &Node, scratch: &mut Scratch) {
     node.stats.latency.happened(latency::EXPIRE_CYCLE, began.elapsed(), || node.wall_ms());
 }
 
-fn move_members(node: &Node, scratch: &mut Scratch) {
-    let share = MOVING / u32::try_from(node.groups.len()).unwrap_or(u32::MAX).max(1);
-    for group in &node.groups {
+/// Shares a time out among the groups: for each, when it begins, whether it goes on.
+fn turns(node: &Node, time: Duration) -> impl Iterator<Item = impl FnMut() -> bool> {
+    let share = time / u32::try_from(node.groups.len()).unwrap_or(u32::MAX).max(1);
+    std::iter::repeat_with(move || {
         let end = Instant::now() + share;
         // A step at least, however little time there is for it.
         let mut is_first = true;
-        let mut goes_on = || std::mem::take(&mut is_first) || Instant::now() < end;
+        move || std::mem::take(&mut is_first) || Instant::now() < end
+    })
+}
+
+fn move_members(node: &Node, scratch: &mut Scratch) {
+    for (group, mut goes_on) in node.groups.iter().zip(turns(node, MOVING)) {
         if let Err(Leave::Disk(error)) = group.store.move_members(scratch, &mut goes_on) {
             tracing::error!(%error, "members of a collection cannot be moved");
         }

@@ -11,4 +11,5 @@ pub mod memory_watch;
 pub mod node;
 pub mod paged;
 pub mod pause;
+pub mod ran_on;
 pub mod rubbish;

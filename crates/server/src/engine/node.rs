@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use store::apply::{Applier, Queue, Watch};
 use store::{Disk, DiskError, GroupOptions};
 use thiserror::Error;
+use threads::Class;
 use wal::Wal;
 
 use crate::admission::Admission;
@@ -225,6 +226,11 @@ impl Node {
         self.start_network()?;
         self.start_http()?;
         self.sampler.round(self);
+        if !self.sampler.latest().raft_is_raised() {
+            tracing::info!(
+                "the raft threads run at ordinary priority: raising it is not permitted (CAP_SYS_NICE)"
+            );
+        }
         Ok(())
     }
 
@@ -272,6 +278,11 @@ impl Node {
             .map_err(|error| StartError::Http { address, error })?;
         *self.http.lock() = Some(server);
         Ok(())
+    }
+
+    /// Of each raft thread, how late it was when a heartbeat was due.
+    pub fn heartbeat_delays(&self) -> Vec<consensus::Histogram> {
+        self.consensus.get().map_or_else(Vec::new, consensus::Node::heartbeat_delays)
     }
 
     /// Where this node serves HTTP.
@@ -420,17 +431,17 @@ impl Node {
         self.request_stop();
         self.wakers.broadcast(|| Mail::Stop);
         // The network first: until its clients are answered, the heavy pool works for them.
-        self.join("net-");
+        self.join(Class::Net);
         self.heavy.stop();
         self.stats.stop();
-        self.join("maint-");
+        self.join(Class::Maint);
         if let Some(consensus) = self.consensus.get() {
             consensus.shutdown();
         }
         for group in &self.groups {
             group.queue.stop();
         }
-        self.join("apply-");
+        self.join(Class::Apply);
         for group in &self.groups {
             if let Err(error) = group.store.disk.persist() {
                 tracing::error!(%error, "the store could not be flushed; the log has it all");
@@ -444,9 +455,9 @@ impl Node {
 
 impl Node {
     /// Waits for the threads of a class to end.
-    fn join(&self, class: &str) {
+    fn join(&self, class: Class) {
         let mut threads = self.threads.lock();
-        let of_class = |t: &mut JoinHandle<()>| t.thread().name().is_some_and(|name| name.starts_with(class));
+        let of_class = |t: &mut JoinHandle<()>| t.thread().name().and_then(Class::of) == Some(class);
         let ending: Vec<_> = threads.extract_if(.., of_class).collect();
         drop(threads);
         for thread in ending {
@@ -476,7 +487,7 @@ fn start_group(
         Arc::new(StoreWatch { wakers: wakers.clone(), failure: failure.clone(), room, disk: watched });
     let applier = Applier::new(store.clone(), queue.clone(), watch)?;
     let stats = applier.stats();
-    let thread = thread::Builder::new().name(format!("apply-{id}")).spawn(move || applier.run())?;
+    let thread = Class::Apply.spawn(id, move || applier.run())?;
     let group = Arc::new(Group::new(id, store, queue, stats, wakers.clone(), failure));
     let pumped = Arc::downgrade(&group);
     group.store.connect(Box::new(move || {

@@ -150,6 +150,7 @@ fn scan_target(node: &Node, args: &Args<'_>) -> Target {
 }
 
 fn run_session(node: &Arc<Node>, session: &mut Session, run: SessionRun, args: &Args<'_>) -> Step {
+    node.hub.ran_on.note();
     match run(&mut Context { node, session }, args) {
         Ok(Answer::Stalled) => Step::Stalled,
         Ok(answer) => Step::Answer(answer),

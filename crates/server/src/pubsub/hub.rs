@@ -12,6 +12,7 @@ use super::message::{Message, Posted, Told};
 use super::tables::Tables;
 use super::{Hearing, Kind, Name};
 use crate::engine::clients::Client;
+use crate::engine::ran_on::RanOn;
 use crate::net::dispatch::BUSY;
 use crate::net::mailbox::Mailbox;
 
@@ -25,6 +26,8 @@ pub struct Hub {
     clients: AtomicUsize,
     /// What they may hear about keys.
     pub key_events: KeyEvents,
+    /// Every command on data comes through here, see [`Self::run`].
+    pub ran_on: RanOn,
 }
 
 impl Hub {

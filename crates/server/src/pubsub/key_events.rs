@@ -58,6 +58,7 @@ impl Hub {
         args: &Args<'_>,
         run: impl FnOnce(&mut Txn<'_>) -> command::Result<Reply>,
     ) -> command::Result<Reply> {
+        self.ran_on.note();
         txn.act_for(client);
         let noting = self.noting(entry);
         if noting == Noting::default() {

@@ -81,18 +81,6 @@ fn heavy_commands_are_counted_once() {
 }
 
 #[test]
-fn threads_are_told_apart() {
-    let node = TestNode::start();
-    let mut client = node.client();
-    // A thread gives itself its name when it begins to run.
-    for class in ["net", "raft", "wal", "apply", "heavy", "maint"] {
-        let named =
-            || text(&mut client, "INFO threads").contains(&format!("threads_{class}:count=")).then_some(());
-        wait::until(class, PATIENCE, named).unwrap();
-    }
-}
-
-#[test]
 fn http_says_how_the_node_is() {
     let node = TestNode::with(|config| config.http = Some(([127, 0, 0, 1], 0).into()));
     let mut client = node.client();
@@ -118,6 +106,8 @@ fn http_says_how_the_node_is() {
         "bulkhead_heavy_jobs{class=\"script\",state=\"waiting\"} 0",
         "bulkhead_keys{db=\"0\"} 1",
         "bulkhead_raft_is_leader{group=\"0\"} 1",
+        "bulkhead_raft_queue_depth{group=\"0\",queue=\"proposals\"} 0",
+        "bulkhead_raft_queue_full_total{group=\"0\",queue=\"held\"} 0",
         "bulkhead_wal_poisoned 0",
         "bulkhead_clients 1",
     ] {
@@ -126,6 +116,7 @@ fn http_says_how_the_node_is() {
     for name in [
         "bulkhead_commit_seconds",
         "bulkhead_wal_fsync_seconds",
+        "bulkhead_raft_heartbeat_delay_seconds",
         "bulkhead_heavy_wait_seconds",
         "bulkhead_heavy_run_seconds",
     ] {
@@ -152,8 +143,13 @@ fn calls(histogram: &Value) -> u64 {
 /// Whether what is measured is there, in a status of which something was asked.
 fn is_measured(status: &Value) -> bool {
     let numbers = ["/uptime_ms", "/wall_ms", "/memory/resident", "/disk/free", "/disk/log", "/cpu/at_ms"];
-    let histograms =
-        ["/groups/0/commit", "/log/fdatasync", "/heavy/classes/0/ran", "/heavy/classes/0/waited"];
+    let histograms = [
+        "/groups/0/commit",
+        "/log/fdatasync",
+        "/raft/heartbeat_delays/0",
+        "/heavy/classes/0/ran",
+        "/heavy/classes/0/waited",
+    ];
     let at = |path: &&str| status.pointer(path).unwrap();
     numbers.iter().map(at).all(|number| number.as_u64() > Some(0))
         && histograms.iter().map(at).all(|histogram| calls(histogram) > 0)
@@ -183,7 +179,8 @@ fn the_dashboard_is_told_how_the_node_is() {
         ("/heavy/classes/0/name", json!("scan")),
         ("/heavy/classes/0/submitted", json!(1)),
         ("/groups/0/role", json!("leader")),
-        ("/groups/0/refused_full", json!(0)),
+        ("/groups/0/queues/0/name", json!("proposals")),
+        ("/groups/0/queues/0/full", json!(0)),
         ("/log/poisoned", json!(null)),
         ("/memory/pressure", json!("none")),
         ("/slow/newest", json!([])),

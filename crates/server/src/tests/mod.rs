@@ -18,4 +18,5 @@ mod pubsub;
 mod sampling;
 mod server;
 mod settings;
+mod threads;
 mod tls;

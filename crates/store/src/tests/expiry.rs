@@ -19,7 +19,9 @@ fn expire(fixture: &Fixture) -> u64 {
     let mut scratch = Scratch::default();
     let mut keys = 0;
     loop {
-        let expired = fixture.group.expire(&mut scratch, 2, &mut |_, _| Ok(())).unwrap();
+        let mut slices = 0..2;
+        let mut goes_on = || slices.next().is_some();
+        let expired = fixture.group.expire(&mut scratch, &mut goes_on, &mut |_, _| Ok(())).unwrap();
         keys += expired.keys;
         if !expired.more {
             return keys;

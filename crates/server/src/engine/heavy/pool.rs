@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, OnceLock, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use command::Class;
@@ -173,7 +173,7 @@ impl HeavyPool {
 
     fn spawn(&self, at: usize) -> io::Result<JoinHandle<()>> {
         let node = self.node.get().cloned().unwrap_or_default();
-        thread::Builder::new().name(format!("heavy-{at}")).spawn(move || work(&node, at))
+        threads::Class::Heavy.spawn(at, move || work(&node, at))
     }
 
     /// No more new jobs; what waits is still done. Waits for that.
@@ -238,18 +238,8 @@ impl HeavyPool {
     }
 }
 
-/// Long work takes what short work leaves: the scheduler prefers the other threads by far.
-fn yield_to_others() {
-    const NICENESS: i32 = 10;
-    let thread = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
-        tracing::warn!(%error, "the priority of the heavy pool stays as it is");
-    }
-}
-
 /// One thread of the pool.
 fn work(node: &Weak<Node>, at: usize) {
-    yield_to_others();
     let mut scratch = Scratch::default();
     loop {
         let Some(node) = node.upgrade() else { return };

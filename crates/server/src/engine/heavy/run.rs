@@ -81,7 +81,10 @@ fn perform(
 ) -> Outcome {
     let started = Instant::now();
     let (entry, args, outcome) = match work {
-        Work::Task { entry, args, task } => (entry, args, task(node, cancel)),
+        Work::Task { entry, args, task } => {
+            node.hub.ran_on.note();
+            (entry, args, task(node, cancel))
+        }
         Work::Command { entry, args, database, target } => {
             let call = Call { entry, args: args.as_args(), database, target, caller: Some(caller) };
             let outcome = dispatch::run_heavy(node, &call, cancel, scratch);

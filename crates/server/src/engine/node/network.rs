@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 
 use mio::net::TcpListener;
+use threads::Class;
 
 use super::{Node, StartError};
 use crate::admission::arrivals::Bounds;
@@ -36,7 +36,7 @@ impl Node {
             if at == 0 {
                 self.listen(&mut thread)?;
             }
-            let handle = thread::Builder::new().name(format!("net-{at}")).spawn(move || thread.run())?;
+            let handle = Class::Net.spawn(at, move || thread.run())?;
             self.threads.lock().push(handle);
         }
         Ok(())

@@ -65,6 +65,8 @@ impl Source for Pages {
             about_paged(&node, &mut page);
             about_groups(&node, &mut page);
             about_raft(&node, &mut page);
+            super::raft_metrics::about_queues(&node, &mut page);
+            super::raft_metrics::about_heartbeats(&node, &mut page);
             about_wal(&node, &mut page);
             about_store(&node, &mut page);
         }
@@ -76,7 +78,7 @@ impl Source for Pages {
     }
 }
 
-fn seconds(us: u64) -> f64 {
+pub(super) fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
@@ -105,13 +107,20 @@ fn about_process(node: &Node, page: &mut Exposition) {
     page.single("bulkhead_process_open_files", Gauge, "Open file descriptors.", sample.open_files as f64);
     let mut metric = page.metric("bulkhead_threads", Gauge, "Threads by class.");
     for (class, threads) in &sample.threads {
-        metric.sample(&[("class", class.trim_end_matches('-'))], threads.threads as f64);
+        metric.sample(&[("class", class)], threads.threads as f64);
     }
     let mut metric =
         page.metric("bulkhead_thread_cpu_seconds_total", Counter, "CPU time of threads by class.");
     for (class, threads) in &sample.threads {
-        metric.sample(&[("class", class.trim_end_matches('-'))], threads.cpu.as_secs_f64());
+        metric.sample(&[("class", class)], threads.cpu.as_secs_f64());
     }
+    let help = "How far the scheduler prefers others to the threads of a class.";
+    let mut metric = page.metric("bulkhead_thread_niceness", Gauge, help);
+    for (class, threads) in &sample.threads {
+        metric.sample(&[("class", class)], threads.niceness as f64);
+    }
+    let help = "1 if the raft threads go first; not every process is permitted to have that.";
+    page.single("bulkhead_raft_priority_raised", Gauge, help, f64::from(u8::from(sample.raft_is_raised())));
 }
 
 fn about_tls(node: &Node, page: &mut Exposition) {
@@ -303,14 +312,6 @@ fn about_raft(node: &Node, page: &mut Exposition) {
     });
     each(Gauge, "bulkhead_raft_term", "The group's term.", |m| m.term);
     each(Counter, "bulkhead_raft_elections_total", "Candidacies of this node.", |m| m.elections);
-    each(Gauge, "bulkhead_raft_proposals_in_flight", "Batches not committed yet.", |m| m.in_flight);
-    each(Gauge, "bulkhead_raft_backlog_bytes", "Log bytes that wait to be applied.", |m| m.backlog_bytes);
-    each(
-        Counter,
-        "bulkhead_raft_refused_total",
-        "Batches refused because a queue or the disk was full.",
-        |m| m.refused_full,
-    );
     each(Counter, "bulkhead_raft_purges_total", "Times that the log was cut.", |m| m.purges);
     each(Counter, "bulkhead_raft_snapshots_sent_total", "Snapshots sent to replicas.", |m| m.snapshots_sent);
     each(Counter, "bulkhead_raft_snapshots_installed_total", "Snapshots received.", |m| {
@@ -341,7 +342,7 @@ fn about_raft(node: &Node, page: &mut Exposition) {
 
 /// Buckets that double, added up. The first one ends at 2^`first` µs. The last one is open: it is in
 /// the total only.
-fn cumulative(counts: &[u64], first: u32) -> impl Iterator<Item = Bucket> {
+pub(super) fn cumulative(counts: &[u64], first: u32) -> impl Iterator<Item = Bucket> {
     let closed = counts.len().saturating_sub(1);
     counts.iter().take(closed).zip(first..).scan(0, |sum, (count, bits)| {
         *sum += count;
@@ -365,6 +366,11 @@ fn about_wal(node: &Node, page: &mut Exposition) {
         ("bulkhead_wal_bytes_total", "Bytes written to the log.", stats.bytes_written),
         ("bulkhead_wal_cold_reads_total", "Log entries read from disk.", stats.reads_cold),
         ("bulkhead_wal_full_total", "Appends refused for lack of space.", stats.full_errors),
+        (
+            "bulkhead_wal_queue_full_total",
+            "Appends that had to wait for room in the log's queue.",
+            stats.queue_full,
+        ),
         ("bulkhead_wal_segments_created_total", "Segments created anew.", stats.segments_created),
         ("bulkhead_wal_segments_recycled_total", "Segments used again.", stats.segments_recycled),
     ] {

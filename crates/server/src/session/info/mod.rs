@@ -5,6 +5,7 @@ mod heavy;
 mod keys;
 mod metrics;
 mod own;
+mod raft_metrics;
 mod redis;
 mod sample;
 mod status;
@@ -15,7 +16,7 @@ use command::{Args, Command, arg, flags};
 use store::Counts;
 
 pub use metrics::Pages;
-pub use sample::{Rates, Sample, Sampler, THREAD_CLASSES};
+pub use sample::{Rates, Sample, Sampler};
 
 use super::rows::{self, text};
 use super::{Context, SessionRun};

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use consensus::{GroupMetrics, Queue, QueueMetrics};
+use observe::process::ThreadClass;
 use store::Building;
 
 use super::Lines;
@@ -9,11 +11,12 @@ use crate::engine::node::Node;
 
 /// CPU time by class of threads. Rising `raft` or `wal` beside full `net` is what isolation forbids.
 pub(super) fn threads(node: &Node, lines: &mut Lines) {
-    for (class, threads) in node.sampler.latest().threads {
-        let name = class.trim_end_matches('-');
+    let sample = node.sampler.latest();
+    lines.add("raft_priority", if sample.raft_is_raised() { "raised" } else { "not permitted" });
+    for (class, ThreadClass { threads, cpu, niceness }) in sample.threads {
         lines.add(
-            &format!("threads_{name}"),
-            format_args!("count={},cpu_seconds={:.3}", threads.threads, threads.cpu.as_secs_f64()),
+            &format!("threads_{class}"),
+            format_args!("count={threads},cpu_seconds={:.3},niceness={niceness}", cpu.as_secs_f64()),
         );
     }
 }
@@ -65,7 +68,28 @@ fn per(sum: u64, count: u64) -> String {
     format!("{:.2}", sum as f64 / count.max(1) as f64)
 }
 
+/// What waits in the queues of a group, of how much, and how often they were full.
+fn queues(group: u16, metrics: &GroupMetrics, lines: &mut Lines) {
+    let each = metrics.queues().map(|(queue, QueueMetrics { depth, max, full })| {
+        let name = queue.name();
+        format!("{name}={depth},{name}_max={max},{name}_full={full}")
+    });
+    lines.add(&format!("group{group}_queues"), each.collect::<Vec<_>>().join(","));
+}
+
+/// How late the raft threads were when a heartbeat was due.
+fn heartbeats(node: &Node, lines: &mut Lines) {
+    for (thread, delay) in node.heartbeat_delays().iter().enumerate() {
+        let [p50, p99] = [0.5, 0.99].map(|quantile| delay.quantile_us(quantile));
+        lines.add(
+            &format!("raft{thread}_heartbeat_delay"),
+            format_args!("count={},p50_usec={p50},p99_usec={p99}", delay.count()),
+        );
+    }
+}
+
 pub(super) fn raft(node: &Node, lines: &mut Lines) {
+    heartbeats(node, lines);
     for group in &node.groups {
         let Some(consensus) = group.consensus() else { continue };
         let metrics = consensus.metrics();
@@ -88,8 +112,8 @@ pub(super) fn raft(node: &Node, lines: &mut Lines) {
                 index(metrics.applied),
                 index(metrics.persisted),
                 index(metrics.purged),
-                metrics.in_flight,
-                metrics.backlog_bytes,
+                metrics.queue(Queue::Proposals).depth,
+                metrics.queue(Queue::BacklogBytes).depth,
                 per(stats.transactions.load(Relaxed), batches),
                 per(stats.bytes.load(Relaxed), batches),
                 latency.quantile_us(0.5),
@@ -98,9 +122,10 @@ pub(super) fn raft(node: &Node, lines: &mut Lines) {
                 metrics.snapshots_sent,
                 metrics.snapshots_installed,
                 metrics.purges,
-                metrics.refused_full,
+                metrics.refused_full(),
             ),
         );
+        queues(group.id, &metrics, lines);
         if let Some(failure) = metrics.failure {
             lines.add(&format!("group{}_failure", group.id), failure);
         }
@@ -116,6 +141,7 @@ pub(super) fn wal(node: &Node, lines: &mut Lines) {
     lines.add("wal_fsync_usec_avg", per(stats.fsync_us_sum, stats.fsyncs));
     lines.add("wal_queue_depth", stats.queue_depth);
     lines.add("wal_queue_bytes", stats.queue_bytes);
+    lines.add("wal_queue_full", stats.queue_full);
     lines.add("wal_segments", stats.segments);
     lines.add("wal_segments_created", stats.segments_created);
     lines.add("wal_segments_recycled", stats.segments_recycled);

@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 
 use observe::process::{self, Cpu, Memory, ThreadClass};
 use parking_lot::Mutex;
+use threads::Class;
 
 use crate::engine::node::Node;
-
-/// The beginnings of the names of this process's threads; see the design's table of threads.
-pub const THREAD_CLASSES: &[&str] = &["net-", "raft-", "wal-", "apply-", "heavy-", "maint-"];
 
 /// As in Redis: rates are over about the last 1.6 s.
 const RATES_KEPT: usize = 16;
@@ -43,6 +41,14 @@ pub struct Sample {
     pub open_files: u64,
     pub store_disk_bytes: u64,
     pub rates: Rates,
+}
+
+impl Sample {
+    /// Whether the raft threads go first, as they ask: not every process is permitted to have that.
+    pub fn raft_is_raised(&self) -> bool {
+        let wanted = Class::Raft.niceness().unwrap_or(0);
+        self.threads.get(Class::Raft.name()).is_some_and(|raft| raft.niceness <= i64::from(wanted))
+    }
 }
 
 #[derive(Default)]
@@ -85,7 +91,7 @@ impl Sampler {
             drop(state);
             let at = node.started.elapsed();
             let (memory, cpu) = (Memory::read(), Cpu::read());
-            let threads = process::threads(THREAD_CLASSES);
+            let threads = process::threads();
             let open_files = process::open_files();
             let store_disk_bytes = node.disk.space_bytes();
             let mut state = self.state.lock();
@@ -115,6 +121,18 @@ fn rates(totals: &VecDeque<(Instant, Totals)>) -> Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn raft_threads_are_raised_if_all_of_them_are() {
+        let sample = |niceness| Sample {
+            threads: [(Class::Raft.name(), ThreadClass { niceness, ..ThreadClass::default() })].into(),
+            ..Sample::default()
+        };
+        for (niceness, is_raised) in [(-20, true), (-5, true), (-4, false), (0, false), (10, false)] {
+            assert_eq!(sample(niceness).raft_is_raised(), is_raised, "{niceness}");
+        }
+        assert!(!Sample::default().raft_is_raised());
+    }
 
     #[test]
     fn rates_are_over_the_samples_kept() {

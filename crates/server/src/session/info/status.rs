@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use base::limits;
 use command::{Class, Lane};
+use consensus::{Queue, QueueMetrics};
 use serde_json::{Map, Value, json};
 
 use super::VERSION;
@@ -38,6 +39,7 @@ pub(super) fn status(node: &Node) -> Value {
         "clients": clients(node),
         "groups": node.groups.iter().take(limits::GROUPS_SHOWN).map(|one| group(one)).collect::<Vec<_>>(),
         "groups_in_all": node.groups.len(),
+        "raft": raft(node),
         "log": log(node),
         "cpu": cpu(node),
         "memory": memory(node),
@@ -164,9 +166,7 @@ fn group(group: &Group) -> Value {
         "leader": metrics.leader,
         "term": metrics.term,
         "elections": metrics.elections,
-        "in_flight": metrics.in_flight,
-        "backlog_bytes": metrics.backlog_bytes,
-        "refused_full": metrics.refused_full,
+        "queues": metrics.queues().map(|(queue, seen)| queue_status(queue, seen)).collect::<Vec<_>>(),
         "committed": index(metrics.committed),
         "applied": index(metrics.applied),
         "batches": group.stats.batches.load(Relaxed),
@@ -177,12 +177,27 @@ fn group(group: &Group) -> Value {
     })
 }
 
+fn queue_status(queue: Queue, QueueMetrics { depth, max, full }: QueueMetrics) -> Value {
+    json!({ "name": queue.name(), "depth": depth, "max": max, "full": full })
+}
+
+/// The raft threads: whether they go first, and how late they were when a heartbeat was due.
+fn raft(node: &Node) -> Value {
+    let delays = node.heartbeat_delays();
+    json!({
+        "is_raised": node.sampler.latest().raft_is_raised(),
+        // Bucket n holds what took less than 2^n µs.
+        "heartbeat_delays": delays.iter().map(|delay| doubling(&delay.buckets, 0)).collect::<Vec<_>>(),
+    })
+}
+
 fn log(node: &Node) -> Value {
     let stats = node.wal.stats();
     json!({
         "bytes": stats.bytes_written,
         "queue_records": stats.queue_depth,
         "queue_bytes": stats.queue_bytes,
+        "queue_full": stats.queue_full,
         "full": stats.full_errors,
         // Bucket n holds what took less than 2^(n+1) µs.
         "fdatasync": doubling(&stats.fsync_us_buckets, 1),
@@ -194,8 +209,9 @@ fn cpu(node: &Node) -> Value {
     let sample = node.sampler.latest();
     let classes = sample.threads.iter().map(|(class, threads)| {
         json!({
-            "name": class.trim_end_matches('-'),
+            "name": class,
             "threads": threads.threads,
+            "niceness": threads.niceness,
             "us": threads.cpu.as_micros() as u64,
         })
     });

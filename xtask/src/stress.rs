@@ -3,6 +3,7 @@
 mod diff;
 mod groups;
 mod histories;
+mod siege;
 
 use crate::args::Args;
 use crate::{Result, cargo, install};
@@ -21,6 +22,7 @@ Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections
        cargo xtask stress diff [--minutes M] [--reference redis|valkey] [--blocking]
        cargo xtask stress scan [--keys N] [--restarts N]
        cargo xtask stress crowd [--clients N] [--idle-secs S] [--timeouts N]
+       cargo xtask stress siege [--minutes M] [--memory-mib N] [--clients N]
 
 crash   loads a server from many connections, kills it at a random moment (or stops it, or kills it
         again while it recovers), restarts it, and checks that every acknowledged write is there exactly
@@ -55,6 +57,11 @@ diff    sends random sequences of commands to the server and to a real Redis or 
 scan    scans a million keys with changing COUNT while others write, delete, and restart the server.
 crowd   10,000 clients wait for one list: their memory, the server's CPU time while nothing happens, the
         order in which they are served after half of them have left, and how well timeouts are kept.
+siege   a server that is given N MiB of memory (default 1024, by --memory-hard), the attacks of `bench incident` at
+        random, three at a time and from several addresses, and ordinary clients that write and read beside them
+        (default 60 minutes). Every 20 seconds the attackers leave: every acknowledged write is there, the server has
+        not ended, no more than the soft threshold and a tenth was ever resident, descriptors and threads are as
+        before, and writes are taken. In the end it is killed, and everything is there after another start.
 
 Options of all:
   --seed S            replays a run; chosen and printed if not given
@@ -74,6 +81,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("diff") => diff::run,
         Some("scan") => run_scan,
         Some("crowd") => run_crowd,
+        Some("siege") => siege::run,
         _ => return Err(format!("what shall be put under stress?\n\n{HELP}").into()),
     };
     install::servers()?;

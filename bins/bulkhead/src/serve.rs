@@ -69,7 +69,6 @@ fn config(options: &Options) -> Result<Config, String> {
         Fsync::Always => server::config::Fsync::Always,
         Fsync::Everysec => server::config::Fsync::EverySec,
     };
-    config.set_cache(options.cache);
     config.net_threads = options.net_threads.map_or(config.net_threads, usize::from);
     config.heavy_threads = options.heavy_threads.map_or(config.heavy_threads, usize::from);
     config.heavy_queue = options.heavy_queue as usize;
@@ -78,6 +77,10 @@ fn config(options: &Options) -> Result<Config, String> {
     config.max_connections_per_peer = options.max_connections_per_peer as usize;
     config.memory_soft = options.memory_soft;
     config.memory_hard = options.memory_hard;
+    config.set_cache(match options.cache {
+        Some(bytes) => bytes,
+        None => server::default_cache(&config)?,
+    });
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;
     Ok(config)

@@ -198,7 +198,7 @@ impl Applier {
                         task(&mut self);
                     }
                 }
-                if self.bytes >= limits::APPLY_BYTES_MAX || self.collected.len() >= COLLECTED_MAX {
+                if self.bytes >= self.group.sequencer.apply_bytes_max() || self.collected.len() >= COLLECTED_MAX {
                     self.flush();
                 }
             }

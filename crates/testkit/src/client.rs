@@ -5,6 +5,7 @@ use crate::reply::{self, Reply};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// A server that says nothing for so long is stuck.
@@ -41,9 +42,7 @@ impl Client {
 
     /// Connects as another peer: from an address of this machine, such as 127.0.0.2.
     pub fn connect_from(from: IpAddr, addr: SocketAddr) -> Result<Self> {
-        let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        bind(&socket, &SocketAddr::new(from, 0))?;
+        let socket = socket_from(from)?;
         connect(&socket, &addr)?;
         Self::over(TcpStream::from(socket))
     }
@@ -180,6 +179,14 @@ impl Client {
             _ => Ok(()),
         }
     }
+}
+
+/// A socket that is not connected yet, of an address of this machine.
+pub(crate) fn socket_from(from: IpAddr) -> io::Result<OwnedFd> {
+    let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::new(from, 0))?;
+    Ok(socket)
 }
 
 pub fn encode<A: AsRef<[u8]>>(command: &[A], out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@
 //! Redis-compatible one; only what damages a log (`crash::tear`) knows ours, through `wal::inspect`. No
 //! crate of the product depends on it except for its own tests.
 
+pub mod attack;
 pub mod client;
 pub mod crash;
 pub mod crowd;
@@ -17,6 +18,7 @@ pub mod reply;
 pub mod rng;
 pub mod scan;
 pub mod server;
+pub mod siege;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod tools;

@@ -1,6 +1,6 @@
 //! How much memory there is left, and what goes on while it is short.
 //!
-//! What counts is the resident set, looked at ten times a second, against two thresholds. Buffers of clients are what
+//! What counts is the resident set, looked at ten times a second or more often, against two thresholds. Buffers of clients are what
 //! may grow by much in between: they are counted, and memory is short at once when they grow too far.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -77,6 +77,12 @@ impl Thresholds {
     }
 }
 
+/// When to look again.
+pub fn pause(pressure: Pressure) -> Duration {
+    let is_enough = pressure == Pressure::None;
+    Duration::from_millis(if is_enough { limits::MEMORY_LOOK_MS } else { limits::MEMORY_LOOK_TIGHT_MS })
+}
+
 fn share(bytes: u64, percent: u64) -> u64 {
     bytes / 100 * percent
 }
@@ -119,9 +125,10 @@ impl Still {
     /// How much may become resident before it is refused what would take more.
     fn left_bytes(self, thresholds: &Thresholds, resident_bytes: u64) -> u64 {
         let soft_bytes = thresholds.soft_bytes;
-        let over = share(soft_bytes, limits::MEMORY_REUSED_PERCENT);
+        let most = soft_bytes.saturating_add(share(soft_bytes, limits::MEMORY_REUSED_PERCENT));
+        let again = self.resident_bytes.saturating_add(share(soft_bytes, limits::MEMORY_STILL_PERCENT));
         let is_still = self.looks >= limits::MEMORY_STILL_LOOKS;
-        let upto = soft_bytes.saturating_add(if is_still { over } else { 0 });
+        let upto = if is_still { soft_bytes.max(again.min(most)) } else { soft_bytes };
         upto.saturating_sub(resident_bytes)
     }
 }
@@ -396,15 +403,15 @@ mod tests {
                 .map(|look| (memory.look(mib * MIB), (look, memory.is_short())).1)
                 .collect::<Vec<_>>()
         };
-        assert!(still(900, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
-        let found: Vec<bool> = looks(&[900, 890, 895, 907, 910]);
+        assert!(still(860, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
+        let found: Vec<bool> = looks(&[860, 850, 855, 867, 870]);
         assert_eq!(found, [false, false, false, true, true], "it has become more");
-        assert!(still(910, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
+        assert!(still(870, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
         memory.buffers_changed(0, 11 * MIB);
         assert!(memory.is_short(), "that is more than what may be used again");
         memory.buffers_changed(11 * MIB, 0);
         // Far above the threshold nothing is taken for granted.
-        assert!(still(930, 0, 100).iter().all(|(_, is_short)| *is_short));
+        assert!(still(890, 0, 100).iter().all(|(_, is_short)| *is_short));
         let found: Vec<bool> = looks(&[1_000, 100]);
         assert_eq!(found, [true, false]);
     }

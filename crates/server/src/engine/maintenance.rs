@@ -63,7 +63,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     let Some(node) = node.upgrade() else { return false };
     node.turn_clock();
     node.check_health();
-    memory_watch::look(&node);
+    memory_watch::relieve(&node);
     node.sampler.round(&node);
     let slowest = node.wal.take_slowest_sync();
     node.stats.latency.happened(latency::FDATASYNC, slowest, || node.wall_ms());

@@ -28,11 +28,9 @@ pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
 pub const READ_BYTES_MAX: usize = 64 << 10;
 /// An empty input buffer larger than this is given back.
 const IDLE_INPUT_BYTES_MAX: usize = 64 << 10;
-/// How far a large command's buffer is reserved ahead of what has arrived: this many bytes, or this
-/// many times what is there. Memory that is not written to costs nothing, and what is moved when the
-/// buffer grows is a small part of it.
+/// How far a large command's buffer is reserved ahead of what has arrived: when so much has, all of it is. Memory that
+/// is not written to costs nothing. What is moved when a buffer grows is there twice meanwhile, and must be little.
 const RESERVE_BYTES: usize = 8 << 20;
-const RESERVE_TIMES: usize = 15;
 /// The arguments of a command from this size on are taken over, not copied.
 const TAKEN_BYTES_MIN: usize = 64 << 10;
 
@@ -230,8 +228,9 @@ impl Connection {
             self.consumed = 0;
         }
         if want > READ_BYTES_MAX && self.input.capacity() - self.input.len() < READ_BYTES_MAX {
-            let ahead = RESERVE_BYTES.max(self.input.len().saturating_mul(RESERVE_TIMES));
-            self.input.reserve_exact(want.min(ahead));
+            let ahead = if self.input.len() < RESERVE_BYTES { RESERVE_BYTES } else { want };
+            // A system that promises no more than it has may refuse: then the buffer grows as any other one.
+            let _ = self.input.try_reserve_exact(want.min(ahead));
         }
     }
 

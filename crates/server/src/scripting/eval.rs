@@ -167,8 +167,8 @@ pub(super) fn prepare(node: &Node, args: &Args<'_>) -> bool {
 }
 
 /// The memory that a script may take.
-pub(super) fn memory_bytes_max(txn: &Txn<'_>) -> usize {
-    if txn.is_metered() { limits::SCRIPT_BYTES_INLINE } else { limits::SCRIPT_BYTES_MAX }
+pub(super) fn memory_bytes_max(node: &Node, txn: &Txn<'_>) -> usize {
+    if txn.is_metered() { limits::SCRIPT_BYTES_INLINE } else { node.config.shares.script_bytes as usize }
 }
 
 fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) -> command::Result<Reply> {
@@ -187,7 +187,7 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     let database = txn.database();
     env.saw(database, true, args);
     let inputs =
-        Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(txn) };
+        Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(node, txn) };
     let mut host = InTxn::new(txn, env, only_reads || has_no_writes);
     host.txn.set_scripted(true);
     let ran = local::with(|local| local.interpreter.eval(&program(&script), &inputs, &mut host));

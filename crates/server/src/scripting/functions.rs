@@ -254,7 +254,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
         let inputs = Inputs {
             keys: &given.keys,
             arguments: &given.arguments,
-            memory_bytes_max: memory_bytes_max(txn),
+            memory_bytes_max: memory_bytes_max(env.node, txn),
         };
         let mut host = InTxn::new(txn, env, has_no_writes);
         host.txn.set_scripted(true);

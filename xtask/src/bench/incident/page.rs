@@ -185,8 +185,7 @@ fn picture(all: &[Played]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::incident::attack::Tally;
-    use crate::bench::incident::scenes::SCENES;
+    use testkit::attack::{SCENES, Tally};
     use std::collections::BTreeMap;
 
     fn round(times: f64) -> Round {

@@ -1,0 +1,74 @@
+//! What the process takes, looked at all the time and from outside.
+
+use crate::{Result, proc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// What a server that does nothing holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) sockets: u64,
+    /// Open files that are none: tables, journals, the log.
+    pub(super) files: u64,
+    pub(super) threads: u64,
+}
+
+impl Held {
+    pub(super) fn by(pid: u32) -> Result<Self> {
+        let (sockets, files) = proc::open_files(pid)?;
+        Ok(Self { sockets, files, threads: proc::threads(pid)? })
+    }
+}
+
+/// The most that was resident, and who attacked then.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Peak {
+    pub(super) bytes: u64,
+    pub(super) during: String,
+}
+
+/// Looks until it is stopped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    now: Arc<Mutex<String>>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Peak>>,
+}
+
+impl Watch {
+    pub(super) fn start(pid: u32) -> Self {
+        let (now, stop) = (Arc::new(Mutex::new(String::new())), Arc::new(AtomicBool::new(false)));
+        let thread = {
+            let (now, stop) = (Arc::clone(&now), Arc::clone(&stop));
+            thread::spawn(move || look(pid, &now, &stop))
+        };
+        Self { now, stop, thread }
+    }
+
+    /// What goes on from now on.
+    pub(super) fn tell(&self, what: String) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    pub(super) fn stop(self) -> Result<Peak> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.join().map_err(|_| "the watch has panicked")?
+    }
+}
+
+fn look(pid: u32, now: &Mutex<String>, stop: &AtomicBool) -> Result<Peak> {
+    let mut peak = Peak::default();
+    while !stop.load(Ordering::SeqCst) {
+        let bytes = proc::resident_bytes(pid)?;
+        if bytes > peak.bytes {
+            let during = now.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            peak = Peak { bytes, during };
+        }
+        thread::sleep(PERIOD);
+    }
+    Ok(peak)
+}

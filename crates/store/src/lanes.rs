@@ -441,7 +441,7 @@ impl Group {
                 let ranges = Vec::new();
                 let deltas_max = base::limits::DELTAS_READ_MAX;
                 let pinned =
-                    Pinned { pin, disk, batch, cancel, ranges, counts, page_bytes: None, deltas_max };
+                    Pinned { pin, disk, batch, cancel, ranges, counts, page_bytes: None, is_resumed: false, deltas_max };
                 return Ok((begin, pinned));
             }
         }

@@ -4,6 +4,7 @@
 //! Invariant: it knows neither sockets nor Raft. Commands come in as closures over a [`Txn`], what
 //! is to be agreed on goes out as a [`Batch`], and comes back as [`apply::Committed`] entries.
 
+mod allowance;
 pub mod apply;
 mod aside;
 mod changes;
@@ -51,6 +52,7 @@ pub use collection::{
     Pending, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamBuilder, StreamId,
     score_of,
 };
+pub use allowance::Source;
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::{Expired, OnExpired};
 pub use group::{Group, GroupOptions, Pump};

@@ -8,9 +8,14 @@ use std::time::{Duration, Instant};
 
 use base::limits;
 use parking_lot::Mutex;
+use store::Source;
 
 /// A flush takes its time.
 const FLUSH_PAUSE: Duration = Duration::from_secs(2);
+
+/// Of what is left, the part that running work may take until the next look: when it is told, what it has read is there
+/// twice, as values and as a reply.
+const WORK_PART: u64 = 2;
 
 /// As Redis says it.
 pub const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -169,6 +174,9 @@ pub struct Memory {
     /// Clients' buffers, and how large they may become before the next look.
     buffers_bytes: AtomicU64,
     buffers_bytes_max: AtomicU64,
+    /// What running work holds, and how much that may become before the next look.
+    work_bytes: AtomicU64,
+    work_bytes_max: AtomicU64,
     evicted: Mutex<Option<Instant>>,
     flushed: Mutex<Option<Instant>>,
     pub stats: MemoryStats,
@@ -227,6 +235,8 @@ impl Memory {
         };
         drop(still);
         self.buffers_bytes_max.store(self.buffers_bytes().saturating_add(left), Relaxed);
+        let work_bytes = self.work_bytes.load(Relaxed);
+        self.work_bytes_max.store(work_bytes.saturating_add(left / WORK_PART), Relaxed);
         let is_short = pressure == Pressure::Critical || (pressure == Pressure::Short && left == 0);
         self.is_short.store(is_short, Relaxed);
         self.change(was, pressure);
@@ -272,6 +282,10 @@ impl Memory {
         }
     }
 
+    pub fn work_bytes(&self) -> u64 {
+        self.work_bytes.load(Relaxed)
+    }
+
     /// Whether the store should write to tables what it has in memory; true once in a while.
     pub fn should_flush(&self, now: Instant) -> bool {
         let mut flushed = self.flushed.lock();
@@ -298,6 +312,24 @@ impl Memory {
         *evicted = Some(now);
         let from = thresholds.soft_bytes - share(thresholds.soft_bytes, limits::MEMORY_SLACK_PERCENT);
         Some(self.resident_bytes().saturating_sub(from).max(1))
+    }
+}
+
+impl Source for Memory {
+    fn take(&self, bytes: u64) -> bool {
+        let bytes_max = self.work_bytes_max.load(Relaxed);
+        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= bytes_max);
+        let is_taken = self.work_bytes.fetch_update(Relaxed, Relaxed, more).is_ok();
+        self.stats.busy.fetch_add(u64::from(!is_taken), Relaxed);
+        is_taken
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.work_bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    fn refusal(&self) -> &'static str {
+        BUSY
     }
 }
 

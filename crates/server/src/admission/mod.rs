@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use base::limits;
 use parking_lot::Mutex;
+use store::Source;
 
 use arrivals::{Arrival, Bounds, Place, Verdict, Why};
 use memory::{Memory, Thresholds};
@@ -24,7 +25,7 @@ pub struct Admission {
     peers: Mutex<Peers>,
     started: Instant,
     refused: [AtomicU64; Why::ALL.len()],
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     pub stats: AdmissionStats,
 }
 
@@ -58,7 +59,7 @@ pub enum Turned {
 
 impl Admission {
     pub fn new(thresholds: Thresholds) -> Self {
-        let memory = Memory::default();
+        let memory = Arc::<Memory>::default();
         memory.set_thresholds(thresholds);
         Self {
             peers: Mutex::default(),
@@ -187,6 +188,11 @@ impl Seat {
             self.admission.memory.buffers_changed(self.bytes, bytes);
             self.bytes = bytes;
         }
+    }
+
+    /// Where work for it takes its memory from.
+    pub fn memory(&self) -> Arc<dyn Source> {
+        self.admission.memory.clone()
     }
 
     /// It has shaken hands.

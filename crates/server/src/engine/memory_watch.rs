@@ -80,6 +80,7 @@ fn tell_who_has_it(node: &Node) {
     let stores = || node.groups.iter().map(|group| &group.store);
     tracing::warn!(
         clients_bytes = node.admission.memory.buffers_bytes(),
+        work_bytes = node.admission.memory.work_bytes(),
         rows_bytes = stores().map(|store| store.table.size().1).sum::<usize>(),
         dirty_bytes = stores().map(|store| store.sequencer.dirty_bytes()).sum::<u64>(),
         write_buffers_bytes = node.disk.write_buffer_bytes(),

@@ -372,6 +372,8 @@ impl Group {
         wait: &mut Wait<'_, E>,
         f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Ran<R, E>, Leave> {
+        // What the first run held is gone.
+        cancel.give_back();
         let (begin, reservation) = self.reserve(cancel)?;
         let view = View::Reserving(Reserving { token: reservation.token, cancel });
         let mut txn = Txn::new(self, view, begin, Meter::unlimited(), database, scratch);

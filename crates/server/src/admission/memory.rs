@@ -425,6 +425,23 @@ mod tests {
     }
 
     #[test]
+    fn running_work_holds_a_part_of_what_is_left() {
+        let memory = Memory::default();
+        memory.set_thresholds(THRESHOLDS);
+        memory.look(700 * MIB);
+        let takes = |mib: u64| memory.take(mib * MIB);
+        assert_eq!([takes(30), takes(30), takes(20), takes(1)], [true, false, true, false]);
+        assert_eq!((memory.is_short(), memory.stats.busy.load(Relaxed)), (false, 2), "others go on");
+        memory.look(750 * MIB);
+        assert_eq!([takes(25), takes(1)], [true, false], "what it holds is resident by now");
+        memory.give_back(75 * MIB);
+        memory.look(800 * MIB);
+        assert_eq!((takes(1), memory.work_bytes()), (false, 0));
+        memory.set_thresholds(Thresholds::default());
+        assert!(takes(1 << 30));
+    }
+
+    #[test]
     fn what_does_not_become_more_serves_what_comes_next() {
         let memory = Memory::default();
         memory.set_thresholds(THRESHOLDS);

@@ -228,7 +228,8 @@ impl Connection {
             self.consumed = 0;
         }
         if want > READ_BYTES_MAX && self.input.capacity() - self.input.len() < READ_BYTES_MAX {
-            let ahead = if self.input.len() < RESERVE_BYTES { RESERVE_BYTES } else { want };
+            let is_early = self.input.len() < RESERVE_BYTES - READ_BYTES_MAX;
+            let ahead = if is_early { RESERVE_BYTES } else { want };
             // A system that promises no more than it has may refuse: then the buffer grows as any other one.
             let _ = self.input.try_reserve_exact(want.min(ahead));
         }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::txn::{Stop, Txn};
+
 /// Where it comes from.
 pub trait Source: Send + Sync {
     /// Says whether there is so much.
@@ -50,6 +52,14 @@ impl Allowance {
         if let Some(source) = self.source.as_ref().filter(|_| taken > 0) {
             source.give_back(taken);
         }
+    }
+}
+
+impl Txn<'_> {
+    /// Like [`Self::spend`], of what may be held in memory until the transaction is told.
+    pub fn hold(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
+        self.spend(records, bytes)?;
+        self.view.hold(bytes)
     }
 }
 

@@ -198,7 +198,7 @@ impl Applier {
                         task(&mut self);
                     }
                 }
-                if self.bytes >= self.group.sequencer.apply_bytes_max() || self.collected.len() >= COLLECTED_MAX {
+                if self.bytes >= self.group.sequencer.apply_bytes_max() || self.collected.is_full() {
                     self.flush();
                 }
             }
@@ -489,8 +489,6 @@ const RECLAIM_BYTES: u64 = 4 << 20;
 /// While the disk is full, how often it is looked at.
 const ROOM_POLL: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(10);
-/// Effects collected at most before they are written: a bound on what small ones cost.
-const COLLECTED_MAX: usize = 1 << 20;
 /// Under load there is a moment for reclaiming only after a batch: then so many slices are taken, or
 /// what is deleted would outgrow what is reclaimed.
 const SLICES_AFTER_BATCH: u32 = 32;

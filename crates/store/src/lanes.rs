@@ -442,8 +442,17 @@ impl Group {
             if self.pins.applying() <= pin.view {
                 let ranges = Vec::new();
                 let deltas_max = base::limits::DELTAS_READ_MAX;
-                let pinned =
-                    Pinned { pin, disk, batch, cancel, ranges, counts, page_bytes: None, is_resumed: false, deltas_max };
+                let pinned = Pinned {
+                    pin,
+                    disk,
+                    batch,
+                    cancel,
+                    ranges,
+                    counts,
+                    page_bytes: None,
+                    is_resumed: false,
+                    deltas_max,
+                };
                 return Ok((begin, pinned));
             }
         }

@@ -45,6 +45,7 @@ mod waiters;
 mod watches;
 mod written;
 
+pub use allowance::Source;
 pub use aside::Building;
 pub use changes::{Changes, KeyChange, KeyName, KeyState, Noting};
 pub use collection::{
@@ -52,7 +53,6 @@ pub use collection::{
     Pending, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamBuilder, StreamId,
     score_of,
 };
-pub use allowance::Source;
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::{Expired, OnExpired};
 pub use group::{Group, GroupOptions, Pump};

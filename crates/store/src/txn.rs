@@ -153,12 +153,6 @@ impl<'g> Txn<'g> {
         self.go_on(records, 0)
     }
 
-    /// Like [`Self::spend`], of what may be held in memory until the transaction is told.
-    pub fn hold(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
-        self.spend(records, bytes)?;
-        self.view.hold(bytes)
-    }
-
     /// In the heavy pool: as long as nobody has cancelled it. Others go first now and then, unless they wait for
     /// what is reserved.
     fn go_on(&mut self, records: u32, steps: u32) -> Result<(), Stop> {

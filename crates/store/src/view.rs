@@ -7,8 +7,8 @@
 //! | [`View::Pinned`] | heavy | a snapshot | read from the snapshot |
 //! | [`View::Reserving`] | heavy, second run | the newest state, which nobody else may change once read | read from the store |
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base::Stamp;
 
@@ -105,7 +105,9 @@ impl View<'_> {
     /// In the heavy pool: so much has been read, and may be held until all is told. Not where it is told page by page.
     pub fn hold(&self, bytes: usize) -> Result<(), Stop> {
         match self {
-            Self::Pinned(pinned) if pinned.page_bytes.is_none() && !pinned.is_resumed => pinned.cancel.hold(bytes),
+            Self::Pinned(pinned) if pinned.page_bytes.is_none() && !pinned.is_resumed => {
+                pinned.cancel.hold(bytes)
+            }
             Self::Reserving(reserving) => reserving.cancel.hold(bytes),
             _ => Ok(()),
         }

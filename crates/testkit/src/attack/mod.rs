@@ -7,10 +7,10 @@ mod skip;
 pub use scenes::{ENDLESS, HOARDERS, SCENES, Scene};
 
 use crate::{Result, client, proc};
-use skip::{Kind, Skip};
 use rustix::io::Errno;
 use rustix::net::connect;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use skip::{Kind, Skip};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;

@@ -117,7 +117,8 @@ pub fn run(plan: &Plan, after_kill: AfterKill<'_>, log: &mut dyn FnMut(&str)) ->
         if plan.trouble.is_some() {
             trouble::remove_probe(&server).map_err(context)?;
         }
-        let round_summary = verdict::check(&mut server.client()?, &mut workers, &mut shared).map_err(context)?;
+        let round_summary =
+            verdict::check(&mut server.client()?, &mut workers, &mut shared).map_err(context)?;
         total.acknowledged += round_summary.acknowledged;
         total.in_flight += round_summary.in_flight;
         total.applied += round_summary.applied;
@@ -155,7 +156,8 @@ impl Load<'_> {
                 let trouble = self.trouble.cloned();
                 std::thread::spawn(move || {
                     let result = Client::connect(addr).map_or(Ok(()), |mut client| {
-                        let explains = |why: &str| trouble.as_ref().is_some_and(|trouble| trouble.explains(why));
+                        let explains =
+                            |why: &str| trouble.as_ref().is_some_and(|trouble| trouble.explains(why));
                         worker.load(&mut client, &is_over, &acknowledged, &explains)
                     });
                     (worker, result)

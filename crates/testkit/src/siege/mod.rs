@@ -41,7 +41,15 @@ pub struct Plan {
 impl Plan {
     pub fn new(spec: Spec, seed: u64) -> Self {
         let (time, round_time) = (Duration::from_secs(60), Duration::from_secs(20));
-        Self { spec, seed, time, round_time, memory_mib: 1024, clients: 16, scenes: SCENES.iter().chain(HOARDERS).collect() }
+        Self {
+            spec,
+            seed,
+            time,
+            round_time,
+            memory_mib: 1024,
+            clients: 16,
+            scenes: SCENES.iter().chain(HOARDERS).collect(),
+        }
     }
 }
 
@@ -76,7 +84,8 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> Result<Summary> {
     proc::raise_files(FILES)?;
     let hard_bytes = (plan.memory_mib << 20) / 100 * HARD_PERCENT;
     let spec = plan.spec.clone();
-    let spec = spec.arg("--max-connections-per-peer").arg(PER_PEER).arg("--memory-hard").arg(hard_bytes.to_string());
+    let spec =
+        spec.arg("--max-connections-per-peer").arg(PER_PEER).arg("--memory-hard").arg(hard_bytes.to_string());
     let mut siege = Siege::begin(plan, spec.start()?)?;
     log(&format!(
         "the limit is --memory-hard: {} MiB, soft {} MiB; {} MiB resident when filled",

@@ -2,11 +2,13 @@
 
 use crate::{Result, proc};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_millis(20);
+/// More than what is told in a period.
+const TOLD_MAX: usize = 16;
 
 /// What a server that does nothing holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,24 +36,26 @@ pub(super) struct Peak {
 /// Looks until it is stopped.
 #[derive(Debug)]
 pub(super) struct Watch {
-    now: Arc<Mutex<String>>,
+    now: mpsc::SyncSender<String>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Peak>>,
 }
 
 impl Watch {
     pub(super) fn start(pid: u32) -> Self {
-        let (now, stop) = (Arc::new(Mutex::new(String::new())), Arc::new(AtomicBool::new(false)));
+        let (now, told) = mpsc::sync_channel(TOLD_MAX);
+        let stop = Arc::new(AtomicBool::new(false));
         let thread = {
-            let (now, stop) = (Arc::clone(&now), Arc::clone(&stop));
-            thread::spawn(move || look(pid, &now, &stop))
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || look(pid, &told, &stop))
         };
         Self { now, stop, thread }
     }
 
     /// What goes on from now on.
     pub(super) fn tell(&self, what: String) {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        // A watch that has ended says why when it is stopped.
+        let _ = self.now.send(what);
     }
 
     pub(super) fn stop(self) -> Result<Peak> {
@@ -60,13 +64,13 @@ impl Watch {
     }
 }
 
-fn look(pid: u32, now: &Mutex<String>, stop: &AtomicBool) -> Result<Peak> {
-    let mut peak = Peak::default();
+fn look(pid: u32, told: &mpsc::Receiver<String>, stop: &AtomicBool) -> Result<Peak> {
+    let (mut peak, mut now) = (Peak::default(), String::new());
     while !stop.load(Ordering::SeqCst) {
+        now = told.try_iter().last().unwrap_or(now);
         let bytes = proc::resident_bytes(pid)?;
         if bytes > peak.bytes {
-            let during = now.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            peak = Peak { bytes, during };
+            peak = Peak { bytes, during: now.clone() };
         }
         thread::sleep(PERIOD);
     }

@@ -185,8 +185,8 @@ fn picture(all: &[Played]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use testkit::attack::{SCENES, Tally};
     use std::collections::BTreeMap;
+    use testkit::attack::{SCENES, Tally};
 
     fn round(times: f64) -> Round {
         let felt =

@@ -24,6 +24,7 @@ mod scan;
 mod scripting;
 mod scripts;
 mod sessions;
+mod siege;
 mod subscribers;
 mod tls;
 mod tracking;

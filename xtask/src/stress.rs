@@ -4,6 +4,7 @@ mod diff;
 mod fuzz;
 mod groups;
 mod histories;
+mod siege;
 
 use crate::args::Args;
 use crate::{Result, cargo, install};
@@ -23,6 +24,7 @@ Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections
        cargo xtask stress scan [--keys N] [--restarts N]
        cargo xtask stress crowd [--clients N] [--idle-secs S] [--timeouts N]
        cargo xtask stress fuzz [--minutes M] [--rogues N]
+       cargo xtask stress siege [--minutes M] [--memory-mib N] [--clients N]
 
 crash   loads a server from many connections, kills it at a random moment (or stops it, or kills it
         again while it recovers), restarts it, and checks that every acknowledged write is there exactly
@@ -62,6 +64,11 @@ fuzz    gives the parsers commands with mistakes in them, in this process, howev
         resets, never reading, never going on, broken handshakes, more than may connect. One that behaves is answered
         rightly all the while, and at the end of each round nothing is left of the others: clients, sockets,
         threads, memory (default 1 minute, 4 rogues at a time)
+siege   a server that is given N MiB of memory (default 1024, by --memory-hard), the attacks of `bench incident` at
+        random, three at a time and from several addresses, and ordinary clients that write and read beside them
+        (default 60 minutes). Every 20 seconds the attackers leave: every acknowledged write is there, the server has
+        not ended, no more than the soft threshold and a tenth was ever resident, descriptors and threads are as
+        before, and writes are taken. In the end it is killed, and everything is there after another start.
 
 Options of all:
   --seed S            replays a run; chosen and printed if not given
@@ -82,6 +89,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("scan") => run_scan,
         Some("crowd") => run_crowd,
         Some("fuzz") => fuzz::run,
+        Some("siege") => siege::run,
         _ => return Err(format!("what shall be put under stress?\n\n{HELP}").into()),
     };
     install::servers()?;

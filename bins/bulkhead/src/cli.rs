@@ -93,10 +93,9 @@ pub struct Options {
     pub fsync: Fsync,
 
     /// Memory for caches. What else is in memory comes on top: connections, pending writes (up to
-    /// 128 MiB), the store's write buffers.
-    #[arg(long, env = "BULKHEAD_CACHE", value_name = "SIZE", default_value = "320MiB")]
-    #[arg(value_parser = units::size)]
-    pub cache: u64,
+    /// 128 MiB), the store's write buffers [default: 320 MiB, but at most 20 % of --memory-hard]
+    #[arg(long, env = "BULKHEAD_CACHE", value_name = "SIZE", value_parser = units::size)]
+    pub cache: Option<u64>,
 
     /// Threads that serve connections [default: half of the CPUs, at most 16]
     #[arg(long, env = "BULKHEAD_NET_THREADS", value_name = "N")]
@@ -279,7 +278,7 @@ mod tests {
         assert_eq!(options.http, listen("127.0.0.1:6380").unwrap());
         assert_eq!(options.fsync, Fsync::Always);
         assert_eq!((options.groups, options.node_id), (None, None));
-        assert_eq!(options.cache, 320 << 20);
+        assert_eq!(options.cache, None);
     }
 
     #[test]
@@ -291,7 +290,7 @@ mod tests {
         let line = format!("bulkhead serve --groups 5 --config {}", file.display());
         let options = parse_line(&line).unwrap();
         assert_eq!(options.groups, Some(5), "the command line counts first");
-        assert_eq!(options.cache, 1 << 30);
+        assert_eq!(options.cache, Some(1 << 30));
         assert_eq!(options.listen, Listen(None));
         assert_eq!(options.fsync, Fsync::Everysec);
     }

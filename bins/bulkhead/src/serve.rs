@@ -70,7 +70,6 @@ fn config(options: &Options) -> Result<Config, String> {
         Fsync::Always => server::config::Fsync::Always,
         Fsync::Everysec => server::config::Fsync::EverySec,
     };
-    config.set_cache(options.cache);
     config.net_threads = options.net_threads.map_or(config.net_threads, usize::from);
     config.heavy_threads = options.heavy_threads.map_or(config.heavy_threads, usize::from);
     config.heavy_queue = options.heavy_queue as usize;
@@ -80,6 +79,10 @@ fn config(options: &Options) -> Result<Config, String> {
     config.memory_soft = options.memory_soft;
     config.memory_hard = options.memory_hard;
     config.sample_keys = options.sample_keys;
+    config.set_cache(match options.cache {
+        Some(bytes) => bytes,
+        None => server::default_cache(&config)?,
+    });
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;
     Ok(config)

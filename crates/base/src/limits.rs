@@ -77,7 +77,8 @@ pub const APPLY_DELAY_MS_MAX: u64 = 1_000;
 pub const DIRTY_BYTES_MAX: usize = 128 << 20;
 
 const _: () = assert!(BATCH_FULL_BYTES < BATCH_BYTES_MAX && BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
-const _: () = assert!(APPLY_BYTES_MAX < DIRTY_BYTES_MAX);
+const _: () = assert!(2 * APPLY_BYTES_MAX <= DIRTY_BYTES_MAX);
+const _: () = assert!(2 * ENTRY_BYTES_MAX as u64 <= DIRTY.bytes_min);
 
 /// Scripts that a node knows by their SHA-1, and the bytes of their code. Who needs one that was forgotten is
 /// told so, and sends it again.
@@ -246,11 +247,33 @@ pub const MEMORY_SOFT_PERCENT: u64 = 80;
 pub const MEMORY_TIGHT_PERCENT: u64 = 90;
 /// How far below a threshold memory has to be before it is left: not to and fro at the edge.
 pub const MEMORY_SLACK_PERCENT: u64 = 5;
+/// How often it is looked what is resident: seldom while there is enough, as every look costs some 50 microseconds;
+/// otherwise so often that a fast network brings no more than a few percent of it in between.
+pub const MEMORY_LOOK_MS: u64 = 100;
+pub const MEMORY_LOOK_TIGHT_MS: u64 = 20;
 /// While memory is short: what has not become more by so much of the soft threshold in so many looks is still. Then what is
-/// refused otherwise is let in as long as so much more than the threshold is not reached: a part of what is between the two.
+/// refused otherwise is let in as long as it does not become more than that, and nothing is so far above the threshold.
 pub const MEMORY_STILL_PERCENT: u64 = 1;
-pub const MEMORY_STILL_LOOKS: u32 = 10;
-pub const MEMORY_REUSED_PERCENT: u64 = 15;
+pub const MEMORY_STILL_LOOKS: u32 = 50;
+pub const MEMORY_REUSED_PERCENT: u64 = 10;
+
+/// What a part of the process may take that is bounded by itself: so much of the hard threshold in percent, between two
+/// bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    pub percent: u64,
+    pub bytes_min: u64,
+    pub bytes_max: u64,
+}
+
+/// Rows and the store's blocks: more of them is for whoever runs the node to say.
+pub const CACHE: Bound = Bound { percent: 20, bytes_min: 16 << 20, bytes_max: 320 << 20 };
+/// Of all groups together, as the next one. Two memtables: smaller ones make tables of which there are too many.
+pub const WRITE_BUFFER: Bound = Bound { percent: 8, bytes_min: 16 << 20, bytes_max: 128 << 20 };
+pub const DIRTY: Bound = Bound { percent: 8, bytes_min: 16 << 20, bytes_max: DIRTY_BYTES_MAX as u64 };
+pub const LOG_CACHE: Bound = Bound { percent: 2, bytes_min: 4 << 20, bytes_max: 32 << 20 };
+/// Of the scripts on all threads of the heavy pool together.
+pub const SCRIPTS: Bound = Bound { percent: 20, bytes_min: 16 << 20, bytes_max: SCRIPT_BYTES_MAX as u64 };
 /// While memory is short, a client that holds less in buffers is not worth disconnecting: a page of a long reply.
 pub const CLIENT_EVICTED_BYTES_MIN: u64 = PAGE_BYTES as u64;
 /// After clients were disconnected, so long until the next ones are: what they held is given back by then.

@@ -57,7 +57,7 @@ impl Bench {
         let disk = Disk::open(&DiskOptions::new(dir.path())).unwrap().group(0).unwrap();
         let clock = Arc::new(ManualClock::new(START_MS));
         let cache_bytes = if mode == Mode::Stored { 0 } else { 1 << 20 };
-        let options = GroupOptions { cache_bytes, seed: 7 };
+        let options = GroupOptions::new(cache_bytes, 7);
         let group = Arc::new(Group::new(disk, &options, clock.clone()));
         let queue = Arc::new(Queue::default());
         let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();

@@ -118,14 +118,18 @@ pub(crate) fn error_line(message: &[u8]) -> Vec<u8> {
 
 /// What a script's value is as a reply. Fails where the script is stopped: tables that hold each other many times
 /// make a reply that is much larger than they are.
-pub(crate) fn to_reply(lua: &Lua, value: &Value, protocol: Protocol) -> mlua::Result<Reply> {
-    let mut replier = Replier { lua, protocol, values: 0, bytes: 0 };
+pub(crate) fn to_reply(
+    lua: &Lua,
+    value: &Value,
+    protocol: Protocol,
+    bytes_max: usize,
+) -> mlua::Result<Reply> {
+    let mut replier = Replier { lua, protocol, values: 0, bytes: 0, bytes_max };
     libs::without_limit(lua, || replier.reply(value, 0))
 }
 
-/// A reply may be as large as what a script may hold.
-const BYTES_MAX: usize = base::limits::SCRIPT_BYTES_MAX;
-const VALUES_MAX: usize = BYTES_MAX / 64;
+/// What a value of a reply takes at least.
+const VALUE_BYTES: usize = 64;
 /// Steps that a value of a reply takes.
 const VALUE_STEPS: u32 = 4;
 
@@ -134,12 +138,14 @@ struct Replier<'l> {
     protocol: Protocol,
     values: usize,
     bytes: usize,
+    /// A reply may be as large as what a script may hold.
+    bytes_max: usize,
 }
 
 impl Replier<'_> {
     fn reply(&mut self, value: &Value, depth: usize) -> mlua::Result<Reply> {
         self.values += 1;
-        if self.values > VALUES_MAX || self.bytes > BYTES_MAX {
+        if self.values > self.bytes_max / VALUE_BYTES || self.bytes > self.bytes_max {
             return Err(mlua::Error::MemoryError(libs::OUT_OF_MEMORY.into()));
         }
         meter::spend(self.lua, VALUE_STEPS)?;

@@ -219,7 +219,8 @@ impl Interpreter {
         if ended != Value::Boolean(true) {
             return Ok(Err(value));
         }
-        convert::to_reply(&self.lua, &value, self.shared.protocol.get()).map(Ok)
+        let bytes_max = self.shared.memory_max.get();
+        convert::to_reply(&self.lua, &value, self.shared.protocol.get(), bytes_max).map(Ok)
     }
 
     /// Loads a library. What is wrong with it is told as Redis tells it.

@@ -28,7 +28,7 @@ impl Fixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap();
-        let options = GroupOptions { cache_bytes: 64 << 20, seed: 1 };
+        let options = GroupOptions::new(64 << 20, 1);
         let group = Group::new(disk.group(0).unwrap(), &options, Arc::new(SystemClock));
         assert!(group.open(group.sequencer.epoch(), base::Stamp::ZERO).unwrap());
         let names = (0..KEYS).map(|n| format!("key:{n:012}"));

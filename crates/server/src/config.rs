@@ -9,6 +9,7 @@ use base::limits;
 pub use base::limits::{HEAVY_QUEUE_MAX, HEAVY_THREADS_MAX};
 pub use wal::Fsync;
 
+pub use crate::engine::memory_shares::Shares;
 pub use crate::engine::paged::PagedOptions;
 use crate::net::output_limits::OutputLimits;
 pub use crate::net::tls::files::{ClientAuth, TlsFiles};
@@ -44,6 +45,8 @@ pub struct Config {
     pub cache_bytes: usize,
     /// Bound of the store's block cache.
     pub block_cache_bytes: u64,
+    /// What else is bounded by itself. Follows from the memory that there is when the node starts.
+    pub shares: Shares,
     pub paged: PagedOptions,
     /// A listener for clients that speak the Redis protocol through TLS.
     pub tls: Option<TlsOptions>,
@@ -95,6 +98,7 @@ impl Config {
             sample_keys: true,
             cache_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
+            shares: Shares::default(),
             paged: PagedOptions::default(),
             tls: None,
         }

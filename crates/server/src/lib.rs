@@ -25,4 +25,5 @@ pub mod tracking;
 
 pub use config::Config;
 pub use data_dir::DataDir;
+pub use engine::memory_watch::default_cache;
 pub use engine::node::{Node, StartError};

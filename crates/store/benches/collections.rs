@@ -103,7 +103,7 @@ impl Fixture {
 }
 
 fn open(disk: &Disk) -> (Arc<Group>, base::Stamp) {
-    let options = GroupOptions { cache_bytes: 256 << 20, seed: 1 };
+    let options = GroupOptions::new(256 << 20, 1);
     let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, Arc::new(SystemClock)));
     let last =
         Applier::new(group.clone(), Arc::new(Queue::default()), Arc::new(Quiet)).unwrap().stored().last;
@@ -113,7 +113,7 @@ fn open(disk: &Disk) -> (Arc<Group>, base::Stamp) {
 
 /// Fills a store with a collection and others, in tables on disk; says where the collection is.
 fn fill(disk: &Disk, shape: Shape) -> Home {
-    let options = GroupOptions { cache_bytes: 256 << 20, seed: 1 };
+    let options = GroupOptions::new(256 << 20, 1);
     let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, Arc::new(SystemClock)));
     let queue = Arc::new(Queue::default());
     let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();

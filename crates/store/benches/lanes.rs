@@ -45,7 +45,7 @@ impl Fixture {
     fn with_cache(cache_bytes: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap();
-        let options = GroupOptions { cache_bytes, seed: 1 };
+        let options = GroupOptions::new(cache_bytes, 1);
         let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, Arc::new(SystemClock)));
         let queue = Arc::new(Queue::default());
         let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();

@@ -199,7 +199,7 @@ impl Applier {
                         task(&mut self);
                     }
                 }
-                if self.bytes >= limits::APPLY_BYTES_MAX || self.collected.len() >= COLLECTED_MAX {
+                if self.bytes >= self.group.sequencer.apply_bytes_max() || self.collected.is_full() {
                     self.flush();
                 }
             }
@@ -331,7 +331,9 @@ impl Applier {
         self.stats.write_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         self.entries.clear();
         self.collected.clear();
-        self.slices = upkeep::slices_after_batch(self.group.sequencer.dirty_bytes());
+        let sequencer = &self.group.sequencer;
+        let is_far_behind = sequencer.dirty_bytes() > sequencer.apply_bytes_max() as u64;
+        self.slices = upkeep::slices_after_batch(is_far_behind);
         self.counts_changed.clear();
         self.membership_changed = false;
         self.bytes = 0;
@@ -448,8 +450,6 @@ const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
 /// While the disk is full, how often it is looked at.
 const ROOM_POLL: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(10);
-/// Effects collected at most before they are written: a bound on what small ones cost.
-const COLLECTED_MAX: usize = 1 << 20;
 /// Every so many batches, few deltas are folded as well.
 const SWEEP_BATCHES: u64 = 64;
 /// What an entry costs in memory beside its payload.

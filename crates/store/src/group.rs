@@ -36,8 +36,17 @@ use crate::view::Cancel;
 pub struct GroupOptions {
     /// Bound of the pending table when everything in it is clean.
     pub cache_bytes: usize,
+    /// Sequenced writes that the store does not hold yet: above it writers wait for the store, which follows when
+    /// half of it has come.
+    pub dirty_bytes_max: u64,
     /// Seeds what must not be foreseeable: the table's hash, and the hash of a new group's keys.
     pub seed: u64,
+}
+
+impl GroupOptions {
+    pub fn new(cache_bytes: usize, seed: u64) -> Self {
+        Self { cache_bytes, dirty_bytes_max: limits::DIRTY_BYTES_MAX as u64, seed }
+    }
 }
 
 pub struct Group {
@@ -88,7 +97,7 @@ impl Group {
         let table = Arc::new(Table::new(options.cache_bytes, options.seed));
         let dirty = Arc::new(Dirty::default());
         let pins = Arc::new(Pins::default());
-        let sequencer = Sequencer::new(table.clone(), dirty.clone(), pins.clone());
+        let sequencer = Sequencer::new(table.clone(), dirty.clone(), pins.clone(), options.dirty_bytes_max);
         let (wall_ms, steady_ms) = (clock.wall_ms(), clock.steady_ms());
         Self {
             table,

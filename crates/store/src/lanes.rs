@@ -372,6 +372,8 @@ impl Group {
         wait: &mut Wait<'_, E>,
         f: &mut impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Ran<R, E>, Leave> {
+        // What the first run held is gone.
+        cancel.give_back();
         let (begin, reservation) = self.reserve(cancel)?;
         let view = View::Reserving(Reserving { token: reservation.token, cancel });
         let mut txn = Txn::new(self, view, begin, Meter::unlimited(), database, scratch);
@@ -440,8 +442,17 @@ impl Group {
             if self.pins.applying() <= pin.view {
                 let ranges = Vec::new();
                 let deltas_max = base::limits::DELTAS_READ_MAX;
-                let pinned =
-                    Pinned { pin, disk, batch, cancel, ranges, counts, page_bytes: None, deltas_max };
+                let pinned = Pinned {
+                    pin,
+                    disk,
+                    batch,
+                    cancel,
+                    ranges,
+                    counts,
+                    page_bytes: None,
+                    is_resumed: false,
+                    deltas_max,
+                };
                 return Ok((begin, pinned));
             }
         }

@@ -4,6 +4,7 @@
 //! Invariant: it knows neither sockets nor Raft. Commands come in as closures over a [`Txn`], what
 //! is to be agreed on goes out as a [`Batch`], and comes back as [`apply::Committed`] entries.
 
+mod allowance;
 pub mod apply;
 mod aside;
 mod changes;
@@ -46,6 +47,7 @@ mod waiters;
 mod watches;
 mod written;
 
+pub use allowance::Source;
 pub use aside::Building;
 pub use changes::{Changes, KeyChange, KeyName, KeyState, Noting};
 pub use collection::{

@@ -93,6 +93,7 @@ impl Group {
             ranges: Vec::new(),
             counts,
             page_bytes: None,
+            is_resumed: true,
             // What has been folded since is not in this snapshot, and never will be.
             deltas_max: usize::MAX,
         };

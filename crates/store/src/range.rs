@@ -196,7 +196,7 @@ impl Merged {
                 txn.spend(1, 0)?;
                 continue;
             };
-            txn.spend(1, next.len() + value.len())?;
+            txn.hold(1, next.len() + value.len())?;
             return Ok(Some((next, value)));
         }
     }

@@ -163,6 +163,7 @@ pub struct Sequencer {
     submitted: AtomicU64,
     /// Submitted or handed over, and not in the store yet.
     dirty_bytes: AtomicU64,
+    dirty_bytes_max: u64,
     /// The list of a batch that is on its way, empty by now: memory that was used before costs less.
     spare: Mutex<Vec<(RowKey, Change)>>,
     table: Arc<Table>,
@@ -174,7 +175,7 @@ pub struct Sequencer {
 const SPARE_EFFECTS_MAX: usize = 1 << 16;
 
 impl Sequencer {
-    pub fn new(table: Arc<Table>, dirty: Arc<Dirty>, pins: Arc<Pins>) -> Self {
+    pub fn new(table: Arc<Table>, dirty: Arc<Dirty>, pins: Arc<Pins>, dirty_bytes_max: u64) -> Self {
         let section = Section {
             open: None,
             hlc: Hlc::default(),
@@ -190,6 +191,7 @@ impl Sequencer {
             runs: Runs::default(),
         };
         Self {
+            dirty_bytes_max,
             section: Mutex::new(section),
             epoch: AtomicU64::new(1),
             open_epoch: AtomicU64::new(0),
@@ -249,7 +251,12 @@ impl Sequencer {
 
     /// Whether writers have to wait for the store.
     pub fn is_stalled(&self) -> bool {
-        self.dirty_bytes() > limits::DIRTY_BYTES_MAX as u64
+        self.dirty_bytes() > self.dirty_bytes_max
+    }
+
+    /// How far the store may be behind the log: half of what makes writers wait for it.
+    pub fn apply_bytes_max(&self) -> usize {
+        limits::APPLY_BYTES_MAX.min((self.dirty_bytes_max / 2) as usize)
     }
 
     /// Waits a moment for the store, or the log, to catch up.

@@ -147,7 +147,7 @@ impl<'g> Txn<'g> {
             return Ok(Cow::Borrowed(record.payload()));
         }
         let len = self.string_len(record)?;
-        self.spend(0, len as usize)?;
+        self.hold(0, len as usize)?;
         let mut bytes = Vec::with_capacity(len as usize);
         self.string_pieces(record, 0..len, |piece| bytes.extend_from_slice(piece.as_slice()))?;
         Ok(Cow::Owned(bytes))

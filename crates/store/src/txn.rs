@@ -389,7 +389,7 @@ impl<'g> Txn<'g> {
             None => self.touch(record_key, hash, Some(seen)),
         };
         self.scratch.need(row, need);
-        self.spend(1, bytes)?;
+        self.hold(1, bytes)?;
         Ok(row)
     }
 

@@ -7,11 +7,12 @@
 //! | [`View::Pinned`] | heavy | a snapshot | read from the snapshot |
 //! | [`View::Reserving`] | heavy, second run | the newest state, which nobody else may change once read | read from the store |
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base::Stamp;
 
+use crate::allowance::{Allowance, Source};
 use crate::disk::DiskSnapshot;
 use crate::keys::{self, Space};
 use crate::pins::PinGuard;
@@ -48,18 +49,39 @@ pub struct Pinned<'g> {
     pub counts: Vec<(Space, Counts)>,
     /// The size of a page, if the caller takes replies page by page.
     pub page_bytes: Option<usize>,
+    /// Whether this is a later page.
+    pub is_resumed: bool,
     /// Deltas of a collection's counters that are added up.
     pub deltas_max: usize,
 }
 
 /// Set from outside to stop heavy work between two steps.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Cancel {
     is_set: AtomicBool,
     why: OnceLock<String>,
+    allowance: Allowance,
 }
 
 impl Cancel {
+    /// For work that may hold as much memory as there is there.
+    pub fn within(source: Arc<dyn Source>) -> Self {
+        Self { allowance: Allowance::of(source), ..Self::default() }
+    }
+
+    /// The work holds so much more; or else that is its end.
+    fn hold(&self, bytes: usize) -> Result<(), Stop> {
+        self.allowance.hold(bytes as u64).map_err(|why| {
+            self.cancel_because(why.to_owned());
+            Stop::Cancelled
+        })
+    }
+
+    /// The work is done, and what it held is gone.
+    pub fn give_back(&self) {
+        self.allowance.give_back();
+    }
+
     pub fn cancel(&self) {
         self.is_set.store(true, Ordering::Relaxed);
     }
@@ -80,6 +102,17 @@ impl Cancel {
 }
 
 impl View<'_> {
+    /// In the heavy pool: so much has been read, and may be held until all is told. Not where it is told page by page.
+    pub fn hold(&self, bytes: usize) -> Result<(), Stop> {
+        match self {
+            Self::Pinned(pinned) if pinned.page_bytes.is_none() && !pinned.is_resumed => {
+                pinned.cancel.hold(bytes)
+            }
+            Self::Reserving(reserving) => reserving.cancel.hold(bytes),
+            _ => Ok(()),
+        }
+    }
+
     pub fn check_cancelled(&self) -> Result<(), Stop> {
         let cancelled = match self {
             Self::Pinned(pinned) => pinned.cancel.is_cancelled(),

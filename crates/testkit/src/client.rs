@@ -5,6 +5,7 @@ use crate::reply::{self, Reply};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// A server that says nothing for so long is stuck.
@@ -178,11 +179,17 @@ impl Client {
     }
 }
 
-/// A connection from an address of this machine.
-pub fn socket_from(from: IpAddr, addr: SocketAddr) -> Result<TcpStream> {
+/// A socket that is not connected yet, of an address of this machine.
+pub(crate) fn socket_of(from: IpAddr) -> io::Result<OwnedFd> {
     let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddr::new(from, 0))?;
+    Ok(socket)
+}
+
+/// A connection from an address of this machine.
+pub fn socket_from(from: IpAddr, addr: SocketAddr) -> Result<TcpStream> {
+    let socket = socket_of(from)?;
     connect(&socket, &addr)?;
     Ok(TcpStream::from(socket))
 }

@@ -5,6 +5,7 @@
 //! Redis-compatible one; only what damages a log (`crash::tear`) knows ours, through `wal::inspect`,
 //! and `fuzz` gives our own parsers (`resp`) what it gives a server. No crate of the product depends on it except for its own tests.
 
+pub mod attack;
 pub mod client;
 pub mod crash;
 pub mod crowd;
@@ -19,6 +20,7 @@ pub mod reply;
 pub mod rng;
 pub mod scan;
 pub mod server;
+pub mod siege;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod tools;

@@ -39,22 +39,34 @@ fn ticks(stat: &str) -> Result<Duration> {
 
 /// Resident memory in bytes.
 pub fn resident_bytes(pid: u32) -> Result<u64> {
+    Ok(status(pid, "VmRSS:")? * 1024)
+}
+
+/// The most that was ever resident.
+pub fn resident_peak_bytes(pid: u32) -> Result<u64> {
+    Ok(status(pid, "VmHWM:")? * 1024)
+}
+
+pub fn threads(pid: u32) -> Result<u64> {
+    status(pid, "Threads:")
+}
+
+/// A number of /proc/…/status.
+fn status(pid: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    let kib: u64 = line.split_whitespace().next().unwrap_or_default().parse()?;
-    Ok(kib * 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;
+    Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
 }
 
-/// How many sockets a process has open.
-pub fn sockets(pid: u32) -> Result<usize> {
-    // A file may be closed meanwhile.
-    let names =
-        fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
-    Ok(names.filter(|name| name.to_string_lossy().starts_with("socket:")).count())
-}
-
-pub fn threads(pid: u32) -> Result<usize> {
-    Ok(fs::read_dir(format!("/proc/{pid}/task"))?.count())
+/// File descriptors in use: sockets, and all others.
+pub fn open_files(pid: u32) -> Result<(u64, u64)> {
+    let (mut sockets, mut others) = (0, 0);
+    for file in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // It may be closed meanwhile.
+        let Ok(target) = fs::read_link(file?.path()) else { continue };
+        *(if target.to_string_lossy().starts_with("socket:") { &mut sockets } else { &mut others }) += 1;
+    }
+    Ok((sockets, others))
 }
 
 /// CPU time of the thread that asks.

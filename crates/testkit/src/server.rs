@@ -259,6 +259,11 @@ impl Server {
         self.child.id()
     }
 
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     pub fn client(&self) -> Result<Client> {
         Client::connect(self.addr)
     }

@@ -1,6 +1,6 @@
 //! How much memory there is left, and what goes on while it is short.
 //!
-//! What counts is the resident set, looked at ten times a second, against two thresholds. Buffers of clients are what
+//! What counts is the resident set, looked at ten times a second or more often, against two thresholds. Buffers of clients are what
 //! may grow by much in between: they are counted, and memory is short at once when they grow too far.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -8,9 +8,14 @@ use std::time::{Duration, Instant};
 
 use base::limits;
 use parking_lot::Mutex;
+use store::Source;
 
 /// A flush takes its time.
 const FLUSH_PAUSE: Duration = Duration::from_secs(2);
+
+/// Of what is left, the part that running work may take until the next look: when it is told, what it has read is there
+/// twice, as values and as a reply.
+const WORK_PART: u64 = 2;
 
 /// As Redis says it.
 pub const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -77,6 +82,12 @@ impl Thresholds {
     }
 }
 
+/// When to look again.
+pub fn pause(pressure: Pressure) -> Duration {
+    let is_enough = pressure == Pressure::None;
+    Duration::from_millis(if is_enough { limits::MEMORY_LOOK_MS } else { limits::MEMORY_LOOK_TIGHT_MS })
+}
+
 fn share(bytes: u64, percent: u64) -> u64 {
     bytes / 100 * percent
 }
@@ -119,9 +130,10 @@ impl Still {
     /// How much may become resident before it is refused what would take more.
     fn left_bytes(self, thresholds: &Thresholds, resident_bytes: u64) -> u64 {
         let soft_bytes = thresholds.soft_bytes;
-        let over = share(soft_bytes, limits::MEMORY_REUSED_PERCENT);
+        let most = soft_bytes.saturating_add(share(soft_bytes, limits::MEMORY_REUSED_PERCENT));
+        let again = self.resident_bytes.saturating_add(share(soft_bytes, limits::MEMORY_STILL_PERCENT));
         let is_still = self.looks >= limits::MEMORY_STILL_LOOKS;
-        let upto = soft_bytes.saturating_add(if is_still { over } else { 0 });
+        let upto = if is_still { soft_bytes.max(again.min(most)) } else { soft_bytes };
         upto.saturating_sub(resident_bytes)
     }
 }
@@ -162,6 +174,9 @@ pub struct Memory {
     /// Clients' buffers, and how large they may become before the next look.
     buffers_bytes: AtomicU64,
     buffers_bytes_max: AtomicU64,
+    /// What running work holds, and how much that may become before the next look.
+    work_bytes: AtomicU64,
+    work_bytes_max: AtomicU64,
     evicted: Mutex<Option<Instant>>,
     flushed: Mutex<Option<Instant>>,
     pub stats: MemoryStats,
@@ -220,6 +235,8 @@ impl Memory {
         };
         drop(still);
         self.buffers_bytes_max.store(self.buffers_bytes().saturating_add(left), Relaxed);
+        let work_bytes = self.work_bytes.load(Relaxed);
+        self.work_bytes_max.store(work_bytes.saturating_add(left / WORK_PART), Relaxed);
         let is_short = pressure == Pressure::Critical || (pressure == Pressure::Short && left == 0);
         self.is_short.store(is_short, Relaxed);
         self.change(was, pressure);
@@ -265,6 +282,10 @@ impl Memory {
         }
     }
 
+    pub fn work_bytes(&self) -> u64 {
+        self.work_bytes.load(Relaxed)
+    }
+
     /// Whether the store should write to tables what it has in memory; true once in a while.
     pub fn should_flush(&self, now: Instant) -> bool {
         let mut flushed = self.flushed.lock();
@@ -291,6 +312,24 @@ impl Memory {
         *evicted = Some(now);
         let from = thresholds.soft_bytes - share(thresholds.soft_bytes, limits::MEMORY_SLACK_PERCENT);
         Some(self.resident_bytes().saturating_sub(from).max(1))
+    }
+}
+
+impl Source for Memory {
+    fn take(&self, bytes: u64) -> bool {
+        let bytes_max = self.work_bytes_max.load(Relaxed);
+        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= bytes_max);
+        let is_taken = self.work_bytes.fetch_update(Relaxed, Relaxed, more).is_ok();
+        self.stats.busy.fetch_add(u64::from(!is_taken), Relaxed);
+        is_taken
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.work_bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    fn refusal(&self) -> &'static str {
+        BUSY
     }
 }
 
@@ -386,6 +425,23 @@ mod tests {
     }
 
     #[test]
+    fn running_work_holds_a_part_of_what_is_left() {
+        let memory = Memory::default();
+        memory.set_thresholds(THRESHOLDS);
+        memory.look(700 * MIB);
+        let takes = |mib: u64| memory.take(mib * MIB);
+        assert_eq!([takes(30), takes(30), takes(20), takes(1)], [true, false, true, false]);
+        assert_eq!((memory.is_short(), memory.stats.busy.load(Relaxed)), (false, 2), "others go on");
+        memory.look(750 * MIB);
+        assert_eq!([takes(25), takes(1)], [true, false], "what it holds is resident by now");
+        memory.give_back(75 * MIB);
+        memory.look(800 * MIB);
+        assert_eq!((takes(1), memory.work_bytes()), (false, 0));
+        memory.set_thresholds(Thresholds::default());
+        assert!(takes(1 << 30));
+    }
+
+    #[test]
     fn what_does_not_become_more_serves_what_comes_next() {
         let memory = Memory::default();
         memory.set_thresholds(THRESHOLDS);
@@ -396,15 +452,15 @@ mod tests {
                 .map(|look| (memory.look(mib * MIB), (look, memory.is_short())).1)
                 .collect::<Vec<_>>()
         };
-        assert!(still(900, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
-        let found: Vec<bool> = looks(&[900, 890, 895, 907, 910]);
+        assert!(still(860, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
+        let found: Vec<bool> = looks(&[860, 850, 855, 867, 870]);
         assert_eq!(found, [false, false, false, true, true], "it has become more");
-        assert!(still(910, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
+        assert!(still(870, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
         memory.buffers_changed(0, 11 * MIB);
         assert!(memory.is_short(), "that is more than what may be used again");
         memory.buffers_changed(11 * MIB, 0);
         // Far above the threshold nothing is taken for granted.
-        assert!(still(930, 0, 100).iter().all(|(_, is_short)| *is_short));
+        assert!(still(890, 0, 100).iter().all(|(_, is_short)| *is_short));
         let found: Vec<bool> = looks(&[1_000, 100]);
         assert_eq!(found, [true, false]);
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use base::limits;
 use parking_lot::Mutex;
+use store::Source;
 
 use arrivals::{Arrival, Bounds, Place, Verdict, Why};
 use memory::{Memory, Thresholds};
@@ -25,7 +26,7 @@ pub struct Admission {
     peers: Mutex<Peers>,
     started: Instant,
     refused: [AtomicU64; Why::ALL.len()],
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     pub stats: AdmissionStats,
 }
 
@@ -59,7 +60,7 @@ pub enum Turned {
 
 impl Admission {
     pub fn new(thresholds: Thresholds) -> Self {
-        let memory = Memory::default();
+        let memory = Arc::<Memory>::default();
         memory.set_thresholds(thresholds);
         Self {
             peers: Mutex::default(),
@@ -165,8 +166,8 @@ pub struct Seat {
 
 impl Seat {
     /// Whose place it is.
-    pub fn peer(&self) -> IpAddr {
-        self.address
+    pub fn peer(&self) -> PeerName {
+        self.peer
     }
 
     /// By when it has to have logged in as an administrator, unless it need not.
@@ -193,6 +194,11 @@ impl Seat {
             self.admission.memory.buffers_changed(self.bytes, bytes);
             self.bytes = bytes;
         }
+    }
+
+    /// Where work for it takes its memory from.
+    pub fn memory(&self) -> Arc<dyn Source> {
+        self.admission.memory.clone()
     }
 
     /// It has shaken hands.

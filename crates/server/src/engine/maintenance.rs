@@ -65,7 +65,7 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     node.turn_clock();
     node.check_health();
     node.rubbish.empty();
-    memory_watch::look(&node);
+    memory_watch::relieve(&node);
     node.sampler.round(&node);
     let slowest = node.wal.take_slowest_sync();
     node.stats.latency.happened(latency::FDATASYNC, slowest, || node.wall_ms());

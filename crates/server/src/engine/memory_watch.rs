@@ -1,31 +1,42 @@
 //! Looks how much memory is in use, and frees some where that is too much: what [`crate::admission::memory`] decides.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use base::limits;
 use observe::process;
 
 use crate::admission::memory::{self, Holder, Pressure, Thresholds};
-use crate::config::Config;
+use crate::config::{Config, Shares};
 use crate::engine::clients::Client;
 use crate::engine::maintenance;
 use crate::engine::node::Node;
 
-/// What the store's write buffers take at most, and the process without any data.
-const WRITE_BUFFERS_BYTES: u64 = 256 << 20;
-const BASE_BYTES: u64 = 64 << 20;
 /// Write buffers of this size are worth writing to tables while memory is short.
 const FLUSHED_BYTES_MIN: u64 = 16 << 20;
 /// More than what the allocator has at hand for threads of their own.
 const GIVE_BACK_BYTES: usize = 64 << 20;
 
-/// The thresholds that follow from the settings and from what there is.
-pub fn thresholds(config: &Config) -> Result<Thresholds, String> {
-    let thresholds = Thresholds::new(config.memory_soft, config.memory_hard, process::memory_limit())?;
-    // What is bounded by itself, and may all be in use at a time.
-    let needed = config.cache() + limits::DIRTY_BYTES_MAX as u64 + WRITE_BUFFERS_BYTES + BASE_BYTES;
+fn thresholds(config: &Config) -> Result<Thresholds, String> {
+    Thresholds::new(config.memory_soft, config.memory_hard, process::memory_limit())
+}
+
+fn shares(thresholds: &Thresholds, config: &Config) -> Shares {
+    Shares::of(thresholds.hard_bytes, config.groups, config.heavy_threads)
+}
+
+/// The memory for caches where nobody says how much it shall be.
+pub fn default_cache(config: &Config) -> Result<u64, String> {
+    Ok(shares(&thresholds(config)?, config).cache_bytes)
+}
+
+/// The thresholds that follow from the settings and from what there is, and everybody's share.
+pub fn share_out(config: &mut Config) -> Result<Thresholds, String> {
+    let thresholds = thresholds(config)?;
+    config.shares = shares(&thresholds, config);
+    let needed = config.shares.at_rest(config.cache(), config.groups);
     let Thresholds { soft_bytes, hard_bytes } = thresholds;
     if soft_bytes > 0 && soft_bytes < needed {
         tracing::warn!(
@@ -38,20 +49,57 @@ pub fn thresholds(config: &Config) -> Result<Thresholds, String> {
     Ok(thresholds)
 }
 
-/// Called by the maintenance thread once a round.
-pub fn look(node: &Node) {
-    let memory = &node.admission.memory;
-    let now = Instant::now();
-    if memory.look(process::resident_bytes()) >= Pressure::Tight {
-        node.groups.iter().for_each(|group| group.store.shrink());
-        if node.disk.write_buffer_bytes() >= FLUSHED_BYTES_MIN && memory.should_flush(now) {
-            maintenance::flush(node);
+/// A thread of its own: what the maintenance thread does now and then takes longer than may be between two looks.
+pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
+    let stopped = node.stats.stopped();
+    let node = Arc::downgrade(node);
+    thread::Builder::new().name("maint-memory".into()).spawn(move || {
+        let mut pause = memory::pause(Pressure::None);
+        while !stopped.wait(pause) {
+            let Some(node) = node.upgrade() else { return };
+            pause = memory::pause(look(&node));
         }
-        give_back();
+    })
+}
+
+/// Looks how much there is, and disconnects clients if that is too much.
+pub fn look(node: &Node) -> Pressure {
+    let memory = &node.admission.memory;
+    let (was, pressure) = (memory.pressure(), memory.look(process::resident_bytes()));
+    if was < Pressure::Short && pressure >= Pressure::Short {
+        tell_who_has_it(node);
     }
-    if let Some(excess_bytes) = memory.excess(now) {
+    if let Some(excess_bytes) = memory.excess(Instant::now()) {
         disconnect_fat(node, excess_bytes);
     }
+    pressure
+}
+
+/// What is in use of what is known. The rest is the heavy pool's, and the allocator's.
+fn tell_who_has_it(node: &Node) {
+    let stores = || node.groups.iter().map(|group| &group.store);
+    tracing::warn!(
+        clients_bytes = node.admission.memory.buffers_bytes(),
+        work_bytes = node.admission.memory.work_bytes(),
+        rows_bytes = stores().map(|store| store.table.size().1).sum::<usize>(),
+        dirty_bytes = stores().map(|store| store.sequencer.dirty_bytes()).sum::<u64>(),
+        write_buffers_bytes = node.disk.write_buffer_bytes(),
+        paged_replies = node.paged.open(),
+        "who has the memory"
+    );
+}
+
+/// Has the caches give back what they can while there is little. Called by the maintenance thread once a round.
+pub fn relieve(node: &Node) {
+    let memory = &node.admission.memory;
+    if memory.pressure() < Pressure::Tight {
+        return;
+    }
+    node.groups.iter().for_each(|group| group.store.shrink());
+    if node.disk.write_buffer_bytes() >= FLUSHED_BYTES_MIN && memory.should_flush(Instant::now()) {
+        maintenance::flush(node);
+    }
+    give_back();
 }
 
 /// The allocator keeps what was freed for a moment, and gives it back when something is freed after that. Where nobody does

@@ -43,7 +43,7 @@ use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
 use crate::tracking::Tracker;
-use start::{log_files, open_disk, open_log, prepare};
+use start::{log_files, log_options, open_disk, open_log, prepare};
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -146,14 +146,14 @@ impl Watch for StoreWatch {
 
 impl Node {
     /// Starts a node; it serves when this returns.
-    pub fn start(config: Config) -> Result<Arc<Self>, StartError> {
+    pub fn start(mut config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = Instant::now();
-        let (admission, tls) = prepare(&config)?;
+        let (admission, tls) = prepare(&mut config)?;
         let data_dir = DataDir::open(&config.data, config.node_id, config.groups)?;
         let disk = open_disk(&config)?;
         let store_ms = started.elapsed().as_millis() as u64;
-        let wal_options = wal::Options { fsync: config.fsync, ..wal::Options::new(config.data.join("log")) };
+        let wal_options = log_options(&config);
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
         #[cfg(debug_assertions)]
@@ -222,7 +222,7 @@ impl Node {
         self.heavy.start(self)?;
         self.check_health();
         memory_watch::look(self);
-        self.threads.lock().push(maintenance::start(self)?);
+        self.threads.lock().extend([maintenance::start(self)?, memory_watch::start(self)?]);
         self.start_network()?;
         self.start_http()?;
         self.sampler.round(self);
@@ -475,10 +475,9 @@ fn start_group(
     clock: &Arc<dyn Clock>,
     wakers: &Arc<Wakers>,
 ) -> Result<(Arc<Group>, JoinHandle<()>), StartError> {
-    let options = GroupOptions {
-        cache_bytes: config.cache_bytes / usize::from(config.groups.max(1)),
-        seed: random_seed(),
-    };
+    let cache_bytes = config.cache_bytes / usize::from(config.groups.max(1));
+    let dirty_bytes_max = config.shares.dirty_bytes;
+    let options = GroupOptions { dirty_bytes_max, ..GroupOptions::new(cache_bytes, random_seed()) };
     let store = Arc::new(store::Group::new(disk.group(id)?, &options, clock.clone()));
     let queue = Arc::new(Queue::default());
     let failure: Arc<OnceLock<String>> = Arc::default();

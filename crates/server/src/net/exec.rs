@@ -76,6 +76,10 @@ impl Unit {
                 Err(Error::Wait(wait)) => wait.otherwise,
                 Err(error) => error.reply(),
             };
+            if is_heavy {
+                // All replies of a unit are there before the first one is told.
+                txn.hold(0, reply.size_hint())?;
+            }
             let after = txn.lookups();
             let lookups = (after.0 - before.0, after.1 - before.1);
             parts.push(Part::Data(reply, Spent { took: began.elapsed(), lookups, is_heavy }));

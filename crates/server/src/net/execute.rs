@@ -228,7 +228,10 @@ pub fn go_on(node: &Node, connection: &mut Connection, work: Work) {
 fn job(connection: &Connection, work: Work) -> Job {
     let says_caching = matches!(&work, Work::Unit { exec, .. } if exec.says_caching());
     let caller = connection.caller(connection.session.reader(says_caching));
-    Job { caller, cancel: Arc::new(Cancel::default()), work }
+    // What frees memory gets as much as it needs for that.
+    let cancel =
+        if takes_memory(&work) { Cancel::within(connection.seat.memory()) } else { Cancel::default() };
+    Job { caller, cancel: Arc::new(cancel), work }
 }
 
 /// Does what a session command says. Says whether the connection may go on.

@@ -6,10 +6,11 @@
 //! one writes comes behind it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use base::limits;
+
+use crate::admission::PeerName;
 
 const WRITES_BESIDE: Duration = Duration::from_millis(limits::WRITES_BESIDE_MS);
 
@@ -18,7 +19,7 @@ const WRITES_BESIDE: Duration = Duration::from_millis(limits::WRITES_BESIDE_MS);
 pub struct PeerAt(usize);
 
 struct Peer {
-    address: IpAddr,
+    name: PeerName,
     connections: usize,
     /// Connections with something to do, the next one first.
     waiting: VecDeque<usize>,
@@ -67,7 +68,7 @@ impl Writers {
 pub struct Turns {
     peers: Vec<Option<Peer>>,
     free: Vec<usize>,
-    by_address: HashMap<IpAddr, usize>,
+    by_name: HashMap<PeerName, usize>,
     /// Peers with waiting connections that do not rest, by what they have used.
     order: BTreeSet<(u64, usize)>,
     /// Connections of theirs.
@@ -79,8 +80,8 @@ pub struct Turns {
 
 impl Turns {
     /// A peer has one connection more.
-    pub fn join(&mut self, address: IpAddr) -> PeerAt {
-        let at = match self.by_address.get(&address) {
+    pub fn join(&mut self, name: PeerName) -> PeerAt {
+        let at = match self.by_name.get(&name) {
             Some(&at) => at,
             None => {
                 let at = self.free.pop().unwrap_or_else(|| {
@@ -88,7 +89,7 @@ impl Turns {
                     self.peers.len() - 1
                 });
                 let peer = Peer {
-                    address,
+                    name,
                     connections: 0,
                     waiting: VecDeque::new(),
                     used: self.reached,
@@ -98,7 +99,7 @@ impl Turns {
                 if let Some(place) = self.peers.get_mut(at) {
                     *place = Some(peer);
                 }
-                self.by_address.insert(address, at);
+                self.by_name.insert(name, at);
                 at
             }
         };
@@ -122,7 +123,7 @@ impl Turns {
             self.order.remove(&(used, at.0));
         }
         if is_gone && let Some(peer) = self.peers.get_mut(at.0).and_then(Option::take) {
-            self.by_address.remove(&peer.address);
+            self.by_name.remove(&peer.name);
             self.writers.forget(at.0);
             self.free.push(at.0);
         }
@@ -228,14 +229,14 @@ mod tests {
     use proptest::prelude::*;
     use std::net::Ipv4Addr;
 
-    fn address(last: u8) -> IpAddr {
-        Ipv4Addr::new(10, 0, 0, last).into()
+    fn peer(last: u8) -> PeerName {
+        PeerName::of(Ipv4Addr::new(10, 0, 0, last).into())
     }
 
     #[test]
     fn connections_of_one_peer_come_in_turn() {
         let (mut turns, now) = (Turns::default(), Instant::now());
-        let peer = turns.join(address(1));
+        let peer = turns.join(peer(1));
         for connection in 0..3 {
             turns.queue(peer, connection);
         }
@@ -251,7 +252,7 @@ mod tests {
     #[test]
     fn many_connections_have_no_more_than_one() {
         let (mut turns, now) = (Turns::default(), Instant::now());
-        let (crowd, alone) = (turns.join(address(1)), turns.join(address(2)));
+        let (crowd, alone) = (turns.join(peer(1)), turns.join(peer(2)));
         for connection in 0..100 {
             turns.queue(crowd, connection);
         }
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn who_takes_long_waits_longer_and_rest_is_not_saved_up() {
         let (mut turns, now) = (Turns::default(), Instant::now());
-        let (slow, quick) = (turns.join(address(1)), turns.join(address(2)));
+        let (slow, quick) = (turns.join(peer(1)), turns.join(peer(2)));
         turns.queue(slow, 0);
         assert_eq!(turns.next(now), Some((slow, 0)));
         turns.charge(slow, 1_000);
@@ -288,7 +289,7 @@ mod tests {
     #[test]
     fn who_has_much_to_be_committed_rests_while_others_write() {
         let (mut turns, mut now) = (Turns::default(), Instant::now());
-        let (bulk, other) = (turns.join(address(1)), turns.join(address(2)));
+        let (bulk, other) = (turns.join(peer(1)), turns.join(peer(2)));
         let much = limits::UNCOMMITTED_BYTES_BESIDE;
         turns.queue(bulk, 0);
         // Alone, it may have any amount.
@@ -353,7 +354,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Join(last) => {
-                        let peer = turns.join(address(last));
+                        let peer = turns.join(peer(last));
                         connections.push(Of { peer, number: next, waits: false, bytes: 0 });
                         next += 1;
                     }
@@ -402,7 +403,7 @@ mod tests {
             }
             prop_assert_eq!(turns.len(), connections.iter().filter(|of| of.waits).count());
             connections.iter().for_each(|of| turns.leave(of.peer, of.number));
-            prop_assert!(turns.is_empty() && turns.order.is_empty() && turns.by_address.is_empty());
+            prop_assert!(turns.is_empty() && turns.order.is_empty() && turns.by_name.is_empty());
         }
     }
 }

@@ -167,8 +167,16 @@ pub(super) fn prepare(node: &Node, args: &Args<'_>) -> bool {
 }
 
 /// The memory that a script may take.
-pub(super) fn memory_bytes_max(txn: &Txn<'_>) -> usize {
-    if txn.is_metered() { limits::SCRIPT_BYTES_INLINE } else { limits::SCRIPT_BYTES_MAX }
+pub(super) fn memory_bytes_max(node: &Node, txn: &Txn<'_>) -> usize {
+    if txn.is_metered() { limits::SCRIPT_BYTES_INLINE } else { node.config.shares.script_bytes as usize }
+}
+
+/// In the heavy pool, all of a reply is there before it is told.
+pub(super) fn held(txn: &mut Txn<'_>, reply: Reply) -> command::Result<Reply> {
+    if !txn.is_metered() {
+        txn.hold(0, reply.size_hint())?;
+    }
+    Ok(reply)
 }
 
 fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) -> command::Result<Reply> {
@@ -186,8 +194,11 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     let _guard = env.cancel.map(|cancel| node.running.begin(Kind::Script, &script.name, args, cancel));
     let database = txn.database();
     env.saw(database, true, args);
-    let inputs =
-        Inputs { keys: &given.keys, arguments: &given.arguments, memory_bytes_max: memory_bytes_max(txn) };
+    let inputs = Inputs {
+        keys: &given.keys,
+        arguments: &given.arguments,
+        memory_bytes_max: memory_bytes_max(node, txn),
+    };
     let mut host = InTxn::new(txn, env, only_reads || has_no_writes);
     host.txn.set_scripted(true);
     let ran = local::with(|local| local.interpreter.eval(&program(&script), &inputs, &mut host));
@@ -195,7 +206,7 @@ fn run(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool) 
     txn.set_scripted(false);
     txn.select(database);
     match ran.map_err(no_interpreter)? {
-        Ok(reply) => Ok(reply),
+        Ok(reply) => held(txn, reply),
         Err(Stopped) => {
             if is_long {
                 script.outgrew(node.wall_ms());

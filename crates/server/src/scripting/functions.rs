@@ -10,7 +10,7 @@ use resp::Reply;
 use script::{Flags, Header, Host, Inputs, Level, Stopped};
 use store::{Area, Scratch, Stop, Txn};
 
-use super::eval::{Given, KEYS_AND_ARGS, READS, RUNS, memory_bytes_max, no_interpreter, row};
+use super::eval::{Given, KEYS_AND_ARGS, READS, RUNS, held, memory_bytes_max, no_interpreter, row};
 use super::host::{self, InTxn};
 use super::local::{self, Loaded, LoadedLibrary, Local};
 use super::running::Kind;
@@ -254,7 +254,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
         let inputs = Inputs {
             keys: &given.keys,
             arguments: &given.arguments,
-            memory_bytes_max: memory_bytes_max(txn),
+            memory_bytes_max: memory_bytes_max(env.node, txn),
         };
         let mut host = InTxn::new(txn, env, has_no_writes);
         host.txn.set_scripted(true);
@@ -265,7 +265,7 @@ fn call(txn: &mut Txn<'_>, args: &Args<'_>, env: &mut Env<'_>, only_reads: bool)
     })?;
     txn.select(database);
     match ran {
-        Ok(reply) => Ok(reply),
+        Ok(reply) => held(txn, reply),
         Err(Stopped) => {
             if is_long {
                 node.functions.outgrew(args.get(1), node.wall_ms());

@@ -124,6 +124,19 @@ fn clients_with_full_buffers_are_disconnected_and_others_are_not() {
 }
 
 #[test]
+fn of_a_large_command_all_is_reserved_once_some_has_come() {
+    const MIB: usize = 1 << 20;
+    let node = TestNode::start();
+    let _client = half_a_command(&node, "", 400 * MIB, 9 * MIB);
+    let clients = node.node.clients.list();
+    let reserved = || {
+        let free = clients.first()?.input_free_bytes.load(Relaxed);
+        (free >= 390 * MIB as u64).then_some(())
+    };
+    wait::until("all of it to be reserved", PATIENCE, reserved).unwrap();
+}
+
+#[test]
 fn a_large_command_whose_client_goes_does_not_stay_while_memory_is_short() {
     let node = TestNode::start();
     let mut me = from(HERE, &node);

@@ -38,12 +38,18 @@ pub(super) struct Collected {
     whole: Vec<Whole>,
 }
 
+/// Effects collected at most before they are written: a bound on what small ones cost.
+const COLLECTED_MAX: usize = 1 << 20;
 /// What is kept of the items' room when they are written.
 const KEPT: usize = 1 << 16;
 
 impl Collected {
     pub(super) fn len(&self) -> usize {
         self.items.len() + self.counters.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= COLLECTED_MAX
     }
 
     pub(super) fn clear(&mut self) {

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use base::limits;
-
 use super::Applier;
 use crate::disk::DiskError;
 use crate::keys::Home;
@@ -15,8 +13,8 @@ const RECLAIM_BYTES: u64 = 4 << 20;
 const SLICES_AFTER_BATCH: u32 = 32;
 
 /// Where the store is far behind, writers are going to wait for it: then a single one has to do.
-pub(super) fn slices_after_batch(dirty_bytes: u64) -> u32 {
-    if dirty_bytes > limits::DIRTY_BYTES_MAX as u64 / 2 { 1 } else { SLICES_AFTER_BATCH }
+pub(super) fn slices_after_batch(is_far_behind: bool) -> u32 {
+    if is_far_behind { 1 } else { SLICES_AFTER_BATCH }
 }
 
 impl Applier {
@@ -58,20 +56,5 @@ impl Applier {
         let folded = self.folder.fold(&self.group, home)?;
         self.stats.folded.fetch_add(folded, Ordering::Relaxed);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_writers_are_about_to_wait_a_single_slice_has_to_do() {
-        let half = limits::DIRTY_BYTES_MAX as u64 / 2;
-        for (dirty_bytes, slices) in
-            [(0, SLICES_AFTER_BATCH), (half, SLICES_AFTER_BATCH), (half + 1, 1), (u64::MAX, 1)]
-        {
-            assert_eq!(slices_after_batch(dirty_bytes), slices, "{dirty_bytes}");
-        }
     }
 }

@@ -238,7 +238,7 @@ impl SortedSet<'_, '_> {
                 if found.len() as u64 == wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             let bytes = found.iter().map(|(member, _)| member.len()).sum();
-            self.0.txn.spend(found.len() as u32, bytes)?;
+            self.0.txn.hold(found.len() as u32, bytes)?;
             if found.is_empty() {
                 return Ok(());
             }

@@ -60,7 +60,7 @@ impl Fixture {
     pub(crate) fn open(directory: tempfile::TempDir, cache_bytes: usize) -> Self {
         let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap();
         let clock = Arc::new(ManualClock::new(1_000_000));
-        let options = GroupOptions { cache_bytes, seed: 7 };
+        let options = GroupOptions::new(cache_bytes, 7);
         let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, clock.clone()));
         let queue = Arc::new(Queue::default());
         let applier = Applier::new(group.clone(), queue.clone(), Arc::new(Quiet)).unwrap();

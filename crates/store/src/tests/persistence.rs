@@ -125,7 +125,7 @@ impl Watch for Room {
 fn without_room() -> (Arc<Room>, Arc<Queue>, JoinHandle<()>, mpsc::Receiver<u64>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let disk = Disk::open(&DiskOptions::new(directory.path())).unwrap();
-    let options = GroupOptions { cache_bytes: 1 << 20, seed: 7 };
+    let options = GroupOptions::new(1 << 20, 7);
     let clock = Arc::new(ManualClock::new(1_000_000));
     let group = Arc::new(Group::new(disk.group(0).unwrap(), &options, clock));
     let (room, queue) = (Arc::new(Room::default()), Arc::new(Queue::default()));

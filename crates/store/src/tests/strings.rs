@@ -1,12 +1,14 @@
 //! Long strings: whatever is done to them in whatever lane, they hold what a plain buffer would; and
 //! what nobody names is reclaimed.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use base::limits::{CHUNK_BYTES, STRING_PLAIN_BYTES_MAX};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::keys;
+use crate::{Source, keys};
 
 const LONG: usize = 5 * CHUNK_BYTES + 77;
 const ASIDE: usize = (1 << 20) + 12_345;
@@ -237,6 +239,44 @@ fn what_was_built_by_a_command_that_was_cancelled_is_reclaimed() {
     settle(&fixture);
     assert_eq!((count(&fixture, keys::ELEMENT), count(&fixture, keys::BUILDING)), (0, 0));
     assert_eq!(fixture.get("k"), None);
+}
+
+/// Has so much, and is not told what becomes of it.
+struct Pot(AtomicU64);
+
+impl Source for Pot {
+    fn take(&self, bytes: u64) -> bool {
+        self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Relaxed);
+    }
+
+    fn refusal(&self) -> &'static str {
+        "BUSY no more"
+    }
+}
+
+#[test]
+fn heavy_work_holds_no_more_than_there_is() {
+    // With the key's record no more than three mebibytes, of which the first is not asked for.
+    const LEN: usize = (3 << 20) - 4_096;
+    let fixture = Fixture::new();
+    fixture.heavy(|txn| txn.put_string(b"k", Encoding::Plain, None, &text(LEN, 1))).result.unwrap();
+    for (mib, expected) in [(2, None), (1, Some("BUSY no more"))] {
+        let pot = Arc::new(Pot(AtomicU64::new(mib << 20)));
+        let cancel = Cancel::within(pot.clone());
+        let left = fixture.group.run_heavy(0, &mut Scratch::default(), &cancel, |txn| {
+            let record = txn.get(b"k")?.unwrap();
+            txn.string_bytes(&record).map(|bytes| bytes.len())
+        });
+        assert_eq!(left.is_err(), expected.is_some(), "{left:?}");
+        assert_eq!(cancel.why(), expected);
+        assert_eq!(pot.0.load(Relaxed) == 0, expected.is_none());
+        drop(cancel);
+        assert_eq!(pot.0.load(Relaxed), mib << 20, "and given back");
+    }
 }
 
 #[test]

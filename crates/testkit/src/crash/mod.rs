@@ -8,6 +8,7 @@
 
 mod collection;
 mod collections_load;
+mod ledger;
 mod model;
 mod stream;
 mod tear;
@@ -16,6 +17,7 @@ mod verdict;
 mod worker;
 
 pub use collection::{Change, Kind, Value};
+pub use ledger::Ledger;
 pub use model::{Op, State};
 pub use stream::StreamChange;
 pub use tear::tear;
@@ -115,7 +117,8 @@ pub fn run(plan: &Plan, after_kill: AfterKill<'_>, log: &mut dyn FnMut(&str)) ->
         if plan.trouble.is_some() {
             trouble::remove_probe(&server).map_err(context)?;
         }
-        let round_summary = verdict::check(&server, &mut workers, &mut shared).map_err(context)?;
+        let round_summary =
+            verdict::check(&mut server.client()?, &mut workers, &mut shared).map_err(context)?;
         total.acknowledged += round_summary.acknowledged;
         total.in_flight += round_summary.in_flight;
         total.applied += round_summary.applied;
@@ -153,7 +156,9 @@ impl Load<'_> {
                 let trouble = self.trouble.cloned();
                 std::thread::spawn(move || {
                     let result = Client::connect(addr).map_or(Ok(()), |mut client| {
-                        worker.load(&mut client, &is_over, &acknowledged, trouble.as_ref())
+                        let explains =
+                            |why: &str| trouble.as_ref().is_some_and(|trouble| trouble.explains(why));
+                        worker.load(&mut client, &is_over, &acknowledged, &explains)
                     });
                     (worker, result)
                 })

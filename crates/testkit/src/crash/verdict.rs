@@ -4,16 +4,15 @@ use super::Summary;
 use super::collection::{self, Kind, Value};
 use super::model::{Entry, Op, State, shared_key};
 use super::worker::{SHARED_COUNTERS, Shared, Worker, number};
-use crate::{Client, Result, Server};
+use crate::{Client, Result};
 
-pub(super) fn check(server: &Server, workers: &mut [Worker], shared: &mut Shared) -> Result<Summary> {
-    let mut client = server.client()?;
+pub(super) fn check(client: &mut Client, workers: &mut [Worker], shared: &mut Shared) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut keys_expected = 0;
-    check_shared(&mut client, workers, shared)?;
+    check_shared(client, workers, shared)?;
     for worker in workers.iter_mut() {
-        let mut actual = read(&mut client, &worker.keys())?;
-        read_collections(&mut client, &worker.collections(), &mut actual)?;
+        let mut actual = read(client, &worker.keys())?;
+        read_collections(client, &worker.collections(), &mut actual)?;
         let uncertain = worker.uncertain.drain(..);
         let in_flight: Vec<Op> = uncertain.chain(worker.in_flight.drain(..)).collect();
         let applied = explain(&worker.sure, &in_flight, &actual)?;

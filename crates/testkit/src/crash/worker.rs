@@ -1,7 +1,7 @@
 //! One connection's part of the load.
 
 use super::model::{Op, State, shared_key};
-use super::trouble::{Trouble, is_uncertain};
+use super::trouble::is_uncertain;
 use crate::{Client, Reply, Result, Rng};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -67,13 +67,13 @@ impl Worker {
     }
 
     /// Sends commands until the server is gone. An error is a wrong reply, never a lost connection;
-    /// refusals are wrong unless there is trouble.
+    /// refusals are wrong unless something explains them.
     pub(super) fn load(
         &mut self,
         client: &mut Client,
         is_over: &AtomicBool,
         acks: &AtomicU64,
-        trouble: Option<&Trouble>,
+        explains: &impl Fn(&str) -> bool,
     ) -> Result {
         while !is_over.load(Ordering::Relaxed) {
             let depth = if self.rng.chance(50) { 1 } else { 1 + self.rng.below(PIPELINE_MAX) };
@@ -93,7 +93,7 @@ impl Worker {
             for _ in 0..depth {
                 let Ok(reply) = client.receive() else { return Ok(()) };
                 match &reply {
-                    Reply::Error(why) if trouble.is_some_and(|trouble| trouble.explains(why)) => {
+                    Reply::Error(why) if explains(why) => {
                         self.refuse(why)?;
                     }
                     reply => {
@@ -106,7 +106,7 @@ impl Worker {
         Ok(())
     }
 
-    /// A failing disk: the command has had no effect, or may have had none.
+    /// The command has had no effect, or may have had none.
     fn refuse(&mut self, why: &str) -> Result {
         let op = self.in_flight.pop_front().ok_or("a refusal of no command")?;
         self.refused += 1;

@@ -12,8 +12,8 @@ const RESIDENT_BYTES_MORE: u64 = 160 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
     pub clients: usize,
-    pub sockets: usize,
-    pub threads: usize,
+    pub sockets: u64,
+    pub threads: u64,
     pub resident_bytes: u64,
 }
 
@@ -22,7 +22,7 @@ impl Held {
         let pid = server.pid();
         Ok(Self {
             clients: control.info_of_clients("connected_clients")?,
-            sockets: proc::sockets(pid)?,
+            sockets: proc::open_files(pid)?.0,
             threads: proc::threads(pid)?,
             resident_bytes: proc::resident_bytes(pid)?,
         })

@@ -133,7 +133,7 @@ fn rounds(plan: &Plan, target: &Target, tell: &mut dyn FnMut(String)) -> Result<
     let mut idle = Held::by(&target.server, &mut control)?;
     // What grows once is no leak: the first round is a measure for the others, but for connections.
     idle.resident_bytes = u64::MAX / 2;
-    idle.threads = usize::MAX;
+    idle.threads = u64::MAX;
     let mut rng = Rng::new(plan.seed);
     let (mut checks, mut round, mut first) = (0, 0, None);
     loop {

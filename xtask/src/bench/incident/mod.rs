@@ -1,18 +1,15 @@
 //! `bench incident`: what well-behaved clients feel while others behave as badly as they can.
 
-mod attack;
 mod page;
-mod scenes;
-mod skip;
 mod victims;
 
 use super::measure::settle;
 use crate::{Result, install};
-use attack::{Attack, Tally};
-use scenes::{SCENES, Scene};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
+use testkit::attack::{Attack, ENDLESS, SCENES, Scene, Tally};
 use testkit::{Client, Flavour, Reply, Server, Spec, proc, wait};
 use victims::{Felt, Victims};
 
@@ -28,6 +25,7 @@ pub(super) struct Plan {
 
 /// The default, which testkit lifts for crowds from one address.
 const PER_PEER: &str = "256";
+const ATTACKERS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const WARM_UP: Duration = Duration::from_millis(500);
 const KILL_TIME_MAX: Duration = Duration::from_secs(30);
 /// Files that this process needs for each of all connections, and others.
@@ -128,12 +126,12 @@ fn measure(plan: &Plan, scene: &Scene, server: &Server, victims: &mut Victims) -
     let before = counts(server, &mut control)?;
     let cpu_before = proc::cpu_time_by_class(server.pid())?;
     let (mut tally, mut cpu, mut resident_bytes) = (Tally::default(), BTreeMap::new(), 0);
-    let attack = Attack::start(server.addr(), &(scene.loads)(server.flavour()));
+    let attack = Attack::start(ATTACKERS, server.addr(), &(scene.loads)(server.flavour()));
     let attacked = victims.run(length, || {
         resident_bytes = proc::resident_bytes(server.pid())?;
         cpu = proc::cpu_time_by_class(server.pid())?;
         tally = attack.stop()?;
-        if scene.name == scenes::ENDLESS { kill_scripts(&mut control) } else { Ok(()) }
+        if scene.name == ENDLESS { kill_scripts(&mut control) } else { Ok(()) }
     })?;
     for (class, time) in &mut cpu {
         *time = time.saturating_sub(cpu_before.get(class).copied().unwrap_or_default());

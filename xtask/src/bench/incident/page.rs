@@ -185,9 +185,8 @@ fn picture(all: &[Played]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::incident::attack::Tally;
-    use crate::bench::incident::scenes::SCENES;
     use std::collections::BTreeMap;
+    use testkit::attack::{SCENES, Tally};
 
     fn round(times: f64) -> Round {
         let felt =

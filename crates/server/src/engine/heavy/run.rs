@@ -20,13 +20,17 @@ const CANCELLED: &str = "ERR cancelled";
 
 /// Runs a job. Gives what its client is told, to be sent when the thread is free again.
 pub(super) fn run(node: &Arc<Node>, job: Job, scratch: &mut Scratch) -> Option<Mail> {
-    let outcome = if job.cancel.is_cancelled() {
-        Outcome { told: cancelled(&job.work), gates: Vec::new() }
+    let Job { caller, work, cancel } = job;
+    let outcome = if cancel.is_cancelled() {
+        Outcome { told: cancelled(&work), gates: Vec::new() }
     } else {
-        perform(node, &job.caller, job.work, &job.cancel, scratch)
+        perform(node, &caller, work, &cancel, scratch)
     };
     node.pump();
-    mail(job.caller, outcome.told, outcome.gates)
+    let mail = mail(caller, outcome.told, outcome.gates);
+    // From here on it is the client's buffers that hold it.
+    cancel.give_back();
+    mail
 }
 
 /// What is told of work that is not done.

@@ -12,8 +12,8 @@ use crate::engine::memory_watch;
 use crate::net::tls::Tls;
 
 /// What may be wrong with the settings is said before anything starts.
-pub(super) fn prepare(config: &Config) -> Result<(Arc<Admission>, Option<Arc<Tls>>), StartError> {
-    let thresholds = memory_watch::thresholds(config).map_err(StartError::Memory)?;
+pub(super) fn prepare(config: &mut Config) -> Result<(Arc<Admission>, Option<Arc<Tls>>), StartError> {
+    let thresholds = memory_watch::share_out(config).map_err(StartError::Memory)?;
     let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
     Ok((Arc::new(Admission::new(thresholds)), tls.map(Arc::new)))
 }
@@ -21,7 +21,16 @@ pub(super) fn prepare(config: &Config) -> Result<(Arc<Admission>, Option<Arc<Tls
 pub(super) fn open_disk(config: &Config) -> Result<Disk, DiskError> {
     let mut options = DiskOptions::new(&config.data.join("store"));
     options.cache_bytes = config.block_cache_bytes;
+    options.write_buffer_bytes = config.shares.write_buffer_bytes;
     Disk::open(&options)
+}
+
+pub(super) fn log_options(config: &Config) -> wal::Options {
+    wal::Options {
+        fsync: config.fsync,
+        cache_bytes: config.shares.log_cache_bytes as usize,
+        ..wal::Options::new(config.data.join("log"))
+    }
 }
 
 pub(super) fn open_log(

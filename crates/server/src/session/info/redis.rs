@@ -103,7 +103,15 @@ pub(super) fn memory(node: &Node, lines: &mut Lines) {
     lines.add_bytes("memory_soft", thresholds.soft_bytes);
     lines.add_bytes("memory_hard", thresholds.hard_bytes);
     lines.add("memory_pressure", node.admission.memory.pressure().name());
-    lines.add("memory_shortages", node.admission.memory.stats.shortages.load(Relaxed));
+    let stats = &node.admission.memory.stats;
+    for (name, count) in [
+        ("memory_shortages", &stats.shortages),
+        ("memory_busy", &stats.busy),
+        ("memory_evicted_clients", &stats.evicted_clients),
+        ("memory_evicted_bytes", &stats.evicted_bytes),
+    ] {
+        lines.add(name, count.load(Relaxed));
+    }
     lines.add("maxmemory_policy", "noeviction");
     lines.add("mem_fragmentation_ratio", "1.00");
     lines.add("mem_clients_slaves", 0);

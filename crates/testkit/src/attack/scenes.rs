@@ -1,28 +1,31 @@
 //! The scenes: what there is, and who does what to it.
 
-use super::attack::Load;
-use crate::Result;
-use testkit::client::{encode, words};
-use testkit::{Client, Flavour, Reply};
+use super::Load;
+use crate::client::{encode, words};
+use crate::{Client, Flavour, Reply, Result};
 
-pub(super) struct Scene {
-    pub(super) name: &'static str,
-    pub(super) what: &'static str,
+#[derive(Debug)]
+pub struct Scene {
+    pub name: &'static str,
+    pub what: &'static str,
     /// Puts there what the attackers ask for.
-    pub(super) fill: fn(&mut Client) -> Result,
-    pub(super) loads: fn(Flavour) -> Vec<Load>,
+    pub fill: fn(&mut Client) -> Result,
+    pub loads: fn(Flavour) -> Vec<Load>,
 }
 
-/// As many as the incident had.
 /// The scene whose attack must be ended by hand.
-pub(super) const ENDLESS: &str = "lua";
+pub const ENDLESS: &str = "lua";
+/// As many as the incident had.
 const READERS: usize = 37;
+const VALUE_BYTES: usize = 64;
 const ENTRIES: u64 = 200_000;
 const KEYS: u64 = 1_000_000;
 const FIELDS: u64 = 1_000_000;
 const SETS: u64 = 3;
 const MEMBERS: u64 = 200_000;
 const BIG_VALUE_BYTES: usize = 1 << 20;
+const GET_BIG: &str = "GET big";
+const AT_ONCE: usize = 128;
 /// A server without a bound on what waits for a client would keep this many bytes for each that never reads.
 const UNREAD_BYTES: u64 = 256 << 20;
 const GIB: u64 = 1 << 30;
@@ -30,7 +33,7 @@ const GIB: u64 = 1 << 30;
 const GIANT_BYTES: u64 = 512 << 20;
 const GIANT_SENT_BYTES: u64 = 511 << 20;
 
-pub(super) const SCENES: &[Scene] = &[
+pub const SCENES: &[Scene] = &[
     Scene {
         name: "xread-start",
         what: "37 connections read a stream of 200,000 entries from its start",
@@ -89,12 +92,9 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "slow-reader",
         what: "4 connections ask for 256 MiB each, in values of 1 MiB, and never read",
-        fill: |client| {
-            client.call(&[&b"SET"[..], b"big", &vec![b'x'; BIG_VALUE_BYTES]])?;
-            Ok(())
-        },
+        fill: big,
         loads: |_| {
-            let get = asking(4, "GET big");
+            let get = asking(4, GET_BIG);
             let times = UNREAD_BYTES / BIG_VALUE_BYTES as u64;
             vec![Load { flood_bytes: times * get.chunk.len() as u64, reads: false, ..get }]
         },
@@ -115,6 +115,54 @@ pub(super) const SCENES: &[Scene] = &[
     },
 ];
 
+/// Those that aim at memory alone.
+pub const HOARDERS: &[Scene] = &[
+    Scene {
+        name: "hoard",
+        what: "4 connections run a script that keeps all that it can make",
+        fill: |_| Ok(()),
+        loads: |_| {
+            let code = "local all = {} while true do all[#all + 1] = string.rep('x', 10000) .. #all end";
+            let mut chunk = Vec::new();
+            encode(&["EVAL", code, "0"], &mut chunk);
+            vec![Load { chunk, ..asking(4, "") }]
+        },
+    },
+    Scene {
+        name: "mget",
+        what: "4 connections ask for 128 values of 1 MiB at once",
+        fill: big,
+        loads: |_| vec![asking(4, &("MGET".to_owned() + &" big".repeat(AT_ONCE)))],
+    },
+    Scene {
+        name: "unit",
+        what: "4 connections ask for 128 values of 1 MiB in one MULTI",
+        fill: big,
+        loads: |_| {
+            let lines = std::iter::once("MULTI").chain([GET_BIG; AT_ONCE]).chain(["EXEC"]);
+            vec![Load { chunk: lines.flat_map(|line| asking(0, line).chunk).collect(), ..asking(4, "") }]
+        },
+    },
+    Scene {
+        name: "overwrite",
+        what: "4 connections write values of 4 MiB as fast as they are taken",
+        fill: |_| Ok(()),
+        loads: |_| {
+            let value = "x".repeat(4 << 20);
+            let each = |key: usize| Load {
+                chunk: asking(0, &format!("SET vast:{key} {value}")).chunk,
+                ..asking(1, "")
+            };
+            (0..4).map(each).collect()
+        },
+    },
+];
+
+fn big(client: &mut Client) -> Result {
+    client.call(&[&b"SET"[..], b"big", &vec![b'x'; BIG_VALUE_BYTES]])?;
+    Ok(())
+}
+
 /// Connections that send a command when the one before is answered.
 fn asking(connections: usize, line: &str) -> Load {
     let mut chunk = Vec::new();
@@ -123,7 +171,9 @@ fn asking(connections: usize, line: &str) -> Load {
 }
 
 fn stream(client: &mut Client) -> Result {
-    let data = "x".repeat(crate::bench::measure::VALUE_BYTES);
+    // Two scenes want it, which may have one server.
+    client.want("DEL s")?;
+    let data = "x".repeat(VALUE_BYTES);
     fill(client, ENTRIES, |at| format!("XADD s {}-0 data {data}", at + 1))
 }
 

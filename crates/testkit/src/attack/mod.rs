@@ -1,15 +1,22 @@
 //! The attackers: many connections in two threads that give way to everybody else, so that what the measured
 //! clients feel is the server's doing and not that of a machine which the attackers fill.
 
-use super::skip::{Kind, Skip};
-use crate::Result;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+mod scenes;
+mod skip;
+
+pub use scenes::{ENDLESS, HOARDERS, SCENES, Scene};
+
+use crate::{Result, client, proc};
+use rustix::io::Errno;
+use rustix::net::connect;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use skip::{Kind, Skip};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use testkit::proc;
 
 const THREADS: usize = 2;
 /// When none of a thread's connections has anything to do.
@@ -24,35 +31,35 @@ const READ_BYTES: usize = 256 << 10;
 
 /// What some connections do.
 #[derive(Debug, Clone)]
-pub(super) struct Load {
-    pub(super) connections: usize,
+pub struct Load {
+    pub connections: usize,
     /// Sent once, before the first of the chunks.
-    pub(super) head: Vec<u8>,
-    pub(super) chunk: Vec<u8>,
+    pub head: Vec<u8>,
+    pub chunk: Vec<u8>,
     /// Chunks are sent without waiting for replies, so many bytes of them; 0: one chunk is one request, and the next is
     /// sent when it is answered.
-    pub(super) flood_bytes: u64,
-    pub(super) reads: bool,
+    pub flood_bytes: u64,
+    pub reads: bool,
 }
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
-    pub(super) ok: u64,
-    pub(super) refused: u64,
-    pub(super) broken: u64,
+pub struct Tally {
+    pub ok: u64,
+    pub refused: u64,
+    pub broken: u64,
     /// Connections that the server has closed, with or without a word before.
-    pub(super) closed: u64,
+    pub closed: u64,
     /// Those that did not come about in time.
-    pub(super) unopened: u64,
-    pub(super) sent_bytes: u64,
-    pub(super) read_bytes: u64,
+    pub unopened: u64,
+    pub sent_bytes: u64,
+    pub read_bytes: u64,
     /// CPU time of the attackers' own.
-    pub(super) cpu: Duration,
+    pub cpu: Duration,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.ok += other.ok;
         self.refused += other.refused;
         self.broken += other.broken;
@@ -64,13 +71,15 @@ impl Tally {
     }
 }
 
-pub(super) struct Attack {
+#[derive(Debug)]
+pub struct Attack {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Result<Tally>>>,
 }
 
 impl Attack {
-    pub(super) fn start(addr: SocketAddr, loads: &[Load]) -> Self {
+    /// From an address of this machine, such as 127.0.0.2: one peer.
+    pub fn start(from: IpAddr, addr: SocketAddr, loads: &[Load]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let each =
             loads.iter().flat_map(|load| std::iter::repeat_n(Arc::new(load.clone()), load.connections));
@@ -83,13 +92,13 @@ impl Attack {
         }
         let threads = shares.into_iter().map(|share| {
             let stop = stop.clone();
-            thread::spawn(move || sweep(addr, share, &stop))
+            thread::spawn(move || sweep(from, addr, share, &stop))
         });
         Self { threads: threads.collect(), stop }
     }
 
     /// They all leave.
-    pub(super) fn stop(self) -> Result<Tally> {
+    pub fn stop(self) -> Result<Tally> {
         self.stop.store(true, Ordering::SeqCst);
         let mut tally = Tally::default();
         for thread in self.threads {
@@ -99,14 +108,14 @@ impl Attack {
     }
 }
 
-fn sweep(addr: SocketAddr, mut attackers: Vec<Attacker>, stop: &AtomicBool) -> Result<Tally> {
+fn sweep(from: IpAddr, addr: SocketAddr, mut attackers: Vec<Attacker>, stop: &AtomicBool) -> Result<Tally> {
     proc::give_way()?;
     let (mut tally, mut buffer) = (Tally::default(), vec![0; READ_BYTES]);
     while !stop.load(Ordering::SeqCst) {
         let (mut was_busy, mut connects) = (false, CONNECTS_AT_A_TIME);
         for attacker in &mut attackers {
             if attacker.stream.is_none() {
-                connects = connects.saturating_sub(attacker.connect(addr, connects, &mut tally));
+                connects = connects.saturating_sub(attacker.connect(from, addr, connects, &mut tally));
             }
             was_busy |= attacker.step(&mut buffer, &mut tally);
             if stop.load(Ordering::Relaxed) {
@@ -119,6 +128,20 @@ fn sweep(addr: SocketAddr, mut attackers: Vec<Attacker>, stop: &AtomicBool) -> R
     }
     tally.cpu = proc::own_thread_time();
     Ok(tally)
+}
+
+fn open(from: IpAddr, addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = client::socket_of(from)?;
+    // Linux bounds connecting by it as well.
+    set_socket_timeout(&socket, Timeout::Send, Some(CONNECT_TIME_MAX))?;
+    connect(&socket, &addr).map_err(|error| match error {
+        Errno::INPROGRESS => ErrorKind::TimedOut.into(),
+        other => io::Error::from(other),
+    })?;
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 struct Attacker {
@@ -151,23 +174,18 @@ impl Attacker {
     }
 
     /// Says how many attempts that were.
-    fn connect(&mut self, addr: SocketAddr, allowed: usize, tally: &mut Tally) -> usize {
+    fn connect(&mut self, from: IpAddr, addr: SocketAddr, allowed: usize, tally: &mut Tally) -> usize {
         if allowed == 0 || Instant::now() < self.rest_until {
             return 0;
         }
-        let open = TcpStream::connect_timeout(&addr, CONNECT_TIME_MAX).and_then(|stream| {
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        });
-        let (stream, failure) = match open {
+        let (stream, failure) = match open(from, addr) {
             Ok(stream) => (Some(stream), None),
             Err(error) => (None, Some(error.kind())),
         };
         *self = Self { stream, ..Self::new(self.load.clone()) };
         if let Some(failure) = failure {
             // No answer in time, or no port left here; all else is the server's having closed it at once.
-            let is_unopened = matches!(failure, ErrorKind::TimedOut | ErrorKind::AddrNotAvailable);
+            let is_unopened = matches!(failure, ErrorKind::TimedOut | ErrorKind::AddrInUse);
             *(if is_unopened { &mut tally.unopened } else { &mut tally.closed }) += 1;
             self.rest_until = Instant::now() + RETURN;
         }

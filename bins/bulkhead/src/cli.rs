@@ -107,6 +107,12 @@ pub struct Options {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=config::HEAVY_THREADS_MAX as i64))]
     pub heavy_threads: Option<u16>,
 
+    /// CPUs for those threads, for flushes and compactions, and for maintenance, so that all others find one at once
+    /// [default: all but one, or seven eighths of many]
+    #[arg(long, env = "BULKHEAD_BACKGROUND_CPUS", value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub background_cpus: Option<u16>,
+
     /// Commands of one class (scans, ranges, scripts) that may wait for those threads; the next one is told BUSY.
     #[arg(long, env = "BULKHEAD_HEAVY_QUEUE", value_name = "N", default_value = "64")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=config::HEAVY_QUEUE_MAX as i64))]

@@ -72,6 +72,7 @@ fn config(options: &Options) -> Result<Config, String> {
     };
     config.net_threads = options.net_threads.map_or(config.net_threads, usize::from);
     config.heavy_threads = options.heavy_threads.map_or(config.heavy_threads, usize::from);
+    config.background_cpus = options.background_cpus.map_or(config.background_cpus, usize::from);
     config.heavy_queue = options.heavy_queue as usize;
     config.heavy_timeout = options.heavy_timeout;
     config.max_connections = options.max_connections as usize;

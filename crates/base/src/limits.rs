@@ -27,6 +27,9 @@ pub const BUDGET_TIME: std::time::Duration = std::time::Duration::from_millis(1)
 /// Threads of the heavy pool: more of them than CPUs help only as far as they wait for the disk, and each has an
 /// interpreter and a snapshot.
 pub const HEAVY_THREADS_MAX: usize = 1_024;
+/// Of the CPUs this part, and one at least, is left alone by heavy work and what is done in the background (unless there is only one). Decision record 13
+/// has what that gains.
+pub const CPUS_KEPT_FREE_PART: usize = 8;
 /// Commands of one class that may wait for them: each holds its arguments.
 pub const HEAVY_QUEUE_MAX: usize = 1 << 16;
 /// Of the pool's threads each class is left this part, and one at least where there are as many threads as classes: what

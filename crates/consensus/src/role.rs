@@ -239,6 +239,8 @@ mod tests {
     use openraft::impls::BasicNode;
 
     use super::*;
+    use crate::config::LeaderId;
+    use crate::machine::{Committed, MachineError, Position, Recovered, SnapshotImage};
     use crate::tests::machine::TestMachine;
 
     /// Asks for the lease when it is told that it leads.

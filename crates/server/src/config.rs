@@ -28,6 +28,8 @@ pub struct Config {
     pub fsync: Fsync,
     pub net_threads: usize,
     pub heavy_threads: usize,
+    /// The CPUs for these threads, for those of the store's engine and for maintenance.
+    pub background_cpus: usize,
     /// Of each class.
     pub heavy_queue: usize,
     /// What runs there for longer is stopped; zero for never.
@@ -88,6 +90,7 @@ impl Config {
             fsync: Fsync::Always,
             net_threads: (cpus / 2).clamp(1, 16),
             heavy_threads: 2 * cpus,
+            background_cpus: cpus.saturating_sub(kept_free(cpus)).max(1),
             heavy_queue: 64,
             heavy_timeout: Duration::from_millis(limits::HEAVY_TIMEOUT_MS),
             max_connections: 10_000,
@@ -119,6 +122,11 @@ impl Config {
 /// The CPUs that this process may really use: affinity and the cgroup's quota respected.
 pub fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// CPUs without heavy work and what is done in the background, so that what everybody waits for finds one at once.
+fn kept_free(cpus: usize) -> usize {
+    (cpus / limits::CPUS_KEPT_FREE_PART).max(1)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -3,10 +3,14 @@
 //!
 //! Invariant: knows nothing of what runs on a thread.
 
+mod cpus;
+
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io;
 use std::thread::{Builder, JoinHandle};
+
+pub use cpus::set_background_cpus;
 
 /// Which work a thread is for. No thread ever does another class's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +56,12 @@ impl Class {
         }
     }
 
+    /// Whether others wait for its threads only by and by. These have not all of the CPUs, so that those that everybody
+    /// waits for find one at once: not even a lower priority ends a long call of the kernel.
+    pub const fn is_background(self) -> bool {
+        matches!(self, Self::Heavy | Self::Store | Self::Maint)
+    }
+
     /// The class of a thread by its name.
     pub fn of(thread: &str) -> Option<Self> {
         let prefix = thread.split(['-', ':']).next()?;
@@ -79,6 +89,11 @@ impl Class {
     /// The current thread is of this class from now on. What it starts inherits its priority.
     pub fn enter(self) {
         CURRENT.set(Some(self));
+        if self.is_background()
+            && let Err(error) = cpus::keep_to_background()
+        {
+            tracing::warn!(%error, class = self.name(), "a thread may run on all CPUs");
+        }
         let Some(niceness) = self.niceness() else { return };
         let thread = rustix::thread::gettid();
         // To be lowered is always permitted, to be raised is not: what a node has got is seen in INFO.

@@ -102,6 +102,7 @@ incident has 37 connections read a long stream in a tight loop, and others do wo
                      sunion, connections, slow-reader, pipeline
   --seconds N        how long a measurement takes (default 8)
   --rounds N         how often everything is measured (default 3)
+  --attackers-cpu N  what part of a CPU the attackers may take, all together (default 0.5; 2: as much as they get)
   --redis            Redis as well
   --quick            one short round, to see that it works; writes no file
   --bulkhead PATH    this server instead of the one built from here (writes no file)
@@ -203,13 +204,17 @@ fn incident_command(mut args: Args) -> Result {
     let rounds = args.option("--rounds")?.unwrap_or(if is_quick { 1 } else { 3 });
     let seconds = args.option("--seconds")?.unwrap_or(if is_quick { 1.5 } else { 8.0 });
     let scene: Option<String> = args.option("--scene")?;
+    let attackers_cpu: f64 = args.option("--attackers-cpu")?.unwrap_or(0.5);
+    if !(0.01..=2.0).contains(&attackers_cpu) {
+        return Err("--attackers-cpu is between 0.01 and 2".into());
+    }
     let program: Option<PathBuf> = args.option("--bulkhead")?;
     let out: Option<PathBuf> = args.option("--out")?;
     args.finish()?;
     let is_whole = !is_quick && scene.is_none() && program.is_none();
     let out = out.or_else(|| is_whole.then(|| build::root().join("docs/incident.md")));
     let program = server(program)?;
-    incident::run(&incident::Plan { program, rounds, seconds, scene, with_redis, out })
+    incident::run(&incident::Plan { program, rounds, seconds, scene, with_redis, attackers_cpu, out })
 }
 
 /// The server to measure: the given one, or the one that is built from here.

@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use observe::process;
+use threads::Class;
 
 use crate::admission::memory::{self, Holder, Pressure, Thresholds};
 use crate::config::{Config, Shares};
@@ -53,7 +54,7 @@ pub fn share_out(config: &mut Config) -> Result<Thresholds, String> {
 pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
     let stopped = node.stats.stopped();
     let node = Arc::downgrade(node);
-    thread::Builder::new().name("maint-memory".into()).spawn(move || {
+    Class::Maint.spawn("memory", move || {
         let mut pause = memory::pause(Pressure::None);
         while !stopped.wait(pause) {
             let Some(node) = node.upgrade() else { return };

@@ -26,7 +26,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::engine::clients::{Clients, Wakers};
 use crate::engine::group::Group;
 use crate::engine::health::{self, Health, Room, Signs, Space};
-use crate::engine::heavy::{HeavyPool, Work};
+use crate::engine::heavy::HeavyPool;
 use crate::engine::machine::GroupMachine;
 use crate::engine::maintenance;
 use crate::engine::memory_watch;
@@ -153,14 +153,13 @@ impl Node {
         let data_dir = DataDir::open(&config.data, config.node_id, config.groups)?;
         let disk = open_disk(&config)?;
         let store_ms = started.elapsed().as_millis() as u64;
-        let wal_options = log_options(&config);
         #[cfg(debug_assertions)]
         let faults = Arc::new(crate::session::faults::Faults::default());
         #[cfg(debug_assertions)]
         let files = faults.files(log_files(config.fsync));
         #[cfg(not(debug_assertions))]
         let files = Arc::new(log_files(config.fsync));
-        let (wal, recovered) = open_log(files, wal_options)?;
+        let (wal, recovered) = open_log(files, log_options(&config))?;
         let log_ms = started.elapsed().as_millis() as u64 - store_ms;
         let room = Room {
             path: config.data.clone(),
@@ -227,9 +226,7 @@ impl Node {
         self.start_http()?;
         self.sampler.round(self);
         if !self.sampler.latest().raft_is_raised() {
-            tracing::info!(
-                "the raft threads run at ordinary priority: raising it is not permitted (CAP_SYS_NICE)"
-            );
+            tracing::info!("raft threads run at ordinary priority: CAP_SYS_NICE is needed to raise it");
         }
         Ok(())
     }
@@ -305,12 +302,6 @@ impl Node {
 
     pub fn wall_us(&self) -> u64 {
         self.clock.wall_us()
-    }
-
-    /// Drops work that was not begun.
-    pub fn discard(&self, work: Work) {
-        let bytes = work.held_bytes();
-        self.rubbish.throw(work, bytes);
     }
 
     pub fn turn_clock(&self) {

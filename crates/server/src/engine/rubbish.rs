@@ -3,6 +3,9 @@
 
 use parking_lot::Mutex;
 
+use crate::engine::heavy::Work;
+use crate::engine::node::Node;
+
 /// What is given back by whoever is through with it: less than a tenth of a millisecond's work.
 const LEFT_BYTES_MAX: usize = 1 << 20;
 
@@ -21,6 +24,14 @@ impl Rubbish {
     pub fn empty(&self) {
         let thrown = std::mem::take(&mut *self.0.lock());
         drop(thrown);
+    }
+}
+
+impl Node {
+    /// Drops work that was not begun.
+    pub fn discard(&self, work: Work) {
+        let bytes = work.held_bytes();
+        self.rubbish.throw(work, bytes);
     }
 }
 

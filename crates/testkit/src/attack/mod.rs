@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 const THREADS: usize = 2;
 /// When none of a thread's connections has anything to do.
 const PAUSE: Duration = Duration::from_micros(200);
+/// A rest of those who have used their share of a CPU, before they look whether they have to stop.
+const REST_MAX: Duration = Duration::from_millis(20);
 /// Who was closed comes back after so long, and who has sent all of its flood leaves after as long.
 const RETURN: Duration = Duration::from_millis(500);
 /// A server whose accept queue is full lets nobody in; the other connections must not wait for that.
@@ -78,8 +80,9 @@ pub struct Attack {
 }
 
 impl Attack {
-    /// From an address of this machine, such as 127.0.0.2: one peer.
-    pub fn start(from: IpAddr, addr: SocketAddr, loads: &[Load]) -> Self {
+    /// From an address of this machine, such as 127.0.0.2: one peer. The attackers take this part of a CPU at most, all
+    /// together, for elsewhere they have their own.
+    pub fn start(from: IpAddr, addr: SocketAddr, loads: &[Load], cpu_share: f64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let each =
             loads.iter().flat_map(|load| std::iter::repeat_n(Arc::new(load.clone()), load.connections));
@@ -92,7 +95,7 @@ impl Attack {
         }
         let threads = shares.into_iter().map(|share| {
             let stop = stop.clone();
-            thread::spawn(move || sweep(from, addr, share, &stop))
+            thread::spawn(move || sweep((from, addr), share, cpu_share / THREADS as f64, &stop))
         });
         Self { threads: threads.collect(), stop }
     }
@@ -108,9 +111,15 @@ impl Attack {
     }
 }
 
-fn sweep(from: IpAddr, addr: SocketAddr, mut attackers: Vec<Attacker>, stop: &AtomicBool) -> Result<Tally> {
+fn sweep(
+    (from, addr): (IpAddr, SocketAddr),
+    mut attackers: Vec<Attacker>,
+    cpu_share: f64,
+    stop: &AtomicBool,
+) -> Result<Tally> {
     proc::give_way()?;
     let (mut tally, mut buffer) = (Tally::default(), vec![0; READ_BYTES]);
+    let began = Instant::now();
     while !stop.load(Ordering::SeqCst) {
         let (mut was_busy, mut connects) = (false, CONNECTS_AT_A_TIME);
         for attacker in &mut attackers {
@@ -125,6 +134,8 @@ fn sweep(from: IpAddr, addr: SocketAddr, mut attackers: Vec<Attacker>, stop: &At
         if !was_busy {
             thread::sleep(PAUSE);
         }
+        let due = proc::own_thread_time().div_f64(cpu_share);
+        thread::sleep(due.saturating_sub(began.elapsed()).min(REST_MAX));
     }
     tally.cpu = proc::own_thread_time();
     Ok(tally)

@@ -53,7 +53,7 @@ pub(super) fn run(
         let before = raided.raids;
         while running.len() < AT_A_TIME {
             let raid = Raid::choose(rng, scenes);
-            let attack = Attack::start(raid.from, addr, &(raid.scene.loads)(Flavour::Bulkhead));
+            let attack = Attack::start(raid.from, addr, &(raid.scene.loads)(Flavour::Bulkhead), 1.0);
             running.push((raid, end.min(Instant::now() + raid.length), attack));
             raided.raids += 1;
         }

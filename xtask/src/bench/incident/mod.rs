@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) seconds: f64,
     pub(super) scene: Option<String>,
     pub(super) with_redis: bool,
+    /// The part of a CPU that the attackers may take.
+    pub(super) attackers_cpu: f64,
     /// Where the page is; the picture lies beside it.
     pub(super) out: Option<PathBuf>,
 }
@@ -126,7 +128,8 @@ fn measure(plan: &Plan, scene: &Scene, server: &Server, victims: &mut Victims) -
     let before = counts(server, &mut control)?;
     let cpu_before = proc::cpu_time_by_class(server.pid())?;
     let (mut tally, mut cpu, mut resident_bytes) = (Tally::default(), BTreeMap::new(), 0);
-    let attack = Attack::start(ATTACKERS, server.addr(), &(scene.loads)(server.flavour()));
+    let attack =
+        Attack::start(ATTACKERS, server.addr(), &(scene.loads)(server.flavour()), plan.attackers_cpu);
     let attacked = victims.run(length, || {
         resident_bytes = proc::resident_bytes(server.pid())?;
         cpu = proc::cpu_time_by_class(server.pid())?;

@@ -23,8 +23,8 @@ const HEAD: &str = "\
 Written by `cargo xtask bench incident`. Somebody behaves badly, and others are measured: 50 connections that GET and SET in
 turn, each once in 20 ms, and one that runs a short script every 10 ms, all from another address than the attackers. Numbers are
 medians of the rounds; a ratio is the median of the rounds' ratios of p99 under attack to p99 idle. A request that could not be sent in
-time, for the one before had no reply, counts as waiting since then. The attackers are two threads of the lowest priority,
-so that a full machine is not theirs: what is felt is what the server does for them. Only replies that came to their end count as told: where a
+time, for the one before had no reply, counts as waiting since then. The attackers are two threads of the lowest priority with a part of a
+CPU, for they share the machine with the server, and elsewhere they have their own: what is felt is what the server does for them. Only replies that came to their end count as told: where a
 server works on all long commands by turns, none may have ended yet, and what was read shows that they go on.
 ";
 
@@ -36,8 +36,8 @@ pub(super) fn write(out: &Path, all: &[Played], subjects: &[(&str, Spec)], plan:
     let date = report::said("date", &["-u", "+%F"]);
     writeln!(
         text,
-        "- {date}; {} rounds of {} s, the servers one at a time in changing order",
-        plan.rounds, plan.seconds
+        "- {date}; {} rounds of {} s, the servers one at a time in changing order; attackers with {} of a CPU",
+        plan.rounds, plan.seconds, plan.attackers_cpu
     )?;
     let data = testkit::temp_dir()?;
     report::machine(&mut text, data.path())?;

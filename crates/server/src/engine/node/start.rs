@@ -13,6 +13,7 @@ use crate::net::tls::Tls;
 
 /// What may be wrong with the settings is said before anything starts.
 pub(super) fn prepare(config: &mut Config) -> Result<(Arc<Admission>, Option<Arc<Tls>>), StartError> {
+    threads::set_background_cpus(config.background_cpus);
     let thresholds = memory_watch::share_out(config).map_err(StartError::Memory)?;
     let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
     Ok((Arc::new(Admission::new(thresholds)), tls.map(Arc::new)))

@@ -16,6 +16,7 @@ pub(super) fn heavy(node: &Node, lines: &mut Lines) {
     lines.add("heavy_threads", threads);
     lines.add("heavy_threads_reserved", reserved);
     lines.add("heavy_threads_of_one_class_max", most);
+    lines.add("background_cpus", node.config.background_cpus);
     lines.add("heavy_queue", pool.queue_max());
     lines.add("heavy_timeout_ms", node.live.heavy_timeout_ms());
     lines.add("heavy_running", running);

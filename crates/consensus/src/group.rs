@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -210,13 +209,20 @@ impl Group {
         if let Err(why) = self.submittable(term, payload.len()) {
             return done.failed(NotCommitted::Refused(why));
         }
-        let pending = Pending::new(done, core.counters.clone());
-        let request = core.raft.write(Payload(payload)).responder(Reply::new(pending)).with_leader(term);
-        // The channel to the core has room for everything that may be in flight, so one poll sends
-        // it; and if not, the dropped request answers for itself.
-        let sending = pin!(tokio::task::unconstrained(request.into_future()));
-        if sending.poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            tracing::error!(group = core.group, "a proposal did not reach its group at once");
+        self.send(term, payload, Pending::new(done, core.counters.clone()));
+    }
+
+    /// The channel to the core has room for everything that may be in flight, so one poll sends it, unless the core has
+    /// just stopped: then the proposal is given back at once, and what is left to do is to learn why.
+    ///
+    /// IMPORTANT: it is done to its end. openraft has nobody else learn it if who is about to is dropped, and panics.
+    pub(crate) fn send(&self, term: u64, payload: Bytes, pending: Pending) {
+        let raft = self.0.raft.clone();
+        let mut sending = Box::pin(tokio::task::unconstrained(async move {
+            let _ = raft.write(Payload(payload)).responder(Reply::new(pending)).with_leader(term).await;
+        }));
+        if sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.0.runtime.spawn(sending);
         }
     }
 

@@ -8,7 +8,7 @@ use wal::testing::Faults as DiskFaults;
 use wal::{Files, Wal};
 
 use super::cluster::{Cluster, options, wal_options};
-use super::machine::{Event, eventually, outcome, submit};
+use super::machine::{Event, eventually, outcome, send, submit};
 use crate::{Machine, NodeOptions, NotCommitted, Queue, Role};
 
 fn alone(options: NodeOptions) -> Cluster {
@@ -268,6 +268,23 @@ fn a_log_that_fails_stops_the_group_and_says_why() {
     assert_eq!(seen.role, Role::Stopped);
     assert!(seen.failure.unwrap().contains("poisoned"));
     assert!(cluster.group(1, 0).lease().is_none());
+}
+
+#[test]
+fn proposals_that_find_the_core_stopped_are_answered_and_do_no_harm() {
+    let mut cluster = alone(options());
+    cluster.write(0, "before");
+    let term = cluster.group(1, 0).metrics().term;
+    let disk = cluster.members[&1].disk.clone();
+    disk.set_faults(DiskFaults { fail_sync_after: Some(0), ..DiskFaults::default() });
+    let proposal = cluster.propose(1, 0, "lost");
+    assert_eq!(cluster.settle(0, "lost", &proposal), Err(NotCommitted::Uncertain));
+    eventually("a reason", || cluster.group(1, 0).metrics().failure.is_some());
+    // As whoever submits does before it can know that.
+    for _ in 0..3 {
+        let answer = send(&cluster.group(1, 0), term, "late");
+        assert_eq!(outcome(&answer), Err(NotCommitted::Uncertain));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
+use crate::submit::Pending;
 use crate::{
     Body, Committed, Completion, Group, Leadership, Machine, MachineError, NotCommitted, Position, Recovered,
     SnapshotImage,
@@ -274,6 +275,13 @@ impl Completion for Tell {
 pub(crate) fn submit(group: &Group, term: u64, payload: impl Into<Bytes>) -> Receiver<Outcome> {
     let (tx, rx) = mpsc::channel();
     group.submit(term, payload.into(), Box::new(Tell(tx)));
+    rx
+}
+
+/// Without looking whether it may be submitted.
+pub(crate) fn send(group: &Group, term: u64, payload: impl Into<Bytes>) -> Receiver<Outcome> {
+    let (tx, rx) = mpsc::channel();
+    group.send(term, payload.into(), Pending::new(Box::new(Tell(tx)), Arc::default()));
     rx
 }
 

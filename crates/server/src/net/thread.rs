@@ -35,10 +35,11 @@ const WAKE: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
 /// Commands of one client in one turn.
 const COMMANDS_MAX: usize = 512;
-/// A turn ends with the command that makes it take so long, and turns end when they take so long together: others may
-/// have come meanwhile, and commits.
+/// A turn ends with the command that makes it take so long, and turns end when they take so long together: another peer
+/// may have come meanwhile. Where there is one peer only, the next look at the events costs more than it gains.
 const TURN_TIME: Duration = Duration::from_micros(50);
 const TURNS_TIME: Duration = Duration::from_micros(50);
+const TURNS_TIME_ALONE: Duration = Duration::from_millis(1);
 const EVENTS_MAX: usize = 1024;
 /// A stalled connection looks again after this long even if nobody calls it.
 const STALL_POLL: Duration = Duration::from_millis(50);
@@ -307,7 +308,7 @@ impl NetThread {
             self.queue(at);
         }
         let mut began = Instant::now();
-        let until = began + TURNS_TIME;
+        let until = began + if self.turns.peers() > 1 { TURNS_TIME } else { TURNS_TIME_ALONE };
         for _ in 0..self.turns.len() {
             let Some((peer, at)) = self.turns.next(began) else { return };
             self.now = began;

@@ -209,6 +209,11 @@ impl Turns {
         }
     }
 
+    /// How many peers are connected.
+    pub fn peers(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// How many connections wait for their turn, but for those whose peers rest.
     pub fn len(&self) -> usize {
         self.waiting

@@ -267,8 +267,8 @@ impl Memory {
         );
     }
 
-    /// A client's buffers have changed.
-    pub(super) fn buffers_changed(&self, before: u64, after: u64) {
+    /// A client's buffers have changed, or what was thrown away and is not freed yet.
+    pub(crate) fn buffers_changed(&self, before: u64, after: u64) {
         if after < before {
             self.buffers_bytes.fetch_sub(before - after, Relaxed);
             return;

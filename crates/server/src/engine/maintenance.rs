@@ -64,7 +64,6 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     let Some(node) = node.upgrade() else { return false };
     node.turn_clock();
     node.check_health();
-    node.rubbish.empty();
     memory_watch::relieve(&node);
     node.sampler.round(&node);
     let slowest = node.wal.take_slowest_sync();

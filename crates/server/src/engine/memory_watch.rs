@@ -58,6 +58,7 @@ pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
         let mut pause = memory::pause(Pressure::None);
         while !stopped.wait(pause) {
             let Some(node) = node.upgrade() else { return };
+            node.rubbish.empty();
             pause = memory::pause(look(&node));
         }
     })

@@ -149,7 +149,7 @@ impl Node {
     pub fn start(mut config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = Instant::now();
-        let (admission, tls) = prepare(&mut config)?;
+        let (admission, rubbish, tls) = prepare(&mut config)?;
         let data_dir = DataDir::open(&config.data, config.node_id, config.groups)?;
         let disk = open_disk(&config)?;
         let store_ms = started.elapsed().as_millis() as u64;
@@ -190,7 +190,7 @@ impl Node {
             running: Running::default(),
             checkpoints: Checkpoints::new(clock.wall_ms()),
             sampler: Sampler::default(),
-            rubbish: Arc::default(),
+            rubbish,
             tls,
             run_id: run_id(),
             started,

@@ -1,29 +1,50 @@
 //! Large buffers that a network thread is through with. Giving one back takes the kernel tens of milliseconds if it
-//! is one of the largest, page by page, in which nobody else would be served: the maintenance thread does it.
+//! is one of the largest, page by page, in which nobody else would be served: the thread that watches memory does it.
+//! Until then it counts as a buffer, or others would be let in for what is not free yet.
+
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::admission::Admission;
 use crate::engine::heavy::Work;
 use crate::engine::node::Node;
 
 /// What is given back by whoever is through with it: less than a tenth of a millisecond's work.
 const LEFT_BYTES_MAX: usize = 1 << 20;
 
+pub struct Rubbish {
+    heap: Mutex<Heap>,
+    admission: Arc<Admission>,
+}
+
 #[derive(Default)]
-pub struct Rubbish(Mutex<Vec<Box<dyn Send>>>);
+struct Heap {
+    thrown: Vec<Box<dyn Send>>,
+    bytes: u64,
+}
 
 impl Rubbish {
+    pub fn new(admission: Arc<Admission>) -> Self {
+        Self { heap: Mutex::default(), admission }
+    }
+
     /// Drops something that holds so much, later if that takes long.
     pub fn throw(&self, what: impl Send + 'static, bytes: usize) {
         if bytes > LEFT_BYTES_MAX {
-            self.0.lock().push(Box::new(what));
+            let bytes = bytes as u64;
+            self.admission.memory.buffers_changed(0, bytes);
+            let mut heap = self.heap.lock();
+            heap.thrown.push(Box::new(what));
+            heap.bytes += bytes;
         }
     }
 
-    /// Called by the maintenance thread once a round.
+    /// Called before each look at how much memory there is.
     pub fn empty(&self) {
-        let thrown = std::mem::take(&mut *self.0.lock());
+        let Heap { thrown, bytes } = std::mem::take(&mut *self.heap.lock());
         drop(thrown);
+        self.admission.memory.buffers_changed(bytes, 0);
     }
 }
 
@@ -38,16 +59,19 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use crate::admission::memory::Thresholds;
 
     #[test]
-    fn little_is_dropped_at_once_and_much_when_it_is_emptied() {
-        let (rubbish, held) = (Rubbish::default(), Arc::new(()));
+    fn little_is_dropped_at_once_and_much_counts_until_it_is() {
+        let admission = Arc::new(Admission::new(Thresholds::default()));
+        let (rubbish, held) = (Rubbish::new(admission.clone()), Arc::new(()));
+        let counts = || admission.memory.buffers_bytes();
         rubbish.throw(held.clone(), LEFT_BYTES_MAX);
-        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!((Arc::strong_count(&held), counts()), (1, 0));
         rubbish.throw(held.clone(), LEFT_BYTES_MAX + 1);
-        assert_eq!(Arc::strong_count(&held), 2);
+        rubbish.throw(held.clone(), 2 * LEFT_BYTES_MAX);
+        assert_eq!((Arc::strong_count(&held), counts()), (3, 3 * LEFT_BYTES_MAX as u64 + 1));
         rubbish.empty();
-        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!((Arc::strong_count(&held), counts()), (1, 0));
     }
 }

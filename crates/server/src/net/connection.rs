@@ -211,6 +211,7 @@ impl Connection {
         if used >= TAKEN_BYTES_MIN && self.consumed == 0 && !self.parser.is_inline() {
             let rest = self.input.split_off(used);
             let source = std::mem::replace(&mut self.input, rest);
+            self.count_held();
             return OwnedArgs::new(source, std::mem::take(&mut self.spans));
         }
         let args = self.args().to_owned();
@@ -231,6 +232,7 @@ impl Connection {
             if self.input.capacity() > IDLE_INPUT_BYTES_MAX {
                 let (input, spans) = (std::mem::take(&mut self.input), std::mem::take(&mut self.spans));
                 let bytes = input.len();
+                self.count_held();
                 self.rubbish.throw((input, spans), bytes);
             } else {
                 self.input.clear();
@@ -260,6 +262,7 @@ impl Connection {
     pub fn discard(&mut self) {
         let (input, output) = (std::mem::take(&mut self.input), std::mem::take(&mut self.output));
         let bytes = input.len() + output.len();
+        self.count_held();
         self.rubbish.throw((input, output), bytes);
     }
 
@@ -318,8 +321,15 @@ impl Connection {
         Ok(())
     }
 
+    /// What its buffers hold counts as memory, and what they do not hold any more does not.
+    fn count_held(&mut self) {
+        let queued = self.client.queued_bytes.load(Relaxed);
+        self.seat.holds((self.input.len() + self.output.len()) as u64 + queued);
+    }
+
     /// Tells others how it is at the end of a turn, at which it had so much to send.
     pub fn announce(&mut self, before: usize) {
+        self.count_held();
         let client = &self.client;
         let (pieces, room) = self.output.buffers();
         let input = self.input_len();
@@ -328,8 +338,6 @@ impl Connection {
         client.output_buffer_bytes.store(room as u64, Relaxed);
         client.output_peak_bytes.fetch_max(before as u64, Relaxed);
         client.input_bytes.store(input as u64, Relaxed);
-        let queued = client.queued_bytes.load(Relaxed);
-        self.seat.holds((self.input.len() + self.output.len()) as u64 + queued);
         // What is reserved beyond that was never written to.
         let free = (self.input.capacity() - input).min(READ_BYTES_MAX);
         client.input_free_bytes.store(free as u64, Relaxed);

@@ -9,14 +9,19 @@ use super::StartError;
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::engine::memory_watch;
+use crate::engine::rubbish::Rubbish;
 use crate::net::tls::Tls;
 
+type Prepared = (Arc<Admission>, Arc<Rubbish>, Option<Arc<Tls>>);
+
 /// What may be wrong with the settings is said before anything starts.
-pub(super) fn prepare(config: &mut Config) -> Result<(Arc<Admission>, Option<Arc<Tls>>), StartError> {
+pub(super) fn prepare(config: &mut Config) -> Result<Prepared, StartError> {
     threads::set_background_cpus(config.background_cpus);
     let thresholds = memory_watch::share_out(config).map_err(StartError::Memory)?;
     let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
-    Ok((Arc::new(Admission::new(thresholds)), tls.map(Arc::new)))
+    let admission = Arc::new(Admission::new(thresholds));
+    let rubbish = Arc::new(Rubbish::new(admission.clone()));
+    Ok((admission, rubbish, tls.map(Arc::new)))
 }
 
 pub(super) fn open_disk(config: &Config) -> Result<Disk, DiskError> {

@@ -4,6 +4,7 @@ use super::{Finding, Source};
 
 /// A crate of ours and those of ours that it may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("allocator", &[]),
     ("base", &[]),
     ("threads", &[]),
     ("resp", &["base"]),
@@ -18,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "allocator",
             "base",
             "threads",
             "resp",
@@ -33,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("ateapi", &["base", "observe"]),
     ("testkit", &["base", "resp", "wal"]),
-    ("bulkhead", &["base", "threads", "resp", "server", "observe", "ateapi", "cluster"]),
+    ("bulkhead", &["allocator", "base", "threads", "resp", "server", "observe", "ateapi", "cluster"]),
     ("integration", &["base", "resp", "wal", "testkit"]),
     ("xtask", &["base", "resp", "testkit"]),
 ];
@@ -48,7 +50,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("axum", &["server", "observe"]),
     ("tonic", &["consensus", "cluster", "server", "ateapi", "kubectl-ate"]),
     ("mlua", &["script"]),
-    ("mimalloc", &["bulkhead", "kubectl-ate", "bulkhead-bench"]),
+    ("mimalloc", &["allocator"]),
+    ("libmimalloc-sys", &["allocator"]),
 ];
 
 /// Crates of ours that are synchronous.

@@ -68,6 +68,7 @@ mod tests {
         let most = Shares::default();
         assert_eq!((most.cache_bytes, most.dirty_bytes), (320 * MIB, 128 * MIB));
         assert_eq!((most.write_buffer_bytes, most.script_bytes), (128 * MIB, 256 * MIB));
+        assert_eq!(most.snapshot_bytes, 512 * MIB);
         assert_eq!(Shares::of(8 << 30, 1, 4), most);
     }
 

@@ -2,6 +2,7 @@
 //! submits the batch that came of it, and sends what is committed.
 
 mod accept;
+mod batching;
 mod hearers;
 mod letters;
 mod monitors;
@@ -29,6 +30,7 @@ use crate::net::turns::Turns;
 use crate::session::stats;
 use crate::tracking::Piles;
 use accept::Listener;
+use batching::Batching;
 use hearers::Telling;
 
 const WAKE: Token = Token(usize::MAX);
@@ -80,6 +82,7 @@ pub struct NetThread {
     scratch: Scratch,
     buffer: Vec<u8>,
     next_mailbox: usize,
+    batching: Batching,
     stopping: Option<Instant>,
 }
 
@@ -109,6 +112,7 @@ impl NetThread {
             scratch: Scratch::default(),
             buffer: vec![0; READ_BYTES_MAX],
             next_mailbox: 0,
+            batching: Batching::new(Instant::now()),
             stopping: None,
         }
     }
@@ -147,7 +151,9 @@ impl NetThread {
             self.end_waits();
             self.take_turns();
             // First the batch goes on its way, then replies go out while it does.
-            self.node.pump();
+            if self.batching.is_due(!self.turns.is_empty(), Instant::now()) {
+                self.node.pump();
+            }
             self.tell_hearers();
             self.deliver();
             self.send();

@@ -56,6 +56,7 @@ impl NetThread {
         let before = std::mem::replace(&mut connection.uncommitted_bytes, bytes);
         if bytes != before {
             self.turns.writes(connection.peer, before, bytes, now);
+            self.batching.wrote(bytes.saturating_sub(before));
         }
     }
 

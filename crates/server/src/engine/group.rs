@@ -11,6 +11,7 @@ use consensus::{Completion, Leadership, NotCommitted, Position, Proposal};
 use store::apply::Queue;
 
 use crate::engine::clients::Wakers;
+use crate::session::histogram::Histogram;
 
 /// Counters of a group's batches.
 #[derive(Default)]
@@ -19,7 +20,8 @@ pub struct BatchStats {
     pub transactions: AtomicU64,
     pub effects: AtomicU64,
     pub bytes: AtomicU64,
-    pub commit_us: AtomicU64,
+    /// From submission to commit, since CONFIG RESETSTAT.
+    pub commits: Histogram,
 }
 
 pub struct Group {
@@ -257,7 +259,7 @@ struct InFlight {
 impl Completion for InFlight {
     fn committed(self: Box<Self>, _at: Position) {
         let us = self.submitted.elapsed().as_micros() as u64;
-        self.group.stats.commit_us.fetch_add(us, Ordering::Relaxed);
+        self.group.stats.commits.record(us);
         self.group.acknowledged.fetch_max(self.last.0, Ordering::SeqCst);
         self.group.store.sequencer.on_committed(self.epoch, self.last);
         self.group.wakers.committed();

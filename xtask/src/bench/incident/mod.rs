@@ -43,12 +43,16 @@ struct Counts {
     busy: u64,
     /// Turned away at the door, with a word and without.
     turned_away: u64,
+    /// From the submission of a batch to its commit, idle and under attack.
+    commit_ms: [f64; 2],
 }
 
 /// One server in one round of a scene.
 struct Round {
     idle: [Felt; 3],
     attacked: [Felt; 3],
+    /// What they felt when another server of the same kind on this machine was attacked so: what of it is the machine's.
+    elsewhere: Option<[Felt; 3]>,
     tally: Tally,
     counts: Option<Counts>,
     /// CPU time under attack, by class of thread.
@@ -98,18 +102,29 @@ fn play(plan: &Plan, scene: &'static Scene, subjects: &[(&'static str, Spec)]) -
         eprintln!("{}: filling {name}", scene.name);
         let server = spec.start()?;
         (scene.fill)(&mut server.client()?)?;
+        let decoy = match server.flavour() {
+            Flavour::Bulkhead => {
+                let decoy = spec.start()?;
+                (scene.fill)(&mut decoy.client()?)?;
+                Some(decoy)
+            }
+            _ => None,
+        };
         let mut victims = Victims::connect(server.addr())?;
         victims.run(WARM_UP, || Ok(()))?;
-        stages.push((*name, server, victims, Vec::new()));
+        stages.push((*name, (server, decoy), victims, Vec::new()));
     }
     for round in 0..plan.rounds {
         let mut order: Vec<_> = stages.iter_mut().collect();
         if round % 2 == 1 {
             order.reverse();
         }
-        for (name, server, victims, rounds) in order {
+        for (name, (server, decoy), victims, rounds) in order {
             eprintln!("{}: round {} of {}, {name}", scene.name, round + 1, plan.rounds);
-            let found = measure(plan, scene, server, victims);
+            let found = measure(plan, scene, server, victims).and_then(|round| match decoy {
+                Some(decoy) => Ok(Round { elsewhere: Some(beside(plan, scene, decoy, victims)?), ..round }),
+                None => Ok(round),
+            });
             rounds.push(
                 found.map_err(|error| format!("{}, {name}: {error}\n{}", scene.name, server.log_tail()))?,
             );
@@ -124,7 +139,10 @@ fn measure(plan: &Plan, scene: &Scene, server: &Server, victims: &mut Victims) -
     // Before the attack: during it there may be no place.
     let mut control = server.client()?;
     settle(server)?;
+    reset_commits(server, &mut control)?;
     let idle = victims.run(length, || Ok(()))?;
+    let idle_commit_ms = counts(server, &mut control)?.map_or(0.0, |counts| counts.commit_ms[1]);
+    reset_commits(server, &mut control)?;
     let before = counts(server, &mut control)?;
     let cpu_before = proc::cpu_time_by_class(server.pid())?;
     let (mut tally, mut cpu, mut resident_bytes) = (Tally::default(), BTreeMap::new(), 0);
@@ -145,10 +163,29 @@ fn measure(plan: &Plan, scene: &Scene, server: &Server, victims: &mut Victims) -
             queue_full: after.queue_full - before.queue_full,
             busy: after.busy - before.busy,
             turned_away: after.turned_away - before.turned_away,
+            commit_ms: [idle_commit_ms, after.commit_ms[1]],
         }),
         _ => None,
     };
-    Ok(Round { idle, attacked, tally, counts, cpu, resident_bytes })
+    Ok(Round { idle, attacked, elsewhere: None, tally, counts, cpu, resident_bytes })
+}
+
+/// What they feel while another server on this machine is attacked.
+fn beside(plan: &Plan, scene: &Scene, decoy: &Server, victims: &mut Victims) -> Result<[Felt; 3]> {
+    settle(decoy)?;
+    let mut control = decoy.client()?;
+    let attack = Attack::start(ATTACKERS, decoy.addr(), &(scene.loads)(decoy.flavour()), plan.attackers_cpu);
+    victims.run(Duration::from_secs_f64(plan.seconds), || {
+        attack.stop()?;
+        if scene.name == ENDLESS { kill_scripts(&mut control) } else { Ok(()) }
+    })
+}
+
+fn reset_commits(server: &Server, control: &mut Client) -> Result {
+    match server.flavour() {
+        Flavour::Bulkhead => control.want("CONFIG RESETSTAT").map(|_| ()),
+        _ => Ok(()),
+    }
 }
 
 /// Until there are none: elsewhere those of clients that have left go on.
@@ -171,6 +208,7 @@ fn counts(server: &Server, control: &mut Client) -> Result<Option<Counts>> {
         queue_full: sum(&text, "refused_full="),
         busy: sum(&text, "busy:"),
         turned_away: sum(&text, "rejected_connections:"),
+        commit_ms: [0.0, sum(&text, "commit_p99_usec=") as f64 / 1e3],
     }))
 }
 

@@ -9,6 +9,7 @@ use store::Building;
 use super::Lines;
 use crate::engine::node::Node;
 use crate::engine::snapshots;
+use crate::session::histogram::Latencies;
 
 /// CPU time by class of threads. Rising `raft` or `wal` beside full `net` is what isolation forbids.
 pub(super) fn threads(node: &Node, lines: &mut Lines) {
@@ -98,7 +99,8 @@ pub(super) fn raft(node: &Node, lines: &mut Lines) {
         let stats = &group.stats;
         let batches = stats.batches.load(Relaxed);
         let index = |at: Option<consensus::Position>| at.map_or(0, |at| at.index);
-        let latency = &metrics.commit_latency;
+        let mut latency = Latencies::default();
+        stats.commits.add_to(&mut latency);
         lines.add(
             &format!("group{}", group.id),
             format_args!(

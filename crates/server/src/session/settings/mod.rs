@@ -133,6 +133,7 @@ fn set_with_tls(node: &Node, name: &str, changes: Vec<Change>) -> Reply {
 
 fn reset_stat(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     context.node.stats.reset();
+    context.node.groups.iter().for_each(|group| group.stats.commits.reset());
     ok()
 }
 

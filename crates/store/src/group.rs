@@ -28,6 +28,7 @@ use crate::scratch::Scratch;
 use crate::sequencer::{Catalog, Counts, Section, Sequencer, Write};
 use crate::table::{Hashed, Place, Seen, Table};
 use crate::tidings::Tidings;
+use crate::txn::Budget;
 use crate::txn::{Begin, Stop};
 use crate::view::Cancel;
 
@@ -57,6 +58,8 @@ pub struct Group {
     pub disk: GroupDisk,
     /// Up to which size collections are packed.
     pub shapes: Shapes,
+    /// What a transaction may touch on a network thread.
+    pub budget: Budget,
     clock: Arc<dyn Clock>,
     steady: Mutex<SteadyClock>,
     /// The steady clock's last reading: looked at by every transaction, set by whoever turns it.
@@ -106,6 +109,7 @@ impl Group {
             sequencer,
             disk,
             shapes: Shapes::default(),
+            budget: Budget::default(),
             clock,
             steady: Mutex::new(SteadyClock::new(wall_ms, steady_ms)),
             now_ms: AtomicU64::new(wall_ms),

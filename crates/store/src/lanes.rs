@@ -118,7 +118,7 @@ impl Group {
                 continue;
             }
             let view = View::Latest { start };
-            let mut txn = Txn::new(self, view, begin, Meter::small(), database, scratch);
+            let mut txn = Txn::new(self, view, begin, Meter::small(&self.budget), database, scratch);
             let result = f(&mut txn);
             debug_assert!(!txn.has_writes(), "a command of the read lane writes");
             match stop_of(&result) {
@@ -159,7 +159,7 @@ impl Group {
         wait: &mut Wait<'_, E>,
         f: impl FnMut(&mut Txn<'_>) -> Result<R, E>,
     ) -> Result<Done<R, E>, Leave> {
-        self.run_section((database, Meter::small()), scratch, wait, f)
+        self.run_section((database, Meter::small(&self.budget)), scratch, wait, f)
     }
 
     /// In the section, for one who sees to it himself that he is not long there.

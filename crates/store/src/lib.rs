@@ -32,6 +32,7 @@ mod reserve;
 mod runs;
 mod scratch;
 mod sequencer;
+mod setting;
 mod size;
 mod small;
 mod splice;
@@ -52,8 +53,7 @@ pub use aside::Building;
 pub use changes::{Changes, KeyChange, KeyName, KeyState, Noting};
 pub use collection::{
     Consumer, ConsumerGroup, Cursor, Cut, End, Entry, Hash, HashBuilder, Head, List, ListBuilder, Member,
-    Pending, Placed, Refusal, Set, SetBuilder, Setting, Shapes, SortedSet, Stream, StreamBuilder, StreamId,
-    score_of,
+    Pending, Placed, Refusal, Set, SetBuilder, Shapes, SortedSet, Stream, StreamBuilder, StreamId, score_of,
 };
 pub use disk::{Disk, DiskError, DiskOptions, GroupDisk};
 pub use expire::{Expired, OnExpired};
@@ -67,6 +67,7 @@ pub use range::{Flow, Found, Step, walk_keys};
 pub use record::{Encoding, Kind, Peek, Record, Value};
 pub use scratch::Scratch;
 pub use sequencer::{Batch, Counts, Fate};
+pub use setting::Setting;
 pub use size::{KeySize, ValueSize};
 pub use string::Piece;
 pub use tidings::Tiding;

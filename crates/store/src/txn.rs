@@ -24,7 +24,7 @@ use crate::record::{Encoding, Kind, Peek, Record, Value};
 use crate::scratch::{Fresh, Need, RowId, Scratch, Touched};
 use crate::table::Seen;
 use crate::view::View;
-pub use meter::Meter;
+pub use meter::{Budget, Meter};
 
 /// Why a transaction cannot go on where it is. Nothing has been written.
 #[derive(Debug, Clone, Error)]
@@ -139,7 +139,7 @@ impl<'g> Txn<'g> {
 
     /// Whether there is a budget for what is done here: on a network thread.
     pub fn is_metered(&self) -> bool {
-        self.meter.limited
+        self.meter.is_limited()
     }
 
     /// Whether what was done here is more than there is a budget for: it will be the next time, too.

@@ -274,7 +274,8 @@ impl Group {
             section.waiters.exhausted();
             return Step::Next;
         };
-        let mut txn = Txn::new(self, View::Section(section), begin, Meter::small(), database, scratch);
+        let mut txn =
+            Txn::new(self, View::Section(section), begin, Meter::small(&self.budget), database, scratch);
         // A database that was exchanged may have anything there, and so may a key that others have come to since.
         let holds = kind.map_or(Ok(true), |kind| txn.holds(&key, kind));
         let tried = holds.and_then(|holds| {

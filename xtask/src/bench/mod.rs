@@ -1,5 +1,6 @@
 //! `bench`: how fast it is, beside its peers and by itself.
 
+mod budgets;
 mod consumers;
 mod drive;
 mod hearers;
@@ -31,6 +32,7 @@ Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench space [OPTIONS]
        cargo xtask bench newest [OPTIONS]
        cargo xtask bench incident [OPTIONS]
+       cargo xtask bench budgets [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
 peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
@@ -108,6 +110,14 @@ incident has 37 connections read a long stream in a tight loop, and others do wo
   --bulkhead PATH    this server instead of the one built from here (writes no file)
   --out FILE         write there instead
 
+budgets measures how much of medium commands gets done, and what 50 connections with GET and SET and one with
+        short scripts feel, by each of the budgets of a network thread.
+
+  --seconds N        how long a measurement takes (default 4)
+  --rounds N         how often everything is measured (default 3)
+  --others-cpu N     what part of a CPU the clients with medium commands may take, all together (default 0.5)
+  --bulkhead PATH    this server instead of the one built from here
+
 micro   runs the crates' own benchmarks (`cargo bench`).
 ";
 
@@ -121,6 +131,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("space") => space_command(args),
         Some("newest") => newest_command(args),
         Some("incident") => incident_command(args),
+        Some("budgets") => budgets_command(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
     }
@@ -215,6 +226,15 @@ fn incident_command(mut args: Args) -> Result {
     let out = out.or_else(|| is_whole.then(|| build::root().join("docs/incident.md")));
     let program = server(program)?;
     incident::run(&incident::Plan { program, rounds, seconds, scene, with_redis, attackers_cpu, out })
+}
+
+fn budgets_command(mut args: Args) -> Result {
+    let rounds = args.option("--rounds")?.unwrap_or(3);
+    let seconds = args.option("--seconds")?.unwrap_or(4.0);
+    let others_cpu: f64 = args.option("--others-cpu")?.unwrap_or(0.5);
+    let program: Option<PathBuf> = args.option("--bulkhead")?;
+    args.finish()?;
+    budgets::run(&budgets::Plan { program: server(program)?, rounds, seconds, others_cpu })
 }
 
 /// The server to measure: the given one, or the one that is built from here.

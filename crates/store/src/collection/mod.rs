@@ -20,7 +20,7 @@ pub use hash::Hash;
 pub use list::{End, List};
 pub use members::Found as Member;
 pub use set::Set;
-pub use shapes::{Setting, Shapes};
+pub use shapes::Shapes;
 pub use stream::{Consumer, ConsumerGroup, Cut, Entry, Head, Pending, Stream, StreamBuilder, StreamId};
 pub use zset::{SortedSet, score_of};
 

@@ -1,29 +1,7 @@
 //! Up to which size a collection is packed into its key's record: Redis' settings, which may change
 //! while the node runs. They matter where something is written, and are not part of what is kept.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
-/// A setting that any thread may read and change.
-#[derive(Debug)]
-pub struct Setting(AtomicI64);
-
-impl Setting {
-    const fn new(value: i64) -> Self {
-        Self(AtomicI64::new(value))
-    }
-
-    pub fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub fn set(&self, value: i64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    fn size(&self) -> usize {
-        usize::try_from(self.get()).unwrap_or(0)
-    }
-}
+use crate::setting::Setting;
 
 #[derive(Debug)]
 pub struct Shapes {

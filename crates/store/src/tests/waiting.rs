@@ -158,7 +158,7 @@ fn what_a_transaction_has_added_itself_is_not_taken_for_known_to_others() {
     let mut section = fixture.group.sequencer.lock();
     let begin = fixture.group.begin_section(&section).unwrap();
     let view = View::Section(&mut section);
-    let mut txn = Txn::new(&fixture.group, view, begin, Meter::small(), 0, &mut scratch);
+    let mut txn = Txn::new(&fixture.group, view, begin, Meter::small(&fixture.group.budget), 0, &mut scratch);
     add(&mut txn, b"s", 9).unwrap();
     let missing = found(txn.stream(b"s")).unwrap().unwrap().has_behind(id(0));
     assert!(matches!(missing, Err(Stop::Cold)), "{missing:?}");

@@ -3,6 +3,25 @@
 use base::limits;
 
 use super::Stop;
+use crate::setting::Setting;
+
+/// What a transaction may touch on a network thread. Beyond that it moves to the heavy pool.
+#[derive(Debug)]
+pub struct Budget {
+    pub records: Setting,
+    pub bytes: Setting,
+    pub steps: Setting,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            records: Setting::new(limits::BUDGET_RECORDS.into()),
+            bytes: Setting::new(limits::BUDGET_BYTES.into()),
+            steps: Setting::new(limits::BUDGET_STEPS.into()),
+        }
+    }
+}
 
 /// What a transaction may touch before it has to leave its lane.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +29,8 @@ pub struct Meter {
     records: u32,
     bytes: usize,
     steps: u32,
-    pub(super) limited: bool,
+    /// Of each, at most: there is none in the heavy pool.
+    most: Option<Most>,
     /// What was done since others were let go first.
     in_a_row: u32,
 }
@@ -19,13 +39,30 @@ pub struct Meter {
 const IN_A_ROW_MAX: u32 = 8_192;
 const RECORD_STEPS: u32 = 32;
 
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    records: u32,
+    bytes: usize,
+    steps: u32,
+}
+
 impl Meter {
-    pub fn small() -> Self {
-        Self { records: 0, bytes: 0, steps: 0, limited: true, in_a_row: 0 }
+    pub fn small(budget: &Budget) -> Self {
+        let small = |setting: &Setting| u32::try_from(setting.get()).unwrap_or(u32::MAX);
+        let (records, steps) = (small(&budget.records), small(&budget.steps));
+        Self::within(Some(Most { records, bytes: budget.bytes.size(), steps }))
     }
 
     pub fn unlimited() -> Self {
-        Self { records: 0, bytes: 0, steps: 0, limited: false, in_a_row: 0 }
+        Self::within(None)
+    }
+
+    fn within(most: Option<Most>) -> Self {
+        Self { records: 0, bytes: 0, steps: 0, most, in_a_row: 0 }
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.most.is_some()
     }
 
     pub fn spend(&mut self, records: u32, bytes: usize) -> Result<(), Stop> {
@@ -57,9 +94,8 @@ impl Meter {
 
     /// Whether nothing is left of the budget.
     pub(super) fn is_spent(&self) -> bool {
-        self.limited
-            && (self.records > limits::BUDGET_RECORDS
-                || self.bytes > limits::BUDGET_BYTES as usize
-                || self.steps > limits::BUDGET_STEPS)
+        self.most.is_some_and(|most| {
+            self.records > most.records || self.bytes > most.bytes || self.steps > most.steps
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! `bench incident`: what well-behaved clients feel while others behave as badly as they can.
 
 mod page;
-mod victims;
+pub(super) mod victims;
 
 use super::measure::settle;
 use crate::{Result, install};

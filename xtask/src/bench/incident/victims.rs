@@ -18,16 +18,16 @@ const SCRIPT: &str = "local n = redis.call('INCR', KEYS[1]) redis.call('EXPIRE',
 
 /// What a request was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(in crate::bench) enum Class {
     Get,
     Set,
     Script,
 }
 
 impl Class {
-    pub(super) const ALL: [Self; 3] = [Self::Get, Self::Set, Self::Script];
+    pub(in crate::bench) const ALL: [Self; 3] = [Self::Get, Self::Set, Self::Script];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::bench) fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Set => "SET",
@@ -38,14 +38,14 @@ impl Class {
 
 /// What the requests of one class felt.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Felt {
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
-    pub(super) p999_ms: f64,
+pub(in crate::bench) struct Felt {
+    pub(in crate::bench) p50_ms: f64,
+    pub(in crate::bench) p99_ms: f64,
+    pub(in crate::bench) p999_ms: f64,
     /// Of those that were due, the part that was answered.
-    pub(super) answered: f64,
+    pub(in crate::bench) answered: f64,
     /// Answered by an error, or by nothing but the end of the connection.
-    pub(super) errors: u64,
+    pub(in crate::bench) errors: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,10 +64,10 @@ struct Victim {
     is_script: bool,
 }
 
-pub(super) struct Victims(Vec<Victim>);
+pub(in crate::bench) struct Victims(Vec<Victim>);
 
 impl Victims {
-    pub(super) fn connect(addr: SocketAddr) -> Result<Self> {
+    pub(in crate::bench) fn connect(addr: SocketAddr) -> Result<Self> {
         let seeds = Rng::new(0x1ac1);
         let one = |number: u32| -> Result<Victim> {
             let client = Client::connect_from(FROM, addr)?;
@@ -84,7 +84,11 @@ impl Victims {
     }
 
     /// They go on for so long; `at_end` is called then, when some of them may still wait for their replies.
-    pub(super) fn run(&mut self, length: Duration, at_end: impl FnOnce() -> Result) -> Result<[Felt; 3]> {
+    pub(in crate::bench) fn run(
+        &mut self,
+        length: Duration,
+        at_end: impl FnOnce() -> Result,
+    ) -> Result<[Felt; 3]> {
         let start = Instant::now();
         let requests = thread::scope(|scope| -> Result<Vec<Request>> {
             let threads: Vec<_> = self

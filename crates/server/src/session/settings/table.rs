@@ -6,7 +6,6 @@ use base::limits;
 use wal::Fsync;
 
 use command::events::Classes;
-use store::Shapes;
 
 use super::values::{bytes, integer, memory};
 use crate::admission::memory::Thresholds;
@@ -29,14 +28,14 @@ enum Set {
     /// Nothing but what it is: there for clients that set what they rely on.
     Same,
     Live(fn(&[u8]) -> Result<Change, String>),
-    /// Up to which size collections are packed.
-    Shape(Shape),
+    /// A number that the groups look at.
+    OfGroup(OfGroup),
     /// One of the files of TLS, or what is made of them: whatever is set, all of them are read anew.
     Tls(TlsSetting),
 }
 
-/// One of the sizes up to which collections are packed.
-type Shape = fn(&Shapes) -> &store::Setting;
+/// One of the sizes up to which collections are packed, or of the budgets of a network thread.
+type OfGroup = fn(&store::Group) -> &store::Setting;
 
 /// How a setting of TLS is shown and set.
 #[derive(Clone, Copy)]
@@ -66,14 +65,14 @@ pub(super) enum Change {
     TrackedKeys(usize),
     KeyEvents(Classes),
     SampleKeys(bool),
-    Shape(Shape, i64),
+    OfGroup(OfGroup, i64),
     Tls(TlsSetting, String),
 }
 
 impl Setting {
     pub(super) fn show(&self, node: &Node) -> String {
         match (&self.set, node.groups.first()) {
-            (Set::Shape(of), Some(group)) => of(&group.store.shapes).get().to_string(),
+            (Set::OfGroup(of), Some(group)) => of(&group.store).get().to_string(),
             (Set::Tls(setting), _) => {
                 (setting.get)(&node.tls.as_ref().map_or_else(TlsFiles::default, |tls| tls.files()))
             }
@@ -85,9 +84,9 @@ impl Setting {
         match self.set {
             Set::Immutable => Err("can't set immutable config".into()),
             Set::Live(parse) => parse(value),
-            Set::Shape(of) => {
+            Set::OfGroup(of) => {
                 let least = if self.name.starts_with("list") { i32::MIN.into() } else { 0 };
-                Ok(Change::Shape(of, integer(value, least, i64::MAX)?))
+                Ok(Change::OfGroup(of, integer(value, least, i64::MAX)?))
             }
             Set::Tls(setting) => {
                 let value = std::str::from_utf8(value).map_err(|error| error.to_string())?;
@@ -143,7 +142,7 @@ impl Change {
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
             Self::Password(password) => node.users.set_password(&password),
-            Self::Shape(of, value) => node.groups.iter().for_each(|group| of(&group.store.shapes).set(value)),
+            Self::OfGroup(of, value) => node.groups.iter().for_each(|group| of(&group.store).set(value)),
         }
     }
 }
@@ -264,8 +263,8 @@ const fn live(
     Setting { name, get, set: Set::Live(set) }
 }
 
-const fn shape(name: &'static str, of: Shape) -> Setting {
-    Setting { name, get: |_| String::new(), set: Set::Shape(of) }
+const fn of_group(name: &'static str, of: OfGroup) -> Setting {
+    Setting { name, get: |_| String::new(), set: Set::OfGroup(of) }
 }
 
 const fn tls(
@@ -378,6 +377,9 @@ fn slower_than_us(node: &Node) -> String {
 
 pub(super) const SETTINGS: &[Setting] = &[
     // Ours, by the names that the command line has.
+    of_group("budget-bytes", |group| &group.budget.bytes),
+    of_group("budget-records", |group| &group.budget.records),
+    of_group("budget-steps", |group| &group.budget.steps),
     immutable("cache", |node| node.config.cache().to_string()),
     immutable("data", directory),
     immutable("fsync", fsync),
@@ -427,10 +429,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("daemonize", |_| "no".into()),
     same("dbfilename", |_| String::new()),
     immutable("enable-debug-command", |_| "yes".into()),
-    shape("hash-max-listpack-entries", |shapes| &shapes.hash_max_listpack_entries),
-    shape("hash-max-listpack-value", |shapes| &shapes.hash_max_listpack_value),
-    shape("hash-max-ziplist-entries", |shapes| &shapes.hash_max_listpack_entries),
-    shape("hash-max-ziplist-value", |shapes| &shapes.hash_max_listpack_value),
+    of_group("hash-max-listpack-entries", |group| &group.shapes.hash_max_listpack_entries),
+    of_group("hash-max-listpack-value", |group| &group.shapes.hash_max_listpack_value),
+    of_group("hash-max-ziplist-entries", |group| &group.shapes.hash_max_listpack_entries),
+    of_group("hash-max-ziplist-value", |group| &group.shapes.hash_max_listpack_value),
     same("hz", |_| "10".into()),
     immutable("io-threads", |_| "1".into()),
     live("latency-monitor-threshold", |node| node.stats.latency.threshold_ms().to_string(), threshold),
@@ -441,8 +443,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("lazyfree-lazy-server-del", |_| "yes".into()),
     same("lazyfree-lazy-user-del", |_| "yes".into()),
     same("lazyfree-lazy-user-flush", |_| "yes".into()),
-    shape("list-max-listpack-size", |shapes| &shapes.list_max_listpack_size),
-    shape("list-max-ziplist-size", |shapes| &shapes.list_max_listpack_size),
+    of_group("list-max-listpack-size", |group| &group.shapes.list_max_listpack_size),
+    of_group("list-max-ziplist-size", |group| &group.shapes.list_max_listpack_size),
     immutable("logfile", |_| String::new()),
     same("masterauth", |_| String::new()),
     same("maxmemory", |_| "0".into()),
@@ -461,9 +463,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     same("replica-serve-stale-data", |_| "no".into()),
     immutable("replicaof", |_| String::new()),
     same("save", |_| String::new()),
-    shape("set-max-intset-entries", |shapes| &shapes.set_max_intset_entries),
-    shape("set-max-listpack-entries", |shapes| &shapes.set_max_listpack_entries),
-    shape("set-max-listpack-value", |shapes| &shapes.set_max_listpack_value),
+    of_group("set-max-intset-entries", |group| &group.shapes.set_max_intset_entries),
+    of_group("set-max-listpack-entries", |group| &group.shapes.set_max_listpack_entries),
+    of_group("set-max-listpack-value", |group| &group.shapes.set_max_listpack_value),
     immutable("slaveof", |_| String::new()),
     same("stop-writes-on-bgsave-error", |_| "yes".into()),
     same("stream-node-max-bytes", |_| "4096".into()),
@@ -477,8 +479,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     tls("tls-key-file", show_key, set_key),
     immutable("tls-port", tls_port),
     immutable("unixsocket", |_| String::new()),
-    shape("zset-max-listpack-entries", |shapes| &shapes.zset_max_listpack_entries),
-    shape("zset-max-listpack-value", |shapes| &shapes.zset_max_listpack_value),
-    shape("zset-max-ziplist-entries", |shapes| &shapes.zset_max_listpack_entries),
-    shape("zset-max-ziplist-value", |shapes| &shapes.zset_max_listpack_value),
+    of_group("zset-max-listpack-entries", |group| &group.shapes.zset_max_listpack_entries),
+    of_group("zset-max-listpack-value", |group| &group.shapes.zset_max_listpack_value),
+    of_group("zset-max-ziplist-entries", |group| &group.shapes.zset_max_listpack_entries),
+    of_group("zset-max-ziplist-value", |group| &group.shapes.zset_max_listpack_value),
 ];

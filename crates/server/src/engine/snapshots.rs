@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use crate::admission::memory::Pressure;
 use crate::engine::node::Node;
 
-/// While memory is short: less than that is not worth a reader's end.
+/// Less than that is not worth the trouble, nor while memory is short a reader's end.
 pub const WORTH_BYTES: u64 = 16 << 20;
-/// The store frees what nobody asks for any more when it is told to, which writes a small table.
-const RELEASE_PAUSE: Duration = Duration::from_millis(200);
+/// The store frees what nobody asks for any more when it is told to, which writes a small table: now and then, for the last
+/// memtable or two would stay otherwise even if nobody reads; sooner where memory is needed.
+const RELEASE_PAUSE: Duration = Duration::from_secs(5);
+const RELEASE_PAUSE_TIGHT: Duration = Duration::from_millis(200);
 pub const ENDED: &str = "BUSY what others wrote meanwhile is kept in memory for this command, and became too much; it has had no effect";
 
 /// Who reads from a snapshot, and since when.
@@ -66,10 +68,10 @@ impl Watch {
     pub fn look(&mut self, node: &Node, pressure: Pressure) {
         let is_short = pressure >= Pressure::Short;
         let most = if is_short { WORTH_BYTES } else { node.config.shares.snapshot_bytes };
-        if kept_bytes(node) <= most {
-            return;
-        }
-        if self.released.elapsed() < RELEASE_PAUSE {
+        let kept = kept_bytes(node);
+        let is_needed = kept > most || pressure >= Pressure::Tight;
+        let pause = if is_needed { RELEASE_PAUSE_TIGHT } else { RELEASE_PAUSE };
+        if kept <= WORTH_BYTES || self.released.elapsed() < pause {
             return;
         }
         self.released = Instant::now();

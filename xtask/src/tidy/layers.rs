@@ -31,10 +31,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "cluster",
         ],
     ),
-    ("ateapi", &["base", "observe"]),
+    ("ateproto", &[]),
+    ("ateapi", &["ateproto", "base", "observe"]),
     ("testkit", &["base", "resp", "wal"]),
     ("bulkhead", &["base", "threads", "resp", "server", "observe", "ateapi", "cluster"]),
-    ("integration", &["base", "resp", "wal", "testkit"]),
+    ("ateapi-server", &["ateproto", "ateapi", "observe"]),
+    ("kubectl-ate", &["ateproto"]),
+    ("integration", &["ateproto", "ateapi", "base", "resp", "wal", "testkit"]),
     ("xtask", &["base", "resp", "testkit"]),
 ];
 
@@ -46,7 +49,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("mio", &["server"]),
     ("socket2", &["server", "consensus", "cluster"]),
     ("axum", &["server", "observe"]),
-    ("tonic", &["consensus", "cluster", "server", "ateapi", "kubectl-ate"]),
+    ("tonic", &["consensus", "cluster", "server", "ateproto", "ateapi", "ateapi-server", "kubectl-ate"]),
+    ("redis", &["ateapi"]),
     ("mlua", &["script"]),
     ("mimalloc", &["bulkhead", "kubectl-ate", "bulkhead-bench"]),
 ];

@@ -31,6 +31,8 @@ pub fn run(options: Options) -> ExitCode {
         Ok(config) => config,
         Err(why) => return fail(&why),
     };
+    // Before there are threads. From then on the thread that watches memory gives back what is freed.
+    allocator::keep_what_is_freed();
     server::process::refuse_huge_pages();
     config.max_connections = server::process::allow_open_files(config.max_connections);
     let node = match Node::start(config) {

@@ -275,6 +275,8 @@ pub const CACHE: Bound = Bound { percent: 20, bytes_min: 16 << 20, bytes_max: 32
 pub const WRITE_BUFFER: Bound = Bound { percent: 8, bytes_min: 16 << 20, bytes_max: 128 << 20 };
 pub const DIRTY: Bound = Bound { percent: 8, bytes_min: 16 << 20, bytes_max: DIRTY_BYTES_MAX as u64 };
 pub const LOG_CACHE: Bound = Bound { percent: 2, bytes_min: 4 << 20, bytes_max: 32 << 20 };
+/// What was written while somebody reads from a snapshot: some seconds of writes for whoever takes a long reply slowly.
+pub const SNAPSHOTS: Bound = Bound { percent: 12, bytes_min: 32 << 20, bytes_max: 512 << 20 };
 /// Of the scripts on all threads of the heavy pool together.
 pub const SCRIPTS: Bound = Bound { percent: 20, bytes_min: 16 << 20, bytes_max: SCRIPT_BYTES_MAX as u64 };
 /// While memory is short, a client that holds less in buffers is not worth disconnecting: a page of a long reply.

@@ -6,7 +6,8 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch as WriteBatch, PersistMode, Readable,
+    AbstractTree, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch as WriteBatch, PersistMode,
+    Readable,
 };
 use thiserror::Error;
 use threads::Class;
@@ -132,6 +133,9 @@ impl Disk {
     }
 }
 
+/// A record of the node that says nothing: writing it is what counts.
+const RELEASED: &str = "released";
+
 /// A group's records on disk. Cloning shares it.
 #[derive(Clone)]
 pub struct GroupDisk {
@@ -176,9 +180,22 @@ impl GroupDisk {
         Ok(())
     }
 
+    /// Writes that are in memory: not in tables yet, or in tables and still asked for, by snapshots that are older.
+    pub fn memtables_bytes(&self) -> u64 {
+        self.keyspace.tree.version_memtable_size_sum()
+    }
+
     /// Size of the group's tables, which compactions rewrite.
     pub fn table_bytes(&self) -> u64 {
         self.keyspace.disk_space()
+    }
+
+    /// Has what was written to tables leave memory, where no snapshot asks for it any more: the store frees that when it
+    /// begins another piece of memory to write to, of any keyspace.
+    pub fn release(&self) -> Result<(), DiskError> {
+        self.node.insert(RELEASED, [])?;
+        self.node.rotate_memtable()?;
+        Ok(())
     }
 
     /// Makes everything written so far survive a power cut.

@@ -4,6 +4,7 @@ use super::{Finding, Source};
 
 /// A crate of ours and those of ours that it may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("allocator", &[]),
     ("base", &[]),
     ("threads", &[]),
     ("resp", &["base"]),
@@ -18,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "allocator",
             "base",
             "threads",
             "resp",
@@ -34,9 +36,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ateproto", &[]),
     ("ateapi", &["ateproto", "base", "observe"]),
     ("testkit", &["base", "resp", "wal"]),
-    ("bulkhead", &["base", "threads", "resp", "server", "observe", "ateapi", "cluster"]),
-    ("ateapi-server", &["ateproto", "ateapi", "observe"]),
-    ("kubectl-ate", &["ateproto"]),
+    ("bulkhead", &["allocator", "base", "threads", "resp", "server", "observe", "ateapi", "cluster"]),
+    ("ateapi-server", &["allocator", "ateproto", "ateapi", "observe"]),
+    ("kubectl-ate", &["allocator", "ateproto"]),
     ("integration", &["ateproto", "ateapi", "base", "resp", "wal", "testkit"]),
     ("xtask", &["base", "resp", "testkit"]),
 ];
@@ -52,7 +54,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tonic", &["consensus", "cluster", "server", "ateproto", "ateapi", "ateapi-server", "kubectl-ate"]),
     ("redis", &["ateapi"]),
     ("mlua", &["script"]),
-    ("mimalloc", &["bulkhead", "kubectl-ate", "bulkhead-bench"]),
+    ("mimalloc", &["allocator"]),
+    ("libmimalloc-sys", &["allocator"]),
 ];
 
 /// Crates of ours that are synchronous.

@@ -17,6 +17,8 @@ pub struct Shares {
     pub write_buffer_bytes: u64,
     /// Of a group: sequenced writes that the store does not have yet.
     pub dirty_bytes: u64,
+    /// What snapshots keep in memory that is in tables already.
+    pub snapshot_bytes: u64,
     /// Recent entries of the log.
     pub log_cache_bytes: u64,
     /// One script in the heavy pool.
@@ -41,6 +43,7 @@ impl Shares {
             cache_bytes: part(limits::CACHE, 1),
             write_buffer_bytes: part(limits::WRITE_BUFFER, groups),
             dirty_bytes: part(limits::DIRTY, groups),
+            snapshot_bytes: part(limits::SNAPSHOTS, 1),
             log_cache_bytes: part(limits::LOG_CACHE, 1),
             script_bytes: part(limits::SCRIPTS, heavy_threads as u64),
         }
@@ -65,6 +68,7 @@ mod tests {
         let most = Shares::default();
         assert_eq!((most.cache_bytes, most.dirty_bytes), (320 * MIB, 128 * MIB));
         assert_eq!((most.write_buffer_bytes, most.script_bytes), (128 * MIB, 256 * MIB));
+        assert_eq!(most.snapshot_bytes, 512 * MIB);
         assert_eq!(Shares::of(8 << 30, 1, 4), most);
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use observe::process;
 use threads::Class;
@@ -14,11 +14,12 @@ use crate::config::{Config, Shares};
 use crate::engine::clients::Client;
 use crate::engine::maintenance;
 use crate::engine::node::Node;
+use crate::engine::snapshots;
 
 /// Write buffers of this size are worth writing to tables while memory is short.
 const FLUSHED_BYTES_MIN: u64 = 16 << 20;
-/// More than what the allocator has at hand for threads of their own.
-const GIVE_BACK_BYTES: usize = 64 << 20;
+/// While there is enough: what is freed and taken again within that time costs nothing.
+const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 
 fn thresholds(config: &Config) -> Result<Thresholds, String> {
     Thresholds::new(config.memory_soft, config.memory_hard, process::memory_limit())
@@ -55,11 +56,18 @@ pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
     let stopped = node.stats.stopped();
     let node = Arc::downgrade(node);
     Class::Maint.spawn("memory", move || {
-        let mut pause = memory::pause(Pressure::None);
-        while !stopped.wait(pause) {
+        let (mut pressure, mut given_back) = (Pressure::None, Instant::now());
+        let mut snapshots = snapshots::Watch::new();
+        while !stopped.wait(memory::pause(pressure)) {
             let Some(node) = node.upgrade() else { return };
             node.rubbish.empty();
-            pause = memory::pause(look(&node));
+            if pressure > Pressure::None || given_back.elapsed() >= GIVE_BACK_PAUSE {
+                // What is free is not in use, and nobody else gives it back.
+                allocator::give_back();
+                given_back = Instant::now();
+            }
+            pressure = look(&node);
+            snapshots.look(&node, pressure);
         }
     })
 }
@@ -86,6 +94,8 @@ fn tell_who_has_it(node: &Node) {
         rows_bytes = stores().map(|store| store.table.size().1).sum::<usize>(),
         dirty_bytes = stores().map(|store| store.sequencer.dirty_bytes()).sum::<u64>(),
         write_buffers_bytes = node.disk.write_buffer_bytes(),
+        kept_bytes = snapshots::kept_bytes(node),
+        pins = stores().map(|store| store.pins.count()).sum::<usize>(),
         paged_replies = node.paged.open(),
         "who has the memory"
     );
@@ -101,14 +111,6 @@ pub fn relieve(node: &Node) {
     if node.disk.write_buffer_bytes() >= FLUSHED_BYTES_MIN && memory.should_flush(Instant::now()) {
         maintenance::flush(node);
     }
-    give_back();
-}
-
-/// The allocator keeps what was freed for a moment, and gives it back when something is freed after that. Where nobody does
-/// anything any more it would be kept for ever, and memory be short for ever: so a large block is freed, which
-/// nobody has written to.
-fn give_back() {
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(GIVE_BACK_BYTES)));
 }
 
 fn holder(client: &Arc<Client>) -> Holder {

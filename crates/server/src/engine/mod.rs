@@ -14,3 +14,4 @@ pub mod paged;
 pub mod pause;
 pub mod ran_on;
 pub mod rubbish;
+pub mod snapshots;

@@ -2,17 +2,20 @@
 //! the client has taken most of what came before it: whatever a reply is in all, so much of it is in
 //! memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use base::limits;
 use command::paged::{Page, Paged, Progress, Shape};
+use parking_lot::Mutex;
 use resp::{Protocol, Reply};
 use store::{Cancel, Parked, Scratch};
 
+use crate::engine::heavy::Caller;
 use crate::engine::node::Node;
+use crate::engine::snapshots::{Kind, Reader};
 use crate::net::dispatch::left_reply;
 use crate::net::output::Encoded;
 use crate::table::Entry;
@@ -41,40 +44,54 @@ impl Default for PagedOptions {
 /// How many paged replies there are, and what became of others.
 #[derive(Default)]
 pub struct PagedReplies {
-    open: AtomicUsize,
+    /// By when they began.
+    open: Mutex<BTreeMap<u64, Reader>>,
+    next_id: AtomicU64,
     pub begun: AtomicU64,
     pub pages: AtomicU64,
     /// Told BUSY because there were too many.
     pub rejected: AtomicU64,
     /// Cut off because their clients did not take them.
     pub cut_off: AtomicU64,
+    /// Cut off because too much was kept in memory for them.
+    pub costly: AtomicU64,
     /// Cut off because they could not be told to their end.
     pub failed: AtomicU64,
 }
 
 /// A place among the paged replies.
-pub struct Slot(Arc<PagedReplies>);
+pub struct Slot {
+    replies: Arc<PagedReplies>,
+    id: u64,
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.replies.open.lock().remove(&self.id);
     }
 }
 
 impl PagedReplies {
     /// How many there are now.
     pub fn open(&self) -> usize {
-        self.open.load(Ordering::SeqCst)
+        self.open.lock().len()
     }
 
-    fn begin(self: &Arc<Self>, replies_max: usize) -> Option<Slot> {
-        if self.open.fetch_add(1, Ordering::SeqCst) >= replies_max {
-            self.open.fetch_sub(1, Ordering::SeqCst);
+    /// The one that began first: it has the oldest snapshot.
+    pub fn oldest(&self) -> Option<Reader> {
+        self.open.lock().values().next().copied()
+    }
+
+    fn begin(self: &Arc<Self>, client: u64, replies_max: usize) -> Option<Slot> {
+        let mut open = self.open.lock();
+        if open.len() >= replies_max {
             self.rejected.fetch_add(1, Ordering::Relaxed);
             return None;
         }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        open.insert(id, Reader { client, since: Instant::now(), kind: Kind::Paged });
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Some(Slot(self.clone()))
+        Some(Slot { replies: self.clone(), id })
     }
 }
 
@@ -156,9 +173,8 @@ impl Flow {
     /// The first page of a reply that has all of these parts.
     pub fn begin(
         node: &Node,
-        entry: &'static Entry,
+        (entry, caller): (&'static Entry, &Caller),
         parts: Vec<Part>,
-        protocol: Protocol,
         cancel: &Cancel,
         scratch: &mut Scratch,
     ) -> Begun {
@@ -171,6 +187,7 @@ impl Flow {
             }
         }
         let mut head = Vec::new();
+        let protocol = caller.protocol;
         shape.header(parts.iter().map(Part::entries).sum(), protocol, &mut head);
         let options = &node.config.paged;
         let mut flow =
@@ -182,7 +199,7 @@ impl Flow {
         if flow.parts.is_empty() {
             return Begun::Told(page, None);
         }
-        flow.slot = node.paged.begin(options.replies_max);
+        flow.slot = node.paged.begin(caller.client, options.replies_max);
         if flow.slot.is_none() {
             return Begun::Busy;
         }

@@ -451,7 +451,7 @@ fn tell(
     cancel: &Cancel,
     scratch: &mut Scratch,
 ) -> Outcome {
-    match Flow::begin(node, entry, parts, caller.protocol, cancel, scratch) {
+    match Flow::begin(node, (entry, caller), parts, cancel, scratch) {
         Begun::Told(page, rest) => Outcome { told: Told::Page(page, rest), gates },
         Begun::Refused(reply) => Outcome::ungated(reply),
         Begun::Busy => Outcome::ungated(Reply::error(BUSY)),

@@ -9,6 +9,7 @@ use testkit::{Client, Reply};
 
 use super::harness::{PATIENCE, TestNode, check};
 use crate::Config;
+use crate::engine::snapshots;
 
 /// More than the sockets between two processes hold.
 const BIG: &str = "SETRANGE big 60000000 x";
@@ -203,4 +204,35 @@ fn the_keys_of_all_groups_follow_each_other() {
     client.want("EXPIRE odd 100").unwrap();
     assert_eq!(keys(&mut client, "KEYS *"), 1_001);
     wait_for("the snapshots to go", || is_nothing_kept(&node));
+}
+
+#[test]
+fn the_oldest_reader_is_ended_when_too_much_is_kept_for_it() {
+    let node = TestNode::with(|config| config.memory_hard = Some(1 << 30));
+    let bound = node.node.config.shares.snapshot_bytes;
+    let mut writer = node.client();
+    check(&mut writer, BIG, &format!(":{BIG_BYTES}"));
+    let (mut written, value) = (0, vec![b'x'; 64 << 10]);
+    let mut write = || {
+        let key = format!("k{}", written % 100);
+        written += 1;
+        assert_eq!(writer.call(&[b"SET", key.as_bytes(), &value]).unwrap(), Reply::Simple("OK".into()));
+    };
+    let mut old = begin(&node, "GET big");
+    // Memory is kept a memtable at a time, from when it has been written to a table.
+    wait_for("most of that to be kept for it", || {
+        write();
+        snapshots::kept_bytes(&node.node) > bound / 2
+    });
+    let mut new = begin(&node, "GET big");
+    wait_for("the older one to be ended", || {
+        write();
+        node.node.paged.costly.load(Relaxed) == 1
+    });
+    wait_for("what was kept for it to be free", || {
+        node.node.paged.open() == 1 && snapshots::kept_bytes(&node.node) <= bound
+    });
+    assert!(old.receive().is_err());
+    assert_eq!(new.receive().unwrap().bytes().map(<[u8]>::len), Some(BIG_BYTES));
+    assert_eq!(node.node.paged.costly.load(Relaxed), 1);
 }

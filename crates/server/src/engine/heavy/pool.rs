@@ -14,6 +14,7 @@ use super::schedule::{Load, Schedule, Verdict};
 use super::watch::{Fate, Running};
 use super::{HeavyStats, Job, run, watch};
 use crate::engine::node::Node;
+use crate::engine::snapshots::Reader;
 
 /// A job, and since when it is here.
 struct Timed {
@@ -210,6 +211,20 @@ impl HeavyPool {
         });
         drop(state);
         void.into_iter().for_each(|timed| run::give_up(timed.job));
+    }
+
+    /// Who has had a snapshot for the longest time.
+    pub fn oldest(&self) -> Option<Reader> {
+        self.state.lock().running.values().filter_map(Running::reader).min_by_key(|reader| reader.since)
+    }
+
+    /// Ends what such a reader does.
+    pub fn end(&self, reader: Reader, why: &str) {
+        let state = self.state.lock();
+        let mut found = state.running.values().filter(|running| running.reader() == Some(reader));
+        if let Some(running) = found.next() {
+            running.end(why);
+        }
     }
 
     /// Waits for something to do. There is none any more if the thread is to end.

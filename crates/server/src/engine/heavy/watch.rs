@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use base::limits::HEAVY_UNHEARD_MS_MAX;
 use store::Cancel;
 
-use super::Job;
+use super::{Job, Work};
+use crate::engine::snapshots::{Kind, Reader};
 use crate::table::Entry;
 
 pub(super) const TIMED_OUT: &str =
@@ -21,6 +22,8 @@ pub(super) struct Running {
     since: Instant,
     cancel: Arc<Cancel>,
     may_be_stopped: bool,
+    /// Reads from a snapshot of its own. A page's belongs to its reply.
+    reads: bool,
 }
 
 /// What is to become of it.
@@ -50,7 +53,8 @@ impl Running {
     pub fn new(job: &Job) -> Self {
         let (cancel, may_be_stopped) = (job.cancel.clone(), job.work.may_be_stopped());
         let (entry, client) = (job.work.entry(), job.caller.client);
-        Self { entry, client, since: Instant::now(), cancel, may_be_stopped }
+        let reads = may_be_stopped && !matches!(job.work, Work::Page(_));
+        Self { entry, client, since: Instant::now(), cancel, may_be_stopped, reads }
     }
 
     /// Stops it if it is time. What has been stopped by others is theirs.
@@ -65,6 +69,16 @@ impl Running {
             Fate::Unheard => self.cancel.cancel_because(UNHEARD.to_owned()),
         }
         fate
+    }
+
+    /// Who keeps a snapshot that it could be made to let go.
+    pub fn reader(&self) -> Option<Reader> {
+        let is_one = self.reads && !self.cancel.is_cancelled();
+        is_one.then_some(Reader { client: self.client, since: self.since, kind: Kind::Heavy })
+    }
+
+    pub fn end(&self, why: &str) {
+        self.cancel.cancel_because(why.to_owned());
     }
 
     pub fn took(&self) -> Duration {

@@ -11,6 +11,7 @@ use observe::{Exposition, Kind, Source};
 use super::VERSION;
 use crate::engine::group::Group;
 use crate::engine::node::Node;
+use crate::engine::snapshots;
 
 /// What the HTTP server shows of a node.
 pub struct Pages {
@@ -226,6 +227,7 @@ fn about_paged(node: &Node, page: &mut Exposition) {
     );
     page.metric("bulkhead_paged_replies_cut_off_total", Counter, "Clients disconnected amid a reply.")
         .sample(&[("why", "client")], paged.cut_off.load(Relaxed) as f64)
+        .sample(&[("why", "memory")], paged.costly.load(Relaxed) as f64)
         .sample(&[("why", "server")], paged.failed.load(Relaxed) as f64);
 }
 
@@ -412,6 +414,12 @@ fn about_store(node: &Node, page: &mut Exposition) {
         Gauge,
         "The store's writes that are in memory.",
         node.disk.write_buffer_bytes() as f64,
+    );
+    page.single(
+        "bulkhead_store_snapshot_bytes",
+        Gauge,
+        "What snapshots keep in memory of what is in tables.",
+        snapshots::kept_bytes(node) as f64,
     );
     page.single(
         "bulkhead_last_checkpoint_timestamp_seconds",

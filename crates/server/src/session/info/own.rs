@@ -8,6 +8,7 @@ use store::Building;
 
 use super::Lines;
 use crate::engine::node::Node;
+use crate::engine::snapshots;
 
 /// CPU time by class of threads. Rising `raft` or `wal` beside full `net` is what isolation forbids.
 pub(super) fn threads(node: &Node, lines: &mut Lines) {
@@ -61,6 +62,7 @@ pub(super) fn lanes(node: &Node, lines: &mut Lines) {
     lines.add("paged_pages", paged.pages.load(Relaxed));
     lines.add("paged_rejected", paged.rejected.load(Relaxed));
     lines.add("paged_cut_off", paged.cut_off.load(Relaxed));
+    lines.add("paged_costly", paged.costly.load(Relaxed));
     lines.add("paged_failed", paged.failed.load(Relaxed));
 }
 
@@ -155,6 +157,7 @@ pub(super) fn store(node: &Node, lines: &mut Lines) {
     let (rows, bytes) = super::cache_size(node);
     lines.add("store_disk_bytes", node.sampler.latest().store_disk_bytes);
     lines.add("store_write_buffer_bytes", node.disk.write_buffer_bytes());
+    lines.add("store_snapshot_bytes", snapshots::kept_bytes(node));
     lines.add("row_cache_rows", rows);
     lines.add("row_cache_bytes", bytes);
     lines.add("pending_bytes", super::pending_bytes(node));

@@ -1,6 +1,7 @@
 //! Tests of listings, each on a simulated store.
 
 mod basics;
+mod chaos;
 
 mod tokens;
 

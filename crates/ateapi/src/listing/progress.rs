@@ -166,6 +166,7 @@ impl Progress {
                 walk.slots.subtract(&half.slots);
             }
         }
+        self.walk.take_if(|walk| walk.slots.is_empty());
     }
 
     /// Fits the walk to what its shard says. What is no longer there as it should be is no longer part of

@@ -199,12 +199,12 @@ impl Walker {
     fn enter(&mut self, node: &NodeId, shard: Option<Shard>) {
         let had_walk = self.progress.walk.is_some();
         let Some(shard) = shard else {
-            let is_lost = self.progress.walk.as_ref().is_some_and(|walk| walk.positions);
+            self.progress.forget_target(node);
+            let is_lost = self.has_positions();
             if !is_lost {
                 self.restarts += u32::from(had_walk);
                 self.progress.abandon();
             }
-            self.progress.forget_target(node);
             return self.disturb(is_lost);
         };
         let is_on = if had_walk { self.progress.resume(&shard) } else { self.progress.begin(&shard) };
@@ -225,7 +225,7 @@ impl Walker {
     fn leave(&mut self, stay: Stay, shard: Option<Shard>) {
         let Some(shard) = shard else {
             self.progress.go_back(stay.from);
-            return self.disturb(self.progress.walk.as_ref().is_some_and(|walk| walk.positions));
+            return self.disturb(self.has_positions());
         };
         if self.progress.leave(&stay.shard, &shard, stay.from) == Stayed::InVain {
             return self.disturb(false);
@@ -242,6 +242,11 @@ impl Walker {
             Some(source) => Phase::Confirming { target, source },
             None => Phase::Choosing { is_lost: false },
         };
+    }
+
+    /// Whether there is a walk that can go on elsewhere.
+    fn has_positions(&self) -> bool {
+        self.progress.walk.as_ref().is_some_and(|walk| walk.positions)
     }
 
     fn disturb(&mut self, is_lost: bool) {

@@ -46,6 +46,11 @@ pub(super) const TARGETS_MAX: usize = 2;
 /// Groups of slots that were walked where they leave, and not yet where they arrive.
 pub(super) const HALVES_MAX: usize = 2;
 
+/// Of a step that is taken in parts: of so many keys that were taken a token says which they are. More than
+/// small steps have.
+pub(super) const TAKEN_MAX: usize = 32;
+const _: () = assert!(TAKEN_MAX >= 2 * COUNT_SMALL as usize);
+
 /// Names of nodes and processes in a token: 40 characters in all servers that we know.
 pub(super) const ID_BYTES_MAX: usize = 128;
 
@@ -56,9 +61,10 @@ const SLOT_SET_BYTES_MAX: usize = 2 * 1024 + 1;
 pub(super) const PAYLOAD_BYTES_MAX: usize = SLOT_SET_BYTES_MAX * (2 + TARGETS_MAX + HALVES_MAX)
     + ID_BYTES_MAX * (2 + TARGETS_MAX + 2 * HALVES_MAX)
     + names::KEY_BYTES_MAX
+    + TAKEN_MAX * 8
     + 512;
 
-/// Of a token: what is longer is not looked at. A usual one has some 250.
+/// Of a token: what is longer is not looked at. A usual one has some 300.
 pub(super) const TOKEN_CHARS_MAX: usize = 24 << 10;
 const _: () = assert!((PAYLOAD_BYTES_MAX + 64) * 4 / 3 < TOKEN_CHARS_MAX);
 

@@ -3,7 +3,7 @@
 //! Whatever is read comes from this service, as its MAC says, but perhaps from another version of it: so
 //! nothing of it is trusted to be whole.
 
-use super::limits::{HALVES_MAX, ID_BYTES_MAX, TARGETS_MAX};
+use super::limits::{HALVES_MAX, ID_BYTES_MAX, TAKEN_MAX, TARGETS_MAX};
 use super::progress::{Half, Part, Place, Progress, Walk};
 use crate::names::KEY_BYTES_MAX;
 use crate::store::{NodeId, SlotSet};
@@ -49,6 +49,8 @@ fn place(out: &mut Vec<u8>, place: &Place) {
         number(out, u64::from(part.count));
         number(out, part.end);
         bytes(out, &part.after);
+        number(out, part.taken.len() as u64);
+        part.taken.iter().for_each(|print| out.extend(print.to_le_bytes()));
     }
 }
 
@@ -164,7 +166,9 @@ impl<'a> Reader<'a> {
         let part = self.list(1, |reader| {
             let count = u32::try_from(reader.number()?).ok()?;
             let (end, after) = (reader.number()?, reader.bytes(KEY_BYTES_MAX)?);
-            Some(Part { count, end, after: Bytes::copy_from_slice(after) })
+            let after = Bytes::copy_from_slice(after);
+            let print = |reader: &mut Self| reader.take(8)?.try_into().ok().map(u64::from_le_bytes);
+            Some(Part { count, end, after, taken: reader.list(TAKEN_MAX, print)? })
         })?;
         Some(Place { cursor, part: part.into_iter().next() })
     }

@@ -10,9 +10,10 @@
 //! the source, and one of the target that begins after that, see each of them: [`Half`] is a slot that has had
 //! the first of the two.
 
-use super::limits::{HALVES_MAX, TARGETS_MAX};
+use super::limits::{HALVES_MAX, TAKEN_MAX, TARGETS_MAX};
 use crate::store::{NodeId, Shard, SlotSet, Topology};
 use bytes::Bytes;
+use ring::digest::{SHA256, digest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,13 +54,50 @@ pub(super) struct Place {
     pub(super) part: Option<Part>,
 }
 
-/// A step, in the order of its keys, up to one of them. It holds for a step to the same end only: another one
-/// may have keys that were not among those of the first.
+/// A step of which some keys have been taken, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) count: u32,
     pub(super) end: u64,
+    /// The last of them.
     pub(super) after: Bytes,
+    /// Which they are, if they are few: then they are known again also in a step to another end, which may
+    /// have keys that were not among those of the first.
+    pub(super) taken: Vec<u64>,
+}
+
+impl Part {
+    /// With one more key: the next in order of a step.
+    pub(super) fn with(part: Option<Self>, count: u32, end: u64, after: Bytes) -> Self {
+        let mut taken = match part {
+            None => vec![print_of(&after)],
+            Some(Self { mut taken, .. }) if !taken.is_empty() => {
+                taken.push(print_of(&after));
+                taken
+            }
+            Some(_) => Vec::new(),
+        };
+        if taken.len() > TAKEN_MAX {
+            taken = Vec::new();
+        }
+        Self { count, end, after, taken }
+    }
+
+    /// Leaves those keys of a step that have not been taken. `false`: it cannot tell.
+    pub(super) fn rest(&self, end: u64, keys: &mut Vec<Bytes>) -> bool {
+        if end == self.end {
+            keys.retain(|key| *key > self.after);
+            return true;
+        }
+        keys.retain(|key| !self.taken.contains(&print_of(key)));
+        !self.taken.is_empty()
+    }
+}
+
+/// Eight bytes of a hash. That two of some dozen keys have the same does not happen by chance.
+fn print_of(key: &[u8]) -> u64 {
+    let hash = digest(&SHA256, key);
+    hash.as_ref().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Whether a stay at a shard counts.

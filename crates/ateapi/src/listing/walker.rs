@@ -276,14 +276,13 @@ impl Walker {
         self.page.note(count, keys.len());
         let mut is_part = false;
         if let Some(part) = walk.place.part.take() {
-            is_part = part.end == end;
+            let before = keys.len();
+            is_part = part.rest(end, &mut keys);
+            self.dropped += before - keys.len();
             if is_part {
-                let before = keys.len();
-                keys.retain(|key| *key > part.after);
-                self.dropped += before - keys.len();
                 walk.place.part = Some(part);
             } else if count > 1 {
-                // Another step than the one that was left in the middle: nothing says which of its keys
+                // Another step than the one that was left in the middle: nothing says which of its many keys
                 // have come. It is made anew, and smaller, so that one day it is done within one page.
                 stay.count = Some(count / 2);
                 return;
@@ -326,7 +325,9 @@ impl Walker {
         let (count, end) = (step.count, step.end);
         match step.take() {
             Taken::Last => self.pass(end),
-            Taken::One(after) => walk.place.part = Some(Part { count, end, after }),
+            Taken::One(after) => {
+                walk.place.part = Some(Part::with(walk.place.part.take(), count, end, after));
+            }
         }
         true
     }

@@ -1,8 +1,11 @@
 //! Tests of listings, each on a simulated store.
 
+mod adversary;
 mod basics;
+mod billion;
 mod chaos;
 
+mod rules;
 mod tokens;
 
 use super::{ListError, Lister, TokenKey};

@@ -17,6 +17,8 @@
 mod counters;
 mod key;
 mod limits;
+#[cfg(any(test, feature = "sim"))]
+pub mod model;
 mod page;
 mod payload;
 mod progress;

@@ -11,6 +11,9 @@ use testkit::{Cluster, Result, Rng, Server, wait};
 /// How many slots move at a time, at most.
 const SLOTS_PER_MOVE: usize = 40;
 
+/// How much of the actors may come, in percent, while a move stands still.
+const PERCENT_PER_MOVE: usize = 2;
+
 /// Disturbs until the listing is over.
 pub(super) struct Disturber {
     target: Option<Target>,
@@ -31,24 +34,40 @@ impl Disturber {
 
     /// How many slots have moved, and how many servers have died.
     pub(super) fn run(&mut self) -> Result<(usize, usize)> {
-        match self.target.take() {
-            Some(Target::One(mut server)) => self.restart(&mut server)?,
-            Some(Target::Cluster(mut cluster)) => {
-                self.move_slots_until(&cluster, 40)?;
-                self.kill_a_primary(&mut cluster)?;
-                self.move_slots_until(&cluster, 100)?;
-                // It must be there until the listing is over.
-                self.wait_for(101);
-            }
-            None => {}
-        }
-        Ok((self.slots_moved, self.deaths))
+        let result = self.disturb();
+        self.open(usize::MAX);
+        // The servers are there until the listing is over.
+        self.wait_for(usize::MAX);
+        self.target = None;
+        result
+    }
+
+    fn disturb(&mut self) -> Result<(usize, usize)> {
+        let mut target = self.target.take();
+        let done = match &mut target {
+            Some(Target::One(server)) => self.restart(server),
+            Some(Target::Cluster(cluster)) => self.disturb_cluster(cluster),
+            None => Ok(()),
+        };
+        self.target = target;
+        done.map(|()| (self.slots_moved, self.deaths))
+    }
+
+    fn disturb_cluster(&mut self, cluster: &mut Cluster) -> Result {
+        self.move_slots_until(cluster, 40)?;
+        self.kill_a_primary(cluster)?;
+        self.move_slots_until(cluster, 100)
+    }
+
+    /// Lets the listing go on until it has so much of the actors, in percent.
+    fn open(&self, percent: usize) {
+        self.shared.gate.fetch_max(percent, Ordering::AcqRel);
     }
 
     /// Whether so much of the actors has come, in percent, or the listing is over.
     fn has_come(&self, percent: usize) -> bool {
         let seen = self.shared.seen.load(Ordering::Relaxed) * 100;
-        seen >= percent * self.actors || self.shared.is_over.load(Ordering::Acquire)
+        seen >= percent.saturating_mul(self.actors) || self.shared.is_over.load(Ordering::Acquire)
     }
 
     fn wait_for(&self, percent: usize) {
@@ -59,23 +78,27 @@ impl Disturber {
     /// Kills a server and starts it on its data, twice.
     fn restart(&mut self, server: &mut Server) -> Result {
         for percent in [30, 60] {
+            self.open(percent);
             self.wait_for(percent);
             server.kill()?;
+            self.open(percent + 30);
             server.restart()?;
             self.deaths += 1;
         }
-        self.wait_for(101);
         Ok(())
     }
 
     fn move_slots_until(&mut self, cluster: &Cluster, percent: usize) -> Result {
-        self.wait_for(5);
+        let mut gate = self.shared.gate.load(Ordering::Acquire);
         while !self.has_come(percent) {
             let (slots, to) = self.choose();
             cluster.begin_move(slots.clone(), to)?;
-            // Key by key at first, so that a listing comes by while some are here and some are there.
-            for _ in 0..3 {
+            // The listing comes by while some keys are here and some are there.
+            for _ in 0..2 {
                 cluster.move_keys(slots.clone(), to, 5)?;
+                gate = percent.min(gate + PERCENT_PER_MOVE);
+                self.open(gate);
+                self.wait_for(gate);
             }
             while cluster.move_keys(slots.clone(), to, usize::MAX)? > 0 {}
             cluster.finish_move(slots.clone(), to)?;
@@ -103,15 +126,18 @@ impl Disturber {
         (first as u16..=(first + same.max(1) - 1) as u16, to)
     }
 
-    /// Kills the primary of some slot once its replica has everything, and waits for that to take its place.
+    /// Kills the primary that is being walked once its replica has everything, and waits for that to take its
+    /// place.
     fn kill_a_primary(&mut self, cluster: &mut Cluster) -> Result {
-        let slot = self.rng.below(usize::from(SLOTS));
+        // At 40 percent, in the order of slots.
+        let slot = usize::from(SLOTS) / 2;
         let killed = self.owners.get(slot).copied().unwrap_or_default();
         for node in 0..PRIMARIES {
             // What replicates late by nature has arrived before the axe falls; guests are not missed.
             cluster.client(node)?.want("WAIT 1 10000")?;
         }
         cluster.kill(killed)?;
+        self.open(50);
         let promoted = cluster.wait_for_promotion(slot as u16, killed)?;
         self.owners.iter_mut().filter(|owner| **owner == killed).for_each(|owner| *owner = promoted);
         self.deaths += 1;

@@ -16,7 +16,7 @@ use ateapi::{Lister, Record, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use testkit::{Result, Rng};
+use testkit::{Result, Rng, wait};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -46,6 +46,8 @@ pub struct Plan {
 struct Shared {
     /// Different actors that have come.
     seen: AtomicUsize,
+    /// With so much of the actors, in percent, the listing waits until more has happened: it would be over before.
+    gate: AtomicUsize,
     is_over: AtomicBool,
 }
 
@@ -82,6 +84,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Summary> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let shared = Arc::new(Shared::default());
     if !plan.is_disturbed {
+        shared.gate.store(usize::MAX, Ordering::Release);
         return list(&runtime, plan, &store, &shared);
     }
     let mut disturber = Disturber::new(target, Rng::new(plan.seed).fork(1), plan.actors, Arc::clone(&shared));
@@ -145,7 +148,7 @@ fn list(runtime: &Runtime, plan: &Plan, store: &Arc<RedisStore>, shared: &Shared
     let mut client =
         Client { plan, store, shared, rng, seen, token: String::new(), summary: Summary::default() };
     let begin = Instant::now();
-    while !runtime.block_on(client.some_pages())? {}
+    while !client.some_pages(runtime)? {}
     client.summary.time = begin.elapsed();
     let missing = client.seen.iter().position(|seen| !seen);
     match missing {
@@ -161,11 +164,12 @@ fn list(runtime: &Runtime, plan: &Plan, store: &Arc<RedisStore>, shared: &Shared
 
 impl Client<'_> {
     /// Some pages from one replica of the API. Whether the listing is over.
-    async fn some_pages(&mut self) -> Result<bool> {
+    fn some_pages(&mut self, runtime: &Runtime) -> Result<bool> {
         let lister = Lister::new(Arc::clone(self.store), TokenKey::Stored);
         let mut is_over = false;
         for _ in 0..CALLS_PER_REPLICA {
-            is_over = self.page(&lister).await?;
+            wait::until("something to happen", PATIENCE, || self.may_go_on().then_some(()))?;
+            is_over = runtime.block_on(self.page(&lister))?;
             if is_over {
                 break;
             }
@@ -177,6 +181,11 @@ impl Client<'_> {
         self.summary.restarts += counters.restarts.load(Ordering::Relaxed);
         self.summary.disturbances += counters.disturbances.load(Ordering::Relaxed);
         Ok(is_over)
+    }
+
+    fn may_go_on(&self) -> bool {
+        let gate = self.shared.gate.load(Ordering::Acquire);
+        self.shared.seen.load(Ordering::Relaxed) * 100 <= gate.saturating_mul(self.plan.actors)
     }
 
     async fn page(&mut self, lister: &Lister<RedisStore>) -> Result<bool> {

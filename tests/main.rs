@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // all of it is test code
 
 mod acl;
+mod actor_listing;
+mod actor_store;
 mod blocking;
 mod bounds;
 mod clients;

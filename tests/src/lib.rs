@@ -1,1 +1,4 @@
-//! Nothing: a package must have a library or a program. The tests are in `main.rs`.
+//! What these tests share with `cargo xtask stress`, and needs a crate of the product to run: the testkit
+//! knows servers from outside only.
+
+pub mod listing;

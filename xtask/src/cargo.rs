@@ -64,6 +64,21 @@ pub(crate) fn release_server() -> Result<PathBuf> {
     Ok(target_dir().join("release/bulkhead"))
 }
 
+/// Builds a release program and runs it, with `server` as the server under test.
+pub(crate) fn release_program(
+    package: &str,
+    program: &str,
+    words: &[String],
+    server: Option<&Path>,
+) -> Result {
+    succeed(cargo().args(["build", "--release", "--locked", "--package", package, "--bin", program]))?;
+    let mut command = Command::new(target_dir().join("release").join(program));
+    if let Some(server) = server {
+        command.env("BULKHEAD_BIN", server);
+    }
+    succeed(command.args(words))
+}
+
 /// Builds the server with debug assertions, which has faults to switch on.
 pub(crate) fn debug_server() -> Result<PathBuf> {
     succeed(cargo().args(["build", "--locked", "--package", "bulkhead"]))?;

@@ -67,7 +67,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "stress",
-        summary: "kill -9 and failing disks under load, shared queues, consumer groups, endless differential tests, scans of a million keys, crowds",
+        summary: "kill -9 and failing disks under load, shared queues, consumer groups, endless differential tests, scans of a million keys, listings of actors, crowds",
         help: stress::HELP,
         run: stress::command,
     },

@@ -4,6 +4,7 @@ mod diff;
 mod fuzz;
 mod groups;
 mod histories;
+mod listing;
 mod siege;
 
 use crate::args::Args;
@@ -25,6 +26,7 @@ Usage: cargo xtask stress crash [--rounds N] [--secs-per-round S] [--connections
        cargo xtask stress crowd [--clients N] [--idle-secs S] [--timeouts N]
        cargo xtask stress fuzz [--minutes M] [--rogues N]
        cargo xtask stress siege [--minutes M] [--memory-mib N] [--clients N]
+       cargo xtask stress listing [--store STORE] [--actors N] [--page-size N] [--minutes M] [--calm] [--model]
 
 crash   loads a server from many connections, kills it at a random moment (or stops it, or kills it
         again while it recovers), restarts it, and checks that every acknowledged write is there exactly
@@ -69,6 +71,13 @@ siege   a server that is given N MiB of memory (default 1024, by --memory-hard),
         (default 60 minutes). Every 20 seconds the attackers leave: every acknowledged write is there, the server has
         not ended, no more than the soft threshold and a tenth was ever resident, descriptors and threads are as
         before, and writes are taken. In the end it is killed, and everything is there after another start.
+listing a store is filled with N actors (default 200,000), and these are listed in pages of --page-size (default
+        1000), with others in between, from replicas of the API that take turns, while slots move between primaries and
+        a primary is killed once its replica has everything, or a single server is killed and restarted twice: every actor
+        comes. Again and again, each time with a new store, for M minutes (default once).
+        --store STORE  redis, redis-cluster (default), valkey-cluster, bulkhead, or bulkhead-groups for four groups
+        --calm         nothing happens meanwhile
+        --model        only a table of what a page costs on a simulated cluster of a billion actors
 
 Options of all:
   --seed S            replays a run; chosen and printed if not given
@@ -79,6 +88,9 @@ Options of all:
 pub(crate) fn command(mut args: Args) -> Result {
     let what = args.word();
     let seed = args.option("--seed")?.unwrap_or_else(Rng::fresh_seed);
+    if what.as_deref() == Some("listing") {
+        return listing::run(args, seed);
+    }
     let program: Option<PathBuf> = args.option("--server-cmd")?;
     let run = match what.as_deref() {
         Some("crash") => run_crash,

@@ -7,6 +7,7 @@
 
 pub mod attack;
 pub mod client;
+pub mod cluster;
 pub mod crash;
 pub mod crowd;
 pub mod diff;
@@ -27,6 +28,7 @@ pub mod tools;
 pub mod wait;
 
 pub use client::{Client, Protocol};
+pub use cluster::Cluster;
 pub use reply::Reply;
 pub use rng::Rng;
 pub use server::{Durability, Flavour, Server, Spec, temp_dir};

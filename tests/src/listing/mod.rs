@@ -1,0 +1,235 @@
+//! A listing of many actors on real servers, while slots move, a primary dies, servers restart, actors come and go,
+//! and replicas of the API take turns: every actor that is there all the while comes.
+
+mod disturb;
+mod target;
+
+pub use target::Kind;
+
+use self::disturb::Disturber;
+use self::target::Target;
+use ateapi::listing::{ListError, TokenKey};
+use ateapi::proto::actor::Status;
+use ateapi::proto::{Actor, ListActorsRequest};
+use ateapi::store::redis::{Options, RedisStore};
+use ateapi::{Lister, Record, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use testkit::{Result, Rng, wait};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+/// A store that does not serve a listing for so long never will again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So many calls are made by one replica of the API, then comes another.
+const CALLS_PER_REPLICA: usize = 7;
+
+const ATESPACE: &str = "crowd";
+const GUESTS: &str = "guests";
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub kind: Kind,
+    pub seed: u64,
+    /// That are there all the while.
+    pub actors: usize,
+    /// Most pages are of this size.
+    pub page_size: i32,
+    /// Whether anything happens.
+    pub is_disturbed: bool,
+}
+
+/// What is shared with those who disturb.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Different actors that have come.
+    seen: AtomicUsize,
+    /// With so much of the actors, in percent, the listing waits until more has happened: it would be over before.
+    gate: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub pages: usize,
+    pub empty_pages: usize,
+    pub records: usize,
+    /// Of those that were there all the while, how often one came that had come before.
+    pub duplicates: usize,
+    /// Calls that failed with UNAVAILABLE, and were made again.
+    pub repeated: usize,
+    /// Asked of the store, of every kind.
+    pub scans: u64,
+    pub batches: u64,
+    pub looks: u64,
+    pub restarts: u64,
+    pub disturbances: u64,
+    pub token_chars_max: usize,
+    pub time: Duration,
+    pub page_time_max: Duration,
+    /// Slots that were moved meanwhile; primaries that died, or servers that were restarted.
+    pub slots_moved: usize,
+    pub deaths: usize,
+}
+
+/// Fills a store, lists it to the end while things happen, and checks that everything has come.
+pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Summary> {
+    let target = Target::start(plan.kind)?;
+    let store = Arc::new(RedisStore::new(Options::parse(&format!("redis://{}", target.seeds()))?));
+    let begin = Instant::now();
+    target.fill(plan.actors, |number| record(number).and_then(|record| Ok(record.encode()?)))?;
+    say(&format!("{} actors in {:.1} s", plan.actors, begin.elapsed().as_secs_f64()));
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let shared = Arc::new(Shared::default());
+    if !plan.is_disturbed {
+        shared.gate.store(usize::MAX, Ordering::Release);
+        return list(&runtime, plan, &store, &shared);
+    }
+    let mut disturber = Disturber::new(target, Rng::new(plan.seed).fork(1), plan.actors, Arc::clone(&shared));
+    let guests = runtime.spawn(guests(Arc::clone(&store), Arc::clone(&shared)));
+    let disturbing = std::thread::spawn(move || disturber.run());
+    let listed = list(&runtime, plan, &store, &shared);
+    shared.is_over.store(true, Ordering::Release);
+    let disturbed = disturbing.join().map_err(|_| "whoever disturbs has panicked")?;
+    runtime.block_on(guests)?;
+    let mut summary = listed?;
+    (summary.slots_moved, summary.deaths) = disturbed?;
+    Ok(summary)
+}
+
+fn name(number: usize) -> String {
+    format!("a-{number}")
+}
+
+fn record(number: usize) -> Result<Actor> {
+    Ok(Actor {
+        actor_id: name(number),
+        version: 1,
+        actor_template_namespace: "default".into(),
+        actor_template_name: "template".into(),
+        status: Status::Suspended.into(),
+        atespace: ATESPACE.into(),
+        ..Actor::default()
+    })
+}
+
+/// Others come and go all the while, as far as the store lets them.
+async fn guests(store: Arc<RedisStore>, shared: Arc<Shared>) {
+    let mut number = 0;
+    while !shared.is_over.load(Ordering::Acquire) {
+        let guest = Actor { actor_id: name(number), atespace: GUESTS.into(), ..Actor::default() };
+        let (key, Ok(text)) = (guest.key().to_string(), guest.encode()) else { return };
+        let deadline = Instant::now() + Duration::from_secs(1);
+        // What fails is not missed: nobody waits for a guest.
+        drop(store.create(&key, &text, deadline).await);
+        if number % 2 == 0 {
+            drop(store.delete(&key, &text, deadline).await);
+        }
+        number += 1;
+    }
+}
+
+/// A client with its listing.
+struct Client<'a> {
+    plan: &'a Plan,
+    store: &'a Arc<RedisStore>,
+    shared: &'a Shared,
+    rng: Rng,
+    seen: Vec<bool>,
+    token: String,
+    summary: Summary,
+}
+
+fn list(runtime: &Runtime, plan: &Plan, store: &Arc<RedisStore>, shared: &Shared) -> Result<Summary> {
+    let rng = Rng::new(plan.seed);
+    let seen = vec![false; plan.actors];
+    let mut client =
+        Client { plan, store, shared, rng, seen, token: String::new(), summary: Summary::default() };
+    let begin = Instant::now();
+    while !client.some_pages(runtime)? {}
+    client.summary.time = begin.elapsed();
+    let missing = client.seen.iter().position(|seen| !seen);
+    match missing {
+        None => Ok(client.summary),
+        Some(number) => {
+            let count = client.seen.iter().filter(|seen| !**seen).count();
+            let (seed, name) = (plan.seed, name(number));
+            Err(format!("{count} actors did not come, {name} for one (seed {seed}): {:?}", client.summary)
+                .into())
+        }
+    }
+}
+
+impl Client<'_> {
+    /// Some pages from one replica of the API. Whether the listing is over.
+    fn some_pages(&mut self, runtime: &Runtime) -> Result<bool> {
+        let lister = Lister::new(Arc::clone(self.store), TokenKey::Stored);
+        let mut is_over = false;
+        for _ in 0..CALLS_PER_REPLICA {
+            wait::until("something to happen", PATIENCE, || self.may_go_on().then_some(()))?;
+            is_over = runtime.block_on(self.page(&lister))?;
+            if is_over {
+                break;
+            }
+        }
+        let counters = lister.counters();
+        self.summary.scans += counters.scans.load(Ordering::Relaxed);
+        self.summary.batches += counters.batches.load(Ordering::Relaxed);
+        self.summary.looks += counters.looks.load(Ordering::Relaxed);
+        self.summary.restarts += counters.restarts.load(Ordering::Relaxed);
+        self.summary.disturbances += counters.disturbances.load(Ordering::Relaxed);
+        Ok(is_over)
+    }
+
+    fn may_go_on(&self) -> bool {
+        let gate = self.shared.gate.load(Ordering::Acquire);
+        self.shared.seen.load(Ordering::Relaxed) * 100 <= gate.saturating_mul(self.plan.actors)
+    }
+
+    async fn page(&mut self, lister: &Lister<RedisStore>) -> Result<bool> {
+        let page_size = match self.rng.below(10) {
+            0 if self.plan.is_disturbed => i32::try_from(1 + self.rng.below(1000))?,
+            _ => self.plan.page_size,
+        };
+        let request =
+            ListActorsRequest { page_size, page_token: self.token.clone(), atespace: String::new() };
+        let first = Instant::now();
+        let page = loop {
+            let begin = Instant::now();
+            match lister.list(&request, begin + Duration::from_secs(5)).await {
+                Ok(page) => {
+                    self.summary.page_time_max = self.summary.page_time_max.max(begin.elapsed());
+                    break page;
+                }
+                Err(ListError::Unavailable { .. } | ListError::Deadline) if first.elapsed() < PATIENCE => {
+                    self.summary.repeated += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if page.actors.len() > usize::try_from(page_size)? {
+            return Err(format!("a page of {page_size} has {} actors", page.actors.len()).into());
+        }
+        self.note(&page.actors);
+        self.summary.token_chars_max = self.summary.token_chars_max.max(page.next_page_token.len());
+        self.token = page.next_page_token;
+        Ok(self.token.is_empty())
+    }
+
+    fn note(&mut self, actors: &[Actor]) {
+        self.summary.pages += 1;
+        self.summary.empty_pages += usize::from(actors.is_empty());
+        self.summary.records += actors.len();
+        for actor in actors.iter().filter(|actor| actor.atespace == ATESPACE) {
+            let number = actor.actor_id.strip_prefix("a-").and_then(|number| number.parse().ok());
+            let Some(seen) = number.and_then(|number: usize| self.seen.get_mut(number)) else { continue };
+            if std::mem::replace(seen, true) {
+                self.summary.duplicates += 1;
+            } else {
+                self.shared.seen.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}

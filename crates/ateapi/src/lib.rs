@@ -5,6 +5,7 @@
 //! Redis or Valkey, a cluster of either, or Bulkhead. The server hosts it through what it offers here.
 
 mod document;
+pub mod listing;
 pub mod names;
 pub mod record;
 pub mod serve;
@@ -13,6 +14,7 @@ pub mod store;
 mod walk;
 
 pub use ateproto as proto;
+pub use listing::Lister;
 pub use names::Key;
 pub use record::Record;
 pub use service::Service;

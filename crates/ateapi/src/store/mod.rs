@@ -83,7 +83,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`Store::shard`], has said otherwise.
     fn topology(&self, deadline: Instant) -> impl Future<Output = Result<Arc<Topology>>> + Send;
 
-    /// What a shard says about itself now. [`Error::Stale`]: it owns nothing any more, or is gone.
+    /// What a shard says about itself now. [`Error::Stale`]: it owns nothing any more, and no slots are on
+    /// their way to it; or it is gone.
     fn shard(&self, node: &NodeId, deadline: Instant) -> impl Future<Output = Result<Shard>> + Send;
 
     /// A step of a scan of one shard, by the very process that `shard` describes.

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ateapi::listing::TokenKey;
 use ateapi::serve;
 use ateapi::store::redis::Options as StoreOptions;
 use clap::{Parser, ValueEnum};
@@ -73,6 +74,16 @@ pub struct Options {
     /// Whether clients have to show a certificate [default: required with --tls-client-ca, otherwise off]
     #[arg(long, env = "ATE_TLS_CLIENT_AUTH", value_name = "WHEN", requires = "tls_cert")]
     pub tls_client_auth: Option<ClientAuth>,
+
+    /// What page tokens are made with, as 64 hexadecimal digits: the same for all replicas, so that each takes
+    /// the tokens of the others. Better in a variable or a file than here, where other users of the machine
+    /// see it [default: kept in the store]
+    #[arg(long, env = "ATE_TOKEN_KEY", value_name = "HEX", hide_env_values = true)]
+    pub token_key: Option<String>,
+
+    /// A file that has it.
+    #[arg(long, env = "ATE_TOKEN_KEY_FILE", value_name = "FILE", conflicts_with = "token_key")]
+    pub token_key_file: Option<PathBuf>,
 
     /// Lets DebugClear delete every record. For tests only.
     #[arg(long, env = "ATE_ALLOW_DEBUG_CLEAR")]
@@ -189,6 +200,20 @@ impl Options {
         Ok(Some(certs::TlsFiles { cert, key, client_ca, client_auth }))
     }
 
+    /// What page tokens are made with.
+    pub fn token_key(&self) -> Result<TokenKey, String> {
+        let (text, place) = match (&self.token_key, &self.token_key_file) {
+            (Some(text), _) => (text.clone(), "--token-key".to_owned()),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path);
+                (text.map_err(|error| format!("{}: {error}", path.display()))?, path.display().to_string())
+            }
+            (None, None) => return Ok(TokenKey::Stored),
+        };
+        let key = TokenKey::parse(&text);
+        key.ok_or_else(|| format!("{place}: a key is 64 hexadecimal digits, as of: openssl rand -hex 32"))
+    }
+
     /// The store, with whom to trust.
     pub fn store(&self) -> Result<StoreOptions, String> {
         let options = self.store.clone();
@@ -220,7 +245,11 @@ mod tests {
     #[track_caller]
     fn refused(line: &str, expected: &str) {
         let error = match parse_line(line) {
-            Ok(options) => options.server().and_then(|_| options.store()).map(|_| ()).unwrap_err(),
+            Ok(options) => {
+                let checked =
+                    options.server().and_then(|_| options.store()).and_then(|_| options.token_key());
+                checked.map(|_| ()).unwrap_err()
+            }
             Err(error) => error,
         };
         assert!(error.contains(expected), "{line}: {error}");
@@ -271,5 +300,8 @@ mod tests {
         refused("--max-deadline 60", "a time is a number and a unit");
         refused("--max-calls 0", "1..=100000");
         refused("--log-format xml", "json");
+        refused("--token-key hunter2", "--token-key: a key is 64 hexadecimal digits");
+        refused("--token-key-file /nowhere/key", "/nowhere/key: ");
+        refused(&format!("--token-key {0} --token-key-file {0}", "0".repeat(64)), "cannot be used with");
     }
 }

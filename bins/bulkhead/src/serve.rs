@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use threads::Class;
 
-use crateconsole::{Fsync, Options};
+use crate::cli::{Fsync, Options};
 
 /// A clean stop that takes longer is given up. Nothing acknowledged is lost by that.
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);

@@ -82,7 +82,7 @@ mod tests {
 
     fn options(line: &str) -> Result<Option<TlsOptions>, String> {
         let words = "bulkhead serve".split(' ').chain(line.split_whitespace()).map(Into::into);
-        crateconsole::parse(words).map_err(|error| error.to_string())?.tls.options()
+        crate::cli::parse(words).map_err(|error| error.to_string())?.tls.options()
     }
 
     #[track_caller]

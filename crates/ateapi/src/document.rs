@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn no_text_is_written_twice() {
-        let texts = (0..1000).map(|_| read(r#"{"name":"a"}"#).next(Atespace { name: "a".into() }).unwrap().text);
+        let texts =
+            (0..1000).map(|_| read(r#"{"name":"a"}"#).next(Atespace { name: "a".into() }).unwrap().text);
         assert_eq!(texts.collect::<BTreeSet<_>>().len(), 1000);
     }
 

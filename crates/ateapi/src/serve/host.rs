@@ -16,13 +16,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::Server;
 
+use super::Options;
 use super::calls::{Calls, Shared};
 use super::health::{self, Readiness};
 use super::incoming::incoming;
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::spans::Spans;
-use super::Options;
 use crate::proto::control_server::ControlServer;
 use crate::service::{self, Counts, Service, WorkerRuntime};
 use crate::store::Store;

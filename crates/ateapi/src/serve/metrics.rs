@@ -60,8 +60,7 @@ pub fn method_of(path: &str) -> usize {
 }
 
 /// What is asked of the store.
-pub const OPERATIONS: [&str; 8] =
-    ["get", "create", "replace", "delete", "topology", "shard", "scan", "mget"];
+pub const OPERATIONS: [&str; 8] = ["get", "create", "replace", "delete", "topology", "shard", "scan", "mget"];
 
 /// How it may fail.
 pub const FAILURES: [&str; 6] = ["unavailable", "deadline", "unknown", "stale", "refused", "too_large"];

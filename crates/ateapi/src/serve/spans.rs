@@ -89,7 +89,8 @@ impl Spans {
         endpoint: &str,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, tokio::task::JoinHandle<()>), tonic::transport::Error> {
-        let channel = Endpoint::from_shared(endpoint.to_owned())?.connect_timeout(SEND_TIME_MAX).connect_lazy();
+        let channel =
+            Endpoint::from_shared(endpoint.to_owned())?.connect_timeout(SEND_TIME_MAX).connect_lazy();
         let (queue, spans) = mpsc::channel(QUEUE_MAX);
         let task = tokio::spawn(send(channel, spans, Arc::clone(&metrics)));
         Ok((Self { queue, metrics }, task))

@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
+use super::Service;
 use super::error::{Error, Result};
 use super::mark;
 use super::records::{name, pause};
 use super::runtime::WorkerRuntime;
 use super::selector;
 use super::transition::{Decision, Verb, decide};
-use super::Service;
 use crate::document::Document;
 use crate::names::{self, Key};
 use crate::proto::actor::Status;
@@ -77,7 +77,9 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
     /// Stops whoever is about to delete an atespace. `false`: it is gone.
     async fn keep_atespace(&self, home: &Key<'_>, deadline: Instant) -> Result<bool> {
         for tries in 0..BEGINNINGS_MAX {
-            let Some(atespace) = self.records.get::<Atespace>(home, deadline).await? else { return Ok(false) };
+            let Some(atespace) = self.records.get::<Atespace>(home, deadline).await? else {
+                return Ok(false);
+            };
             let Some(unmarked) = mark::without(&atespace) else { return Ok(true) };
             let unmarked = unmarked.map_err(|problem| Error::Record { key: home.to_string(), problem })?;
             if self.records.replace(&atespace, &unmarked, deadline).await? {
@@ -95,12 +97,11 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         deadline: Instant,
     ) -> Result<Actor> {
         selector::check(worker_selector.as_ref())?;
-        let changed = self.records.change(key, deadline, |actor: &Actor| {
-            match decide(actor.status(), Verb::Update) {
+        let changed =
+            self.records.change(key, deadline, |actor: &Actor| match decide(actor.status(), Verb::Update) {
                 Decision::Refuse(why) => refuse(key, why),
                 _ => Ok(Some(Actor { worker_selector: worker_selector.clone(), ..actor.clone() })),
-            }
-        });
+            });
         Ok(changed.await?.record)
     }
 

@@ -8,9 +8,9 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use prost::Message;
 use tokio::time::Instant;
 
+use super::Service;
 use super::error::{Error, Result};
 use super::runtime::WorkerRuntime;
-use super::Service;
 use crate::document::Document;
 use crate::names::{ATESPACE_PATTERN, WORKER_PATTERN, actor_pattern};
 use crate::proto::{Atespace, Worker};
@@ -54,7 +54,9 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
                 }
                 if bytes > RESPONSE_BYTES_MAX {
                     let (kind, count) = (R::KIND, all.len());
-                    let text = format!("there are more {kind}s than the 4 MiB of one response hold: {count} and more");
+                    let text = format!(
+                        "there are more {kind}s than the 4 MiB of one response hold: {count} and more"
+                    );
                     return Err(Error::Exhausted(text));
                 }
             }

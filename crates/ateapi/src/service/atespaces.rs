@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Service;
 use super::actors::BEGINNINGS_MAX;
 use super::error::{Error, Result};
 use super::mark::{self, Mark};
 use super::records::{name, pause};
 use super::runtime::WorkerRuntime;
-use super::Service;
 use crate::document::Document;
+use crate::listing::{ListError, Looked};
 use crate::names::{self, Key};
 use crate::proto::Atespace;
-use crate::store::{self, Store};
-use crate::walk::{Progress, Walk};
+use crate::store::Store;
 
-/// What is kept of the time of a call to write down how far it has come.
-const RESERVE_MAX: Duration = Duration::from_secs(1);
-
-/// How often that is written down anyway: a call that is given up loses no more.
+/// How often it is written down how far a walk has come: a call that is given up loses no more. One that is
+/// to end has a tenth of its time left for it.
 const SAVE_PERIOD: Duration = Duration::from_secs(2);
 
 /// What became of a walk.
@@ -27,7 +25,7 @@ enum Walked {
     Empty,
     /// It has met an actor.
     Inhabited,
-    Interrupted(Progress),
+    Interrupted,
     /// The mark is no longer there, or has been moved by another call.
     Overtaken,
 }
@@ -73,7 +71,7 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
                     self.unmark(&found, deadline).await;
                     return Err(Error::State(format!("{} has actors", name(&key))));
                 }
-                Walked::Interrupted(progress) => return Err(unfinished(&key, &progress)),
+                Walked::Interrupted => return Err(unfinished(&key)),
             }
         }
         Err(Error::Raced(name(&key)))
@@ -106,68 +104,39 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         mark: &Mark,
         deadline: Instant,
     ) -> Result<Walked> {
-        let now = Instant::now();
-        let stop = deadline - (deadline.saturating_duration_since(now) / 5).min(RESERVE_MAX);
-        let pattern = names::actor_pattern(Some(&marked.record.name));
-        let mut walk = Walk::resume(pattern, mark.progress());
-        let mut save_at = now + SAVE_PERIOD;
+        let began = Instant::now();
+        let stop = deadline - deadline.saturating_duration_since(began) / 10;
+        let name = marked.record.name.clone();
+        let mut token = mark.token.clone();
+        let mut saved = began;
         loop {
-            // In stretches, so that how far it has come is written down in between.
-            let met = walk.next(&*self.records.store, stop.min(save_at)).await;
-            match met {
-                Ok(None) => return Ok(Walked::Empty),
-                Ok(Some(found)) => {
-                    let name = marked.record.name.as_str();
-                    let is_one = |key: &[u8]| matches!(Key::parse(key), Some(Key::Actor { atespace, .. }) if atespace == name);
-                    if found.keys.iter().any(|key| is_one(key)) {
-                        return Ok(Walked::Inhabited);
-                    }
+            let is_over = match self.lister.look_for_actor(&name, &token, stop).await {
+                Ok(Looked::Somebody) => return Ok(Walked::Inhabited),
+                Ok(Looked::Nobody) => return Ok(Walked::Empty),
+                Ok(Looked::Further(further)) => {
+                    token = further;
+                    Instant::now() >= stop
                 }
-                Err(store::Error::Deadline) => {
-                    let progress = walk.progress();
-                    if !self.save_progress(marked, mark, progress.clone(), deadline).await? {
-                        return Ok(Walked::Overtaken);
-                    }
-                    if Instant::now() >= stop {
-                        return Ok(Walked::Interrupted(progress));
-                    }
-                    save_at = Instant::now() + SAVE_PERIOD;
-                }
+                Err(ListError::Deadline) => true,
                 Err(error) => return Err(error.into()),
+            };
+            if is_over || saved.elapsed() >= SAVE_PERIOD {
+                saved = Instant::now();
+                let moved = mark::moved(marked, mark, &token);
+                let moved = moved.map_err(|problem| Error::Record { key: name.clone(), problem })?;
+                if !self.records.replace(marked, &moved, deadline).await? {
+                    return Ok(Walked::Overtaken);
+                }
+                *marked = moved;
+            }
+            if is_over {
+                return Ok(Walked::Interrupted);
             }
         }
     }
-
-    async fn save_progress(
-        &self,
-        marked: &mut Document<Atespace>,
-        mark: &Mark,
-        progress: Progress,
-        deadline: Instant,
-    ) -> Result<bool> {
-        // Slots that lie in too many pieces have no room in a record: then the next call begins anew.
-        let Ok(moved) = mark::moved(marked, mark, progress) else { return Ok(true) };
-        let is_made = self.records.replace(marked, &moved, deadline).await?;
-        if is_made {
-            *marked = moved;
-        }
-        Ok(is_made)
-    }
-
-    /// Makes an atespace whose record is written in one go, for tests.
-    #[cfg(test)]
-    pub(super) async fn has_mark(&self, atespace: &str, deadline: Instant) -> bool {
-        let key = Key::Atespace { name: atespace };
-        let found = self.records.get::<Atespace>(&key, deadline).await;
-        found.is_ok_and(|found| found.is_some_and(|found| mark::of(&found).is_some()))
-    }
 }
 
-fn unfinished(key: &Key<'_>, progress: &Progress) -> Error {
-    let (done, all) = (progress.done.len(), base::slot::SLOTS);
-    Error::Unfinished(format!(
-        "there was no time to see whether {} is empty ({done} of {all} hash slots are): repeat the call to go on",
-        name(key)
-    ))
+fn unfinished(key: &Key<'_>) -> Error {
+    let text = "there was no time to see whether";
+    Error::Unfinished(format!("{text} {} is empty: repeat the call, and it goes on from there", name(key)))
 }
-

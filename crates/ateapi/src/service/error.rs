@@ -2,6 +2,7 @@
 
 use tonic::{Code, Status};
 
+use crate::listing::ListError;
 use crate::names::InvalidName;
 use crate::{record, store};
 
@@ -35,6 +36,8 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("the record {key} cannot be used: {problem}")]
     Record { key: String, problem: record::Error },
+    #[error(transparent)]
+    Listing(#[from] ListError),
     #[error("the worker's machine: {0}")]
     Runtime(String),
 }
@@ -50,6 +53,12 @@ impl Error {
             Self::Exhausted(_) => Code::ResourceExhausted,
             Self::Raced(_) | Self::Unclear(_) => Code::Aborted,
             Self::Denied(_) => Code::PermissionDenied,
+            Self::Listing(ListError::PageSize | ListError::Atespace(_) | ListError::Token(_)) => {
+                Code::InvalidArgument
+            }
+            Self::Listing(ListError::NotFound { .. }) => Code::NotFound,
+            Self::Listing(ListError::Unavailable { .. }) => Code::Unavailable,
+            Self::Listing(ListError::Deadline) => Code::DeadlineExceeded,
             Self::Unfinished(_) | Self::Runtime(_) => Code::Unavailable,
             Self::Record { .. } | Self::Store(Of::TooLarge) => Code::DataLoss,
             Self::Store(Of::Unavailable { .. } | Of::Unknown { .. } | Of::Stale { .. }) => Code::Unavailable,

@@ -18,10 +18,10 @@ mod records;
 mod rpc;
 pub mod runtime;
 mod selector;
-mod transition;
-mod workers;
 #[cfg(test)]
 mod tests;
+mod transition;
+mod workers;
 
 pub use error::{Error, Result};
 pub use rpc::Deadline;
@@ -32,17 +32,27 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use self::directory::Directory;
 use self::records::Records;
+use crate::listing::{self, Lister, TokenKey};
 use crate::store::Store;
 
 /// What the service is allowed to do.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// Whether DebugClear deletes everything, or is refused.
     pub allow_debug_clear: bool,
+    /// What page tokens are made with.
+    pub token_key: TokenKey,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { allow_debug_clear: false, token_key: TokenKey::Stored }
+    }
 }
 
 pub struct Service<S, W = Acknowledge> {
     records: Records<S>,
+    lister: Lister<S>,
     runtime: W,
     directory: Directory,
     /// Held by the calls that move an actor from one state to another, so that two of them on the same
@@ -68,6 +78,7 @@ pub struct Counts {
 impl<S: Store, W: WorkerRuntime> Service<S, W> {
     pub fn new(store: Arc<S>, runtime: W, options: Options) -> Self {
         Self {
+            lister: Lister::new(Arc::clone(&store), options.token_key.clone()),
             records: Records::new(store),
             runtime,
             directory: Directory::default(),
@@ -79,6 +90,10 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
 
     pub fn store(&self) -> &Arc<S> {
         &self.records.store
+    }
+
+    pub fn listing(&self) -> &Arc<listing::Counters> {
+        self.lister.counters()
     }
 
     pub fn counts(&self) -> Counts {

@@ -146,7 +146,9 @@ impl<S: Store> Records<S> {
             match self.store.replace(&key_text, &old.text, &new.text, deadline).await {
                 Ok(Swap::Done) => return Ok(true),
                 Ok(Swap::Changed | Swap::Missing) if sent == 0 => return Ok(false),
-                Ok(Swap::Changed | Swap::Missing) => return self.was_made(new, deadline).await.map(|()| true),
+                Ok(Swap::Changed | Swap::Missing) => {
+                    return self.was_made(new, deadline).await.map(|()| true);
+                }
                 Err(error) => self.doubt(error, sent, deadline).await?,
             }
         }

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::actors::key_of;
 use super::runtime::WorkerRuntime;
-use super::Service;
+use super::{Error, Service};
 use crate::proto::control_server::Control;
 use crate::proto::*;
 use crate::store::Store;
@@ -83,8 +83,9 @@ impl<S: Store, W: WorkerRuntime> Control for Service<S, W> {
     }
 
     async fn list_actors(&self, request: Request<ListActorsRequest>) -> Reply<ListActorsResponse> {
-        drop(request);
-        Err(Status::unimplemented("actors are not listed yet"))
+        let deadline = deadline_of(&request);
+        let page = self.lister.list(&request.into_inner(), deadline).await.map_err(Error::from)?;
+        Ok(Response::new(page))
     }
 
     async fn create_atespace(

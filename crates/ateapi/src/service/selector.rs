@@ -31,7 +31,8 @@ pub fn check(selector: Option<&Selector>) -> Result<()> {
     if selector.match_labels.len() > LABELS_MAX {
         return invalid(format!("must not have more than {LABELS_MAX} labels"));
     }
-    let is_text = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    let is_text =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
     for (key, value) in &selector.match_labels {
         if key.is_empty() || key.len() > KEY_BYTES_MAX || !is_text(key) {
             return invalid(format!("has {key:?}, which is not the key of a label"));
@@ -62,9 +63,10 @@ impl<'a> Wanted<'a> {
 
     pub fn is_met_by(&self, worker: &Worker, extra: &Map<String, Value>) -> bool {
         let is_near = self.nodes.is_empty() || self.nodes.contains(&worker.node_name);
-        is_near && self.selector.is_none_or(|selector| {
-            selector.match_labels.iter().all(|(key, value)| label(worker, extra, key) == Some(value))
-        })
+        is_near
+            && self.selector.is_none_or(|selector| {
+                selector.match_labels.iter().all(|(key, value)| label(worker, extra, key) == Some(value))
+            })
     }
 
     /// In a message: why it may be that none is free.
@@ -94,7 +96,9 @@ mod tests {
     use crate::proto::{LocalSnapshotInfo, SnapshotInfo};
 
     fn selector(labels: &[(&str, &str)]) -> Selector {
-        Selector { match_labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect() }
+        Selector {
+            match_labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        }
     }
 
     fn worker() -> (Worker, Map<String, Value>) {
@@ -135,10 +139,12 @@ mod tests {
     #[test]
     fn a_local_snapshot_wants_its_node_unless_it_is_not_used() {
         let (worker, extra) = worker();
-        let local = |node: &str| Data::Local(LocalSnapshotInfo {
-            node_vms_with_local_snapshots: vec![node.into()],
-            ..LocalSnapshotInfo::default()
-        });
+        let local = |node: &str| {
+            Data::Local(LocalSnapshotInfo {
+                node_vms_with_local_snapshots: vec![node.into()],
+                ..LocalSnapshotInfo::default()
+            })
+        };
         for (node, boot, expected) in [("vm-1", false, true), ("vm-2", false, false), ("vm-2", true, true)] {
             let info = SnapshotInfo { data: Some(local(node)), ..SnapshotInfo::default() };
             let actor = Actor { latest_snapshot_info: Some(info), ..Actor::default() };
@@ -151,7 +157,13 @@ mod tests {
         assert!(check(None).is_ok());
         assert!(check(Some(&selector(&[("example.com/arch", "arm"), ("a", "")]))).is_ok());
         let (long, many): (_, Vec<_>) = ("x".repeat(400), (0..65).map(|at| format!("a{at}")).collect());
-        for labels in [vec![("", "a")], vec![("a b", "c")], vec![("a", "b/c")], vec![(&*long, "a")], vec![("a", &*long)]] {
+        for labels in [
+            vec![("", "a")],
+            vec![("a b", "c")],
+            vec![("a", "b/c")],
+            vec![(&*long, "a")],
+            vec![("a", &*long)],
+        ] {
             let error = check(Some(&selector(&labels))).unwrap_err().to_string();
             assert!(error.starts_with(FIELD), "{error}");
         }

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::directory::is_free;
+use super::Service;
+use super::directory::{Walking, is_free};
 use super::error::{Error, Result};
+use super::records::pause;
 use super::runtime::WorkerRuntime;
 use super::selector::Wanted;
-use super::Service;
 use crate::document::Document;
 use crate::names::{Key, WORKER_PATTERN};
 use crate::proto::actor::Status;
@@ -76,8 +77,8 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         if let Some(worker) = self.known_worker(&wanted, &except, deadline).await? {
             return Ok(worker);
         }
-        // Those who wait here share the next walk.
-        let mut walks = timeout_at(deadline, self.directory.walking.lock())
+        // Those who wait here share a walk.
+        let mut walking = timeout_at(deadline, self.directory.walking.lock())
             .await
             .map_err(|_| Error::Store(store::Error::Deadline))?;
         if let Some(worker) = self.known_worker(&wanted, &except, deadline).await? {
@@ -87,14 +88,25 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         if let Some(worker) = self.recheck(&wanted, &except, false, deadline).await? {
             return Ok(worker);
         }
-        if *walks <= before {
-            *walks = self.walks_begun.fetch_add(1, Relaxed) + 1;
-            if let Some(worker) = self.walk_for_worker(&wanted, &except, deadline).await? {
+        // What is there now is found by a walk that begins from now on.
+        while walking.ended <= before {
+            if let Some(worker) = self.walk_for_worker(&mut walking, &wanted, &except, deadline).await? {
                 return Ok(worker);
             }
         }
+        drop(walking);
         if let Some(worker) = self.recheck(&wanted, &except, true, deadline).await? {
             return Ok(worker);
+        }
+        // What others have got here, and do not need in the end, comes back within a moment.
+        for tries in 0.. {
+            if !self.directory.is_any_taken(&wanted, &except) || Instant::now() >= deadline {
+                break;
+            }
+            pause(tries, deadline).await;
+            if let Some(worker) = self.known_worker(&wanted, &except, deadline).await? {
+                return Ok(worker);
+            }
         }
         let busy = self.directory.busy(&wanted, usize::MAX).len();
         let text = wanted.text();
@@ -132,19 +144,26 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
     /// Walks over the store until a worker comes that can be used, and remembers all that it meets.
     async fn walk_for_worker(
         &self,
+        walking: &mut Walking,
         wanted: &Wanted<'_>,
         except: &str,
         deadline: Instant,
     ) -> Result<Option<Document<Worker>>> {
-        let mut walk = Walk::new(WORKER_PATTERN);
+        // If it fails, or is given up, it is over.
+        let mut walk = walking.walk.take().unwrap_or_else(|| {
+            walking.begun = self.walks_begun.fetch_add(1, Relaxed) + 1;
+            Walk::new(WORKER_PATTERN)
+        });
         while let Some(found) = walk.next(&*self.records.store, deadline).await? {
             for worker in self.read_all::<Worker>(&found, deadline).await? {
                 self.directory.saw(&worker);
             }
             if let Some(worker) = self.known_worker(wanted, except, deadline).await? {
+                walking.walk = Some(walk);
                 return Ok(Some(worker));
             }
         }
+        walking.ended = walking.begun;
         Ok(None)
     }
 

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use console::{Listen, listen};
 use server::config::{self, TlsFiles, TlsOptions};
-
-use crate::cli::{Listen, listen};
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct TlsArgs {

@@ -7,6 +7,7 @@
 //! | `walker` | one call as a machine: what to ask next, given what the store has said |
 //! | `page`, `step` | what fits, and what of a step of a scan is wanted |
 //! | `run` | asks the store what the machine wants |
+//! | `look` | the same walk, for whoever wants to know whether there is anybody |
 //!
 //! All but `run` and `key` are pure. What a listing promises is in the proto file; how it keeps it, and why so, in
 //! decision record 15. It may fail to end while, for as long as it lasts, each single page sees the shard that it reads
@@ -17,6 +18,7 @@
 mod counters;
 mod key;
 mod limits;
+mod look;
 #[cfg(any(test, feature = "sim"))]
 pub mod model;
 mod page;
@@ -31,6 +33,7 @@ mod walker;
 
 pub use counters::Counters;
 pub use key::{STORED_KEY, TokenKey};
+pub use look::Looked;
 pub use token::TokenError;
 
 use self::key::Keyring;

@@ -23,11 +23,18 @@ pub(super) struct Run<'a, S> {
     counters: &'a Counters,
     atespace: &'a str,
     deadline: Instant,
+    /// Whether a record that is not understood comes, as an empty actor, instead of being left out.
+    takes_all: bool,
 }
 
 impl<'a, S: Store> Run<'a, S> {
     pub(super) fn new(store: &'a S, counters: &'a Counters, atespace: &'a str, deadline: Instant) -> Self {
-        Self { store, counters, atespace, deadline }
+        Self { store, counters, atespace, deadline, takes_all: false }
+    }
+
+    /// For whoever only wants to know whether there is anything.
+    pub(super) fn taking_all(self) -> Self {
+        Self { takes_all: true, ..self }
     }
 
     /// Fills a page, from where a listing stands. Where it stands then.
@@ -108,22 +115,21 @@ impl<'a, S: Store> Run<'a, S> {
                 return Ok(Found::Nothing);
             }
             Err(error @ (Error::TooLarge | Error::Refused { .. })) => {
-                self.report(key, &error);
-                return Ok(Found::Nothing);
+                return Ok(self.report(key, &error));
             }
             Err(error) => return Err(error.into()),
         };
         match Actor::decode(key, &text) {
             Ok(actor) => Ok(Found::Actor(Box::new(actor))),
-            Err(error) => {
-                self.report(key, &error);
-                Ok(Found::Nothing)
-            }
+            Err(error) => Ok(self.report(key, &error)),
         }
     }
 
     /// What is no record is left out, and said: to the log now and then, and to the metrics each time.
-    fn report(&self, key: &Bytes, why: &dyn Display) {
+    fn report(&self, key: &Bytes, why: &dyn Display) -> Found {
+        if self.takes_all {
+            return Found::Actor(Box::default());
+        }
         static LAST: Mutex<Option<Instant>> = Mutex::new(None);
         let count = &self.counters.unparsable;
         add(count, 1);
@@ -133,6 +139,7 @@ impl<'a, S: Store> Run<'a, S> {
             let key = String::from_utf8_lossy(key);
             tracing::warn!(%key, so_far = total(count), "a record is left out of a listing: {why}");
         }
+        Found::Nothing
     }
 }
 

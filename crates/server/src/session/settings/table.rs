@@ -11,8 +11,8 @@ use super::values::{bytes, integer, memory};
 use crate::admission::memory::Thresholds;
 use crate::engine::node::Node;
 use crate::net::output_limits::{self, Class, Limit};
-use crate::net::tls::files::{ClientAuth, TlsFiles};
 use crate::process;
+use certs::{ClientAuth, TlsFiles};
 
 /// A row.
 pub(super) struct Setting {

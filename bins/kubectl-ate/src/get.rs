@@ -29,7 +29,7 @@ pub async fn run(mut session: Session, mut args: GetArgs) -> Result<(), Failure>
         }
         Kind::Worker if names.is_empty() => {
             let fetch = async |_, _| client.list_workers().await.map(Page::whole);
-            all::<Worker>(session, &args, Look::default(), fetch).await
+            all::<Worker>(session, &args, Look::default(), String::new(), fetch).await
         }
         Kind::Worker => {
             let fetch = async |name: String| one_worker(client.list_workers().await?, &name);
@@ -37,7 +37,7 @@ pub async fn run(mut session: Session, mut args: GetArgs) -> Result<(), Failure>
         }
         Kind::Atespace if names.is_empty() => {
             let fetch = async |_, _| client.list_atespaces().await.map(Page::whole);
-            all::<Atespace>(session, &args, Look::default(), fetch).await
+            all::<Atespace>(session, &args, Look::default(), String::new(), fetch).await
         }
         Kind::Atespace => {
             by_name::<Atespace, _>(session, &args, names, async |name| client.get_atespace(name).await).await
@@ -65,9 +65,10 @@ fn check(args: &GetArgs, names: &[String]) -> Result<(), Failure> {
 async fn actors(session: Session, client: &Client, args: &GetArgs) -> Result<(), Failure> {
     let atespace = if args.all_atespaces { None } else { args.space.or_variable() };
     let look = Look { one_atespace: atespace.is_some(), ..Look::default() };
+    let place = atespace.as_ref().map_or_else(String::new, |name| format!(" in atespace \"{name}\""));
     let atespace = atespace.unwrap_or_default();
     let fetch = async |size, token| client.list_actors(size, token, atespace.clone()).await;
-    all::<Actor>(session, args, look, fetch).await
+    all::<Actor>(session, args, look, place, fetch).await
 }
 
 /// All that `fetch` brings, once or again and again.
@@ -75,6 +76,7 @@ async fn all<R: Resource>(
     mut session: Session,
     args: &GetArgs,
     look: Look,
+    place: String,
     fetch: impl AsyncFn(i32, String) -> Result<Page<R>, Failure>,
 ) -> Result<(), Failure> {
     let look = Look { no_headers: args.no_headers, events: args.watch, ..look };
@@ -82,7 +84,8 @@ async fn all<R: Resource>(
         return watch::run(&mut session, watching(args, look), fetch).await;
     }
     let token = args.page_token.clone().unwrap_or_default();
-    let listing = Listing { format: args.output, look, chunk: args.chunk_size, limit: args.limit, token };
+    let listing =
+        Listing { format: args.output, look, chunk: args.chunk_size, limit: args.limit, token, place };
     list::run(&mut session, listing, fetch).await
 }
 

@@ -1,7 +1,6 @@
 //! A listing, page by page: fetched, printed and forgotten, until it is complete, the user has enough,
 //! or something fails. However it ends, the output is whole and the user knows how to go on.
 
-use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 use crate::api::Page;
@@ -21,6 +20,8 @@ pub struct Listing {
     pub limit: Option<u64>,
     /// Where it begins.
     pub token: String,
+    /// What to add where nothing is found.
+    pub place: String,
 }
 
 pub async fn run<R: Resource>(
@@ -34,6 +35,7 @@ pub async fn run<R: Resource>(
         status: StatusLine::new(),
         start: Instant::now(),
         has_begun: false,
+        place: listing.place,
     };
     let outcome = going.pages(session, fetch).await;
     going.finish(session, outcome).await
@@ -46,6 +48,7 @@ struct Going<R: Resource> {
     start: Instant,
     /// A page has come.
     has_begun: bool,
+    place: String,
 }
 
 impl<R: Resource> Going<R> {
@@ -62,7 +65,7 @@ impl<R: Resource> Going<R> {
             self.has_begun = true;
             self.printer.page(&page.items, session.stdout.buffer())?;
             if !page.items.is_empty() {
-                self.status.hide();
+                self.status.make_room();
             }
             session.stdout.flush(&mut session.interrupt).await?;
             // Only now: what is not printed comes again with the token that we would tell.
@@ -91,13 +94,16 @@ impl<R: Resource> Going<R> {
         self.status.hide();
         if self.has_begun || outcome.is_ok() {
             self.printer.end(token, session.stdout.buffer());
-            // After Ctrl-C this says again that there was one.
-            session.stdout.flush(&mut session.interrupt).await.or_else(forgive)?;
+            match session.stdout.flush(&mut session.interrupt).await {
+                // After Ctrl-C it says again that there was one.
+                Ok(()) | Err(Failure::Interrupted(_)) => {}
+                Err(failure) => return Err(failure),
+            }
         }
         let count = self.walk.count;
         if outcome == Ok(Step::Complete) && count == 0 && self.printer.is_for_people() {
-            say("No resources found");
-        } else if outcome.is_ok() && !io::stdout().is_terminal() {
+            say(&format!("No resources found{}", self.place));
+        } else if outcome.is_ok() {
             self.status.leave(&progress::<R>(count, self.start));
         }
         if let Some(text) = outcome.as_ref().err().and_then(Failure::text) {
@@ -118,10 +124,6 @@ impl<R: Resource> Going<R> {
             Err(_) => Err(Failure::Said),
         }
     }
-}
-
-fn forgive(failure: Failure) -> Result<(), Failure> {
-    if matches!(failure, Failure::Interrupted(_)) { Ok(()) } else { Err(failure) }
 }
 
 /// `1,234,500 actors  45,678/s  0:27`.

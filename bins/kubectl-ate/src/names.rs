@@ -89,7 +89,7 @@ impl TypedValueParser for TargetParser {
         }
         let kinds: Vec<&str> = self.0.iter().map(|kind| kind.plural()).collect();
         let text = crate::text::escape(&text);
-        let why = format!("there is no resource type \"{text}\" here: {}\n", kinds.join(", "));
+        let why = format!("there is no resource type \"{text}\" here: {}", kinds.join(", "));
         Err(command.clone().error(ErrorKind::InvalidValue, why))
     }
 

@@ -27,6 +27,8 @@ pub fn say(text: &str) {
 #[derive(Debug)]
 pub struct StatusLine {
     is_terminal: bool,
+    /// Whether what is printed goes there, too.
+    is_shared: bool,
     is_shown: bool,
     drawn: Option<Instant>,
 }
@@ -34,7 +36,12 @@ pub struct StatusLine {
 impl StatusLine {
     pub fn new() -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { is_terminal: io::stderr().is_terminal() && !is_dumb, is_shown: false, drawn: None }
+        Self {
+            is_terminal: io::stderr().is_terminal() && !is_dumb,
+            is_shared: io::stdout().is_terminal(),
+            is_shown: false,
+            drawn: None,
+        }
     }
 
     pub fn is_on_terminal(&self) -> bool {
@@ -49,16 +56,23 @@ impl StatusLine {
         }
     }
 
-    /// Leaves a last line standing.
+    /// Leaves a last line standing, unless it would stand below what was printed.
     pub fn leave(&mut self, text: &str) {
-        if self.is_terminal {
+        if self.is_terminal && !self.is_shared {
             self.draw(text);
             let _ = writeln!(io::stderr());
             self.is_shown = false;
         }
     }
 
-    /// Makes room for other output.
+    /// Makes room for what is printed.
+    pub fn make_room(&mut self) {
+        if self.is_shared {
+            self.hide();
+        }
+    }
+
+    /// Erases the line.
     pub fn hide(&mut self) {
         if std::mem::replace(&mut self.is_shown, false) {
             let _ = write!(io::stderr(), "{ERASE}");

@@ -17,13 +17,13 @@ const BUFFER_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Stdout {
     buffer: Vec<u8>,
-    /// A write was given up: what comes after it would stand in its middle.
-    is_stuck: bool,
+    /// A write was given up or has failed: what comes after it would not stand where it belongs.
+    is_broken: bool,
 }
 
 impl Stdout {
     pub fn new() -> Self {
-        Self { buffer: Vec::new(), is_stuck: false }
+        Self { buffer: Vec::new(), is_broken: false }
     }
 
     /// What is to be written next.
@@ -33,7 +33,7 @@ impl Stdout {
 
     /// Writes what is in the buffer. An error after Ctrl-C means that it was not, or not wholly, written.
     pub async fn flush(&mut self, interrupt: &mut Interrupt) -> Result<(), Failure> {
-        if self.buffer.is_empty() || self.is_stuck {
+        if self.buffer.is_empty() || self.is_broken {
             self.buffer.clear();
             return Ok(());
         }
@@ -48,7 +48,7 @@ impl Stdout {
             Err(interrupted) => match timeout(GRACE, writing).await {
                 Ok(written) => written,
                 Err(_) => {
-                    self.is_stuck = true;
+                    self.is_broken = true;
                     return Err(interrupted);
                 }
             },
@@ -58,6 +58,7 @@ impl Stdout {
         if buffer.capacity() <= BUFFER_BYTES_MAX {
             self.buffer = buffer;
         }
+        self.is_broken = outcome.is_err();
         outcome.map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
             _ => Failure::Local(format!("stdout: {error}")),

@@ -80,6 +80,18 @@ fn a_pipe_that_is_closed_ends_it_quietly() {
 }
 
 #[test]
+fn a_full_disk_is_an_error() {
+    let fake = Fake::start(2000);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = command(&fake, "get actors");
+    let said = finish(command.stdout(full).spawn().unwrap());
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (1, "error: stdout: No space left on device (os error 28)\n")
+    );
+}
+
+#[test]
 fn ctrl_c_is_heard_while_nobody_reads() {
     let fake = Fake::start(MANY);
     let mut child = command(&fake, "get actors -o json --chunk-size 1000").spawn().unwrap();

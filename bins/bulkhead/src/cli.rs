@@ -2,7 +2,6 @@
 //! `--config` names; what is said on the command line counts first, then the variable, then the file.
 
 use std::ffi::OsString;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use console::{Listen, LogFormat, listen, units};
 use server::config;
 
+use crate::file;
 use crate::tls::TlsArgs;
-use crate::{file, units};
 
 const ABOUT: &str = "A Redis-compatible database that keeps its promises under load";
 
@@ -176,26 +176,6 @@ pub enum Fsync {
     Always,
     /// Every second; a power cut may take the last one.
     Everysec,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// An address, or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen(pub Option<SocketAddr>);
-
-pub fn listen(text: &str) -> Result<Listen, String> {
-    if text == "off" {
-        return Ok(Listen(None));
-    }
-    let wanted = "wanted: HOST:PORT, such as 127.0.0.1:6379, or off";
-    let mut found = text.to_socket_addrs().map_err(|error| format!("{error}; {wanted}"))?;
-    found.next().map(|address| Listen(Some(address))).ok_or_else(|| wanted.to_owned())
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {

@@ -2,10 +2,8 @@
 
 mod cli;
 mod file;
-mod logging;
 mod serve;
 mod tls;
-mod units;
 
 use std::process::ExitCode;
 

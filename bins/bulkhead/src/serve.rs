@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use console::logging;
 use server::{Config, DataDir, Node};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use threads::Class;
 
-use crate::cli::{Fsync, Options};
-use crate::logging;
+use crateconsole::{Fsync, Options};
 
 /// A clean stop that takes longer is given up. Nothing acknowledged is lost by that.
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use console::{Listen, listen};
 use server::config::{self, TlsFiles, TlsOptions};
-
-use crate::cli::{Listen, listen};
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct TlsArgs {
@@ -83,7 +82,7 @@ mod tests {
 
     fn options(line: &str) -> Result<Option<TlsOptions>, String> {
         let words = "bulkhead serve".split(' ').chain(line.split_whitespace()).map(Into::into);
-        crate::cli::parse(words).map_err(|error| error.to_string())?.tls.options()
+        crateconsole::parse(words).map_err(|error| error.to_string())?.tls.options()
     }
 
     #[track_caller]

@@ -20,7 +20,7 @@ const LABEL_BYTES_MAX: usize = 63;
 const SUBDOMAIN_BYTES_MAX: usize = 253;
 
 /// Of a key that is read: more than three names of the greatest length.
-const KEY_BYTES_MAX: usize = 1024;
+pub(crate) const KEY_BYTES_MAX: usize = 1024;
 
 const ACTOR: &str = "actor";
 const ATESPACE: &str = "atespace";

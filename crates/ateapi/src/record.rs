@@ -25,7 +25,13 @@ pub enum Error {
 }
 
 /// What is kept under a key of its own.
-pub trait Record: Serialize + DeserializeOwned + Send + 'static {
+pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What it is called when people are told about it.
+    const KIND: &'static str;
+
+    /// The names of its fields in JSON: what else a text has is of a newer version, or of others.
+    const FIELDS: &'static [&'static str];
+
     /// Its key, from what it holds.
     fn key(&self) -> Key<'_>;
 
@@ -49,23 +55,59 @@ pub trait Record: Serialize + DeserializeOwned + Send + 'static {
     }
 }
 
-fn check_size(text: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_size(text: &[u8]) -> Result<(), Error> {
     if text.len() > RECORD_BYTES_MAX { Err(Error::TooLarge { bytes: text.len() }) } else { Ok(()) }
 }
 
 impl Record for Actor {
+    const KIND: &'static str = "actor";
+    const FIELDS: &'static [&'static str] = &[
+        "actorId",
+        "version",
+        "actorTemplateNamespace",
+        "actorTemplateName",
+        "status",
+        "ateomPodNamespace",
+        "ateomPodName",
+        "ateomPodIp",
+        "inProgressSnapshot",
+        "ateomPodUid",
+        "latestSnapshotInfo",
+        "workerSelector",
+        "workerPoolName",
+        "atespace",
+    ];
+
     fn key(&self) -> Key<'_> {
         Key::Actor { atespace: &self.atespace, id: &self.actor_id }
     }
 }
 
 impl Record for Atespace {
+    const KIND: &'static str = "atespace";
+    const FIELDS: &'static [&'static str] = &["name"];
+
     fn key(&self) -> Key<'_> {
         Key::Atespace { name: &self.name }
     }
 }
 
 impl Record for Worker {
+    const KIND: &'static str = "worker";
+    const FIELDS: &'static [&'static str] = &[
+        "workerNamespace",
+        "workerPool",
+        "workerPod",
+        "actorNamespace",
+        "actorTemplate",
+        "actorId",
+        "ip",
+        "version",
+        "workerPodUid",
+        "nodeName",
+        "actorAtespace",
+    ];
+
     fn key(&self) -> Key<'_> {
         Key::Worker { namespace: &self.worker_namespace, pool: &self.worker_pool, pod: &self.worker_pod }
     }

@@ -43,6 +43,10 @@ pub trait Source: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// What the dashboard shows, as JSON; nothing if the node has stopped.
     fn status(&self) -> Option<String>;
+    /// Whether there is a dashboard to show it.
+    fn has_dashboard(&self) -> bool {
+        true
+    }
 }
 
 /// The running server. It stops when it is dropped.
@@ -125,7 +129,10 @@ async fn status(State(source): Shared) -> Response {
 
 const NO_SNIFFING: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
 
-async fn front() -> Response {
+async fn front(State(source): Shared) -> Response {
+    if !source.has_dashboard() {
+        return "/metrics, /readyz, /healthz\n".into_response();
+    }
     static POLICY: LazyLock<String> = LazyLock::new(policy);
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

@@ -12,7 +12,7 @@ pub use wal::Fsync;
 pub use crate::engine::memory_shares::Shares;
 pub use crate::engine::paged::PagedOptions;
 use crate::net::output_limits::OutputLimits;
-pub use crate::net::tls::files::{ClientAuth, TlsFiles};
+pub use certs::{ClientAuth, TlsFiles};
 
 /// Each group has an apply thread, and its share of every buffer.
 pub const GROUPS_MAX: u16 = 256;

@@ -22,6 +22,8 @@ pub enum Class {
     Heavy,
     /// Flushes and compactions of the store's engine, which starts and names these threads itself.
     Store,
+    /// The actor API.
+    Ate,
     Maint,
 }
 
@@ -30,8 +32,8 @@ thread_local! {
 }
 
 impl Class {
-    pub const ALL: [Self; 7] =
-        [Self::Net, Self::Raft, Self::Wal, Self::Apply, Self::Heavy, Self::Store, Self::Maint];
+    pub const ALL: [Self; 8] =
+        [Self::Net, Self::Raft, Self::Wal, Self::Apply, Self::Heavy, Self::Store, Self::Ate, Self::Maint];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,6 +43,7 @@ impl Class {
             Self::Apply => "apply",
             Self::Heavy => "heavy",
             Self::Store => "store",
+            Self::Ate => "ate",
             Self::Maint => "maint",
         }
     }
@@ -51,7 +54,8 @@ impl Class {
         match self {
             Self::Raft | Self::Wal => Some(-5),
             Self::Net | Self::Apply => None,
-            Self::Store | Self::Maint => Some(5),
+            // The API is a guest: the commands that it sends are not to be delayed by its own work.
+            Self::Store | Self::Ate | Self::Maint => Some(5),
             Self::Heavy => Some(10),
         }
     }
@@ -59,7 +63,7 @@ impl Class {
     /// Whether others wait for its threads only by and by. These have not all of the CPUs, so that those that everybody
     /// waits for find one at once: not even a lower priority ends a long call of the kernel.
     pub const fn is_background(self) -> bool {
-        matches!(self, Self::Heavy | Self::Store | Self::Maint)
+        matches!(self, Self::Heavy | Self::Store | Self::Ate | Self::Maint)
     }
 
     /// The class of a thread by its name.
@@ -140,16 +144,16 @@ mod tests {
 
     #[test]
     fn what_others_wait_for_goes_first() {
-        let [net, raft, wal, apply, heavy, store, maint] =
+        let [net, raft, wal, apply, heavy, store, ate, maint] =
             Class::ALL.map(|class| class.niceness().unwrap_or(0));
-        assert!(
-            raft.max(wal) < net.min(apply) && net.max(apply) < store.min(maint) && store.max(maint) < heavy
-        );
+        let behind = [store, ate, maint];
+        assert!(raft.max(wal) < net.min(apply));
+        assert!(behind.iter().all(|class| net.max(apply) < *class && *class < heavy));
     }
 
     #[test]
     fn a_thread_knows_its_class_and_is_lowered_as_that_says() {
-        for class in [Class::Store, Class::Heavy, Class::Maint] {
+        for class in [Class::Store, Class::Heavy, Class::Ate, Class::Maint] {
             let expected = (Some(class), class.niceness().unwrap(), format!("{}-7", class.name()));
             assert_eq!(started(class), expected);
         }

@@ -55,6 +55,11 @@ pub struct Scanned {
 /// record's version, so this is at least as strict as comparing versions, and it needs no understanding
 /// of texts that another implementation may format in its own way.
 pub trait Store: Send + Sync + 'static {
+    /// How often it has sent something again so far: after a redirect, a break, or 'not now'.
+    fn retries(&self) -> u64 {
+        0
+    }
+
     /// The value of a key, from whichever shard has it.
     fn get(&self, key: &str, deadline: Instant) -> impl Future<Output = Result<Option<Bytes>>> + Send;
 
@@ -78,7 +83,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`Store::shard`], has said otherwise.
     fn topology(&self, deadline: Instant) -> impl Future<Output = Result<Arc<Topology>>> + Send;
 
-    /// What a shard says about itself now. [`Error::Stale`]: it owns nothing any more, or is gone.
+    /// What a shard says about itself now. [`Error::Stale`]: it owns nothing any more, and no slots are on
+    /// their way to it; or it is gone.
     fn shard(&self, node: &NodeId, deadline: Instant) -> impl Future<Output = Result<Shard>> + Send;
 
     /// A step of a scan of one shard, by the very process that `shard` describes.

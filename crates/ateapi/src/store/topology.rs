@@ -73,13 +73,16 @@ pub struct Owner {
 pub struct Topology {
     /// In the order of their lowest slots. Slots that nobody serves are in none.
     pub owners: Vec<Owner>,
+    /// Primaries that own nothing: slots may be on their way to them.
+    pub idle: Vec<Owner>,
 }
 
 impl Topology {
-    pub fn new(mut owners: Vec<Owner>) -> Self {
-        owners.retain(|owner| !owner.slots.is_empty());
+    pub fn new(primaries: Vec<Owner>) -> Self {
+        let (mut owners, idle): (Vec<_>, _) =
+            primaries.into_iter().partition(|primary| !primary.slots.is_empty());
         owners.sort_by_key(|owner| owner.slots.first());
-        Self { owners }
+        Self { owners, idle }
     }
 
     pub fn owner(&self, slot: u16) -> Option<&Owner> {
@@ -87,7 +90,7 @@ impl Topology {
     }
 
     pub fn node(&self, id: &NodeId) -> Option<&Owner> {
-        self.owners.iter().find(|owner| owner.node == *id)
+        self.owners.iter().chain(&self.idle).find(|owner| owner.node == *id)
     }
 }
 
@@ -146,6 +149,7 @@ mod tests {
         let topology = Topology::new(vec![owner("b", &[7, 9]), owner("none", &[]), owner("a", &[1, 8])]);
         let names: Vec<&str> = topology.owners.iter().map(|owner| owner.node.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
+        assert_eq!(topology.node(&NodeId::new("none")), topology.idle.first());
         assert_eq!(topology.owner(8).unwrap().node, NodeId::new("a"));
         assert_eq!(topology.owner(2), None);
     }

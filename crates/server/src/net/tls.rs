@@ -3,8 +3,6 @@
 //! The files are read when the node starts, when they have changed, and when somebody asks for it. New
 //! connections use what was read last; a file that is not right changes nothing.
 
-pub mod files;
-
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,12 +10,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use base::limits;
+use certs::{Seen, TlsFiles};
 use parking_lot::{Mutex, RwLock};
 use rustls::{ServerConfig, ServerConnection};
 
 use crate::config::TlsOptions;
 use crate::net::mailbox::Mailbox;
-use files::{Seen, TlsFiles};
 
 /// How often somebody looks whether the files have changed.
 const LOOK_PERIOD: Duration = Duration::from_secs(2);

@@ -139,8 +139,8 @@ impl Map {
 
 impl Known {
     fn addresses(&self) -> impl Iterator<Item = Address> {
-        let owners = self.topology.owners.iter().map(|owner| &owner.address);
-        owners.chain(&self.replicas).cloned()
+        let primaries = self.topology.owners.iter().chain(&self.topology.idle).map(|owner| &owner.address);
+        primaries.chain(&self.replicas).cloned()
     }
 }
 

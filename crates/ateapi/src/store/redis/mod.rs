@@ -27,6 +27,7 @@ use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::time::Instant;
 
 /// Compares and sets in one step. EVAL by text: it is as short as its hash nearly, and no server forgets it.
@@ -44,12 +45,13 @@ const DELETE: &str = "local now = redis.call('GET', KEYS[1]) \
 pub struct RedisStore {
     pool: Pool,
     map: Map,
+    retries: AtomicU64,
 }
 
 impl RedisStore {
     /// Connects to nothing yet: a store that is not there is found by the first call.
     pub fn new(options: Options) -> Self {
-        Self { pool: Pool::new(options), map: Map::default() }
+        Self { pool: Pool::new(options), map: Map::default(), retries: AtomicU64::new(0) }
     }
 
     /// Sends a command to whoever has its key, until it is answered, or there is no sense in it.
@@ -72,11 +74,13 @@ impl RedisStore {
                     if !to.asking {
                         self.map.doubt();
                     }
+                    self.retries.fetch_add(1, Relaxed);
                     tries.redirected(&to).await?;
                     target = Some(to);
                 }
                 Next::Again(cause) => {
                     self.map.doubt();
+                    self.retries.fetch_add(1, Relaxed);
                     tries.wait(cause).await?;
                 }
             }
@@ -153,6 +157,10 @@ fn failure_text(failure: Failure) -> String {
 }
 
 impl Store for RedisStore {
+    fn retries(&self) -> u64 {
+        self.retries.load(Relaxed)
+    }
+
     async fn get(&self, key: &str, deadline: Instant) -> Result<Option<Bytes>> {
         let key = key.as_bytes();
         value_of(self.call(key, read(key), Kind::Read, deadline).await?)

@@ -11,7 +11,7 @@ pub(super) struct View {
     pub(super) topology: Topology,
     /// Others that may be asked when the owners are gone.
     pub(super) replicas: Vec<Address>,
-    /// The node that was asked, if it owns slots.
+    /// The node that was asked, if it is a primary.
     pub(super) myself: Option<NodeId>,
     pub(super) migrating: BTreeMap<u16, NodeId>,
     pub(super) importing: BTreeMap<u16, NodeId>,
@@ -40,8 +40,12 @@ pub(super) fn parse(text: &str, asked: &Address, by_name: bool) -> Option<View> 
         for word in slots {
             read_slots(word, &mut owned, &mut view)?;
         }
+        if owned.is_empty() && has("fail") {
+            // It has been replaced.
+            continue;
+        }
         let node = NodeId::new(id);
-        if has("myself") && !owned.is_empty() {
+        if has("myself") {
             view.myself = Some(node.clone());
         }
         owners.push(Owner { node, address, epoch: epoch.parse().ok()?, slots: owned });
@@ -92,6 +96,7 @@ ccc 127.0.0.1:7002@17002,,shard-id=x slave bbb 0 1426238317741 2 connected
 ddd :0@0 master,noaddr - 0 0 1 disconnected
 eee 127.0.0.1:7004@17004 handshake - 0 0 0 connected
 fff 127.0.0.1:7005@17005 master - 0 0 0 connected
+ggg 127.0.0.1:7006@17006 master,fail - 0 0 0 connected
 ";
 
     fn view(by_name: bool) -> View {
@@ -108,6 +113,8 @@ fff 127.0.0.1:7005@17005 master - 0 0 0 connected
             .map(|owner| format!("{} {} {} {:?}", owner.node, owner.address, owner.epoch, owner.slots))
             .collect();
         assert_eq!(owners, ["bbb 127.0.0.1:7000 2 {0..=92, 94..=94}", "aaa 127.0.0.1:7001 3 {5461..=10922}"]);
+        let idle: Vec<&str> = view.topology.idle.iter().map(|idle| idle.node.as_str()).collect();
+        assert_eq!(idle, ["fff"]);
         assert_eq!(view.replicas, [Address::new("127.0.0.1", 7002)]);
         assert_eq!(view.myself, Some(NodeId::new("aaa")));
         assert_eq!(view.importing, [(93, NodeId::new("bbb"))].into());

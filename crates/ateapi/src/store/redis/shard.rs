@@ -59,13 +59,16 @@ impl RedisStore {
         let mut pipeline = redis::pipe();
         pipeline.cmd("SCAN").arg(scan.cursor).arg("MATCH").arg(scan.pattern).arg("COUNT").arg(scan.count);
         let probe = probe(shard);
-        if let Some(key) = &probe {
-            pipeline.cmd("EXISTS").arg(key);
+        if let Some(probe) = &probe {
+            if probe.asking {
+                pipeline.cmd("ASKING");
+            }
+            pipeline.cmd("EXISTS").arg(probe.key);
         }
         let mut replies = self.ask_shard(shard, &pipeline, deadline).await?.into_iter();
         let scanned = replies.next().map(|reply| sort(reply, &shard.address));
         if probe.is_some() {
-            match replies.next().map(|reply| sort(reply, &shard.address)) {
+            match replies.next_back().map(|reply| sort(reply, &shard.address)) {
                 // It is still a primary of a cluster that works: a key that is on the move belongs to it.
                 Some(Answer::Value(_) | Answer::Ask(_)) => {}
                 Some(Answer::Failed(error)) => return Err(error),
@@ -213,6 +216,9 @@ fn described(connection: &Connection, seen: &map::Seen, node: &NodeId) -> Result
     };
     let owner = seen.topology().node(&me).filter(|owner| owner.node == *node).ok_or_else(gone)?;
     let moves = seen.view.as_ref();
+    if owner.slots.is_empty() && moves.is_none_or(|view| view.importing.is_empty()) {
+        return Err(gone());
+    }
     Ok(Shard {
         node: me,
         run: Arc::clone(&identity.run),
@@ -227,13 +233,22 @@ fn described(connection: &Connection, seen: &map::Seen, node: &NodeId) -> Result
 
 /// A key that the shard answers for as long as it is a primary, and its cluster works. SCAN names no key,
 /// and would be answered by a replica, or a node that is cut off, as if nothing had happened.
-fn probe(shard: &Shard) -> Option<String> {
+fn probe(shard: &Shard) -> Option<Probe> {
     if shard.node == NodeId::single() {
         return None;
     }
     let settled = || shard.slots.iter().find(|slot| !shard.migrating.contains_key(slot));
-    let slot = settled().or(shard.slots.first())?;
-    Some(key_in(slot).to_string())
+    if let Some(slot) = settled().or(shard.slots.first()) {
+        return Some(Probe { key: key_in(slot), asking: false });
+    }
+    // A newcomer, whose first slots are on their way.
+    let slot = *shard.importing.keys().next()?;
+    Some(Probe { key: key_in(slot), asking: true })
+}
+
+struct Probe {
+    key: u32,
+    asking: bool,
 }
 
 /// A number that hashes to a slot.

@@ -12,7 +12,7 @@ use super::values::{bytes, integer, memory};
 use crate::admission::memory::Thresholds;
 use crate::engine::node::Node;
 use crate::net::output_limits::{self, Class, Limit};
-use crate::net::tls::files::{ClientAuth, TlsFiles};
+use certs::{ClientAuth, TlsFiles};
 use crate::process;
 
 /// A row.

@@ -2,9 +2,15 @@
 
 use std::backtrace::Backtrace;
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::LogFormat;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Starts logging.
 pub fn start(level: &str, format: LogFormat) -> Result<(), String> {

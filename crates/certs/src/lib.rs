@@ -1,4 +1,7 @@
-//! The files that TLS needs, and what is made of them.
+//! The files that TLS needs, and what is made of them: how a server shows itself and whom it lets in, and
+//! how a client does.
+//!
+//! Invariant: it knows files and rustls, and no sockets.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{Error, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 /// Whether clients have to show a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,9 +58,7 @@ impl TlsFiles {
     pub fn load(&self) -> Result<ServerConfig, String> {
         let provider = Arc::new(ring::default_provider());
         let certificates = certificates(&self.cert)?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|error| {
-            format!("{}: has no private key in PEM without a passphrase: {error}", self.key.display())
-        })?;
+        let key = private_key(&self.key)?;
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
@@ -85,16 +86,50 @@ impl TlsFiles {
         let Some(path) = &self.client_ca else {
             return Err("clients' certificates cannot be checked without the authority's".into());
         };
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
-        }
+        let roots = roots(path)?;
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         if self.client_auth == ClientAuth::Optional {
             builder = builder.allow_unauthenticated();
         }
         builder.build().map(Some).map_err(|error| format!("{}: {error}", path.display()))
     }
+}
+
+/// Whom a client trusts, and what it shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// The authorities whose certificates servers show.
+    pub ca: PathBuf,
+    /// The client's certificate and its key, if it is to show one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl ClientFiles {
+    /// Reads them. The error says which one is wrong and why.
+    pub fn load(&self) -> Result<ClientConfig, String> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots(&self.ca)?);
+        let Some((cert, key)) = &self.identity else { return Ok(builder.with_no_client_auth()) };
+        let chain = certificates(cert)?;
+        let identity = builder.with_client_auth_cert(chain, private_key(key)?);
+        identity.map_err(|error| format!("{} and {}: {error}", cert.display(), key.display()))
+    }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(roots)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| {
+        format!("{}: has no private key in PEM without a passphrase: {error}", path.display())
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -1,0 +1,197 @@
+//! Connections: so many at a time, through TLS if that is wanted, and none that says nothing for long.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{Stream, StreamExt, unfold};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::metrics::Metrics;
+
+/// Whoever has not shaken hands, or said its first word, by then is not going to.
+const FIRST_WORD_MAX: Duration = Duration::from_secs(10);
+
+/// Handshakes that go on at a time: each costs a signature.
+const HANDSHAKES_MAX: usize = 64;
+
+/// After an accept that failed, usually because file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+enum Stuff {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection that was let in.
+pub struct Socket {
+    stuff: Stuff,
+    peer: SocketAddr,
+    /// Until something has come.
+    silent_until: Option<Pin<Box<Sleep>>>,
+    seat: Seat,
+}
+
+/// A connection's place.
+struct Seat {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.metrics.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+}
+
+/// Connections that may be served.
+pub fn incoming(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    connections_max: usize,
+    metrics: Arc<Metrics>,
+) -> impl Stream<Item = io::Result<Socket>> {
+    let seats = Arc::new(Semaphore::new(connections_max));
+    let accepted = unfold((listener, seats, metrics), |(listener, seats, metrics)| async move {
+        let accepted = accept(&listener, &seats, &metrics).await?;
+        Some((accepted, (listener, seats, metrics)))
+    });
+    let shaken = accepted.map(move |accepted| shake(accepted, tls.clone())).buffer_unordered(HANDSHAKES_MAX);
+    shaken.filter_map(|socket| async move { socket.map(Ok) })
+}
+
+async fn accept(listener: &TcpListener, seats: &Arc<Semaphore>, metrics: &Arc<Metrics>) -> Option<Accepted> {
+    let permit = Arc::clone(seats).acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                metrics.connections.fetch_add(1, Relaxed);
+                metrics.connections_total.fetch_add(1, Relaxed);
+                let seat = Seat { metrics: Arc::clone(metrics), _permit: permit };
+                return Some(Accepted { stream, peer, seat });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Nothing, if the client does not show what it has to, or takes too long.
+async fn shake(accepted: Accepted, tls: Option<TlsAcceptor>) -> Option<Socket> {
+    let Accepted { stream, peer, seat } = accepted;
+    let _ = stream.set_nodelay(true);
+    let stuff = match tls {
+        None => Stuff::Plain(stream),
+        Some(tls) => {
+            let why = match timeout(FIRST_WORD_MAX, tls.accept(stream)).await {
+                Ok(Ok(stream)) => return Some(Socket::new(Stuff::Tls(Box::new(stream)), peer, seat)),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no handshake within {FIRST_WORD_MAX:?}"),
+            };
+            seat.metrics.handshakes_failed.fetch_add(1, Relaxed);
+            tracing::debug!(%peer, why, "a TLS connection failed");
+            return None;
+        }
+    };
+    Some(Socket::new(stuff, peer, seat))
+}
+
+impl Socket {
+    fn new(stuff: Stuff, peer: SocketAddr, seat: Seat) -> Self {
+        Self { stuff, peer, silent_until: Some(Box::pin(sleep(FIRST_WORD_MAX))), seat }
+    }
+
+    fn stream(&mut self) -> Pin<&mut (dyn Both + '_)> {
+        match &mut self.stuff {
+            Stuff::Plain(stream) => Pin::new(stream),
+            Stuff::Tls(stream) => Pin::new(&mut **stream),
+        }
+    }
+}
+
+trait Both: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Both for T {}
+
+impl Connected for Socket {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        debug_assert!(self.seat.metrics.connections.load(Relaxed) > 0);
+        Peer(self.peer)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = self.stream().poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.silent_until = None;
+        } else if let Some(until) = &mut self.silent_until
+            && read.is_pending()
+            && until.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stuff {
+            Stuff::Plain(stream) => stream.is_write_vectored(),
+            Stuff::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}

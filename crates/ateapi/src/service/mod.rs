@@ -1,0 +1,96 @@
+//! The service: every call of `Control`, over any [`Store`].
+//!
+//! - `rpc` takes requests apart; `atespaces`, `actors` and `lifecycle` do what they want; `workers` finds,
+//!   claims and frees workers; `all` lists and clears.
+//! - `records` changes one record without losing anything; `transition` and `selector` decide, purely.
+//!
+//! A call may fail or be given up anywhere. What it leaves in the store is such that the same call, made
+//! again here or on another replica, goes on from there. Replicas share nothing but the store.
+
+mod actors;
+mod all;
+mod atespaces;
+mod directory;
+mod error;
+mod lifecycle;
+mod mark;
+mod records;
+mod rpc;
+pub mod runtime;
+mod selector;
+mod transition;
+mod workers;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Error, Result};
+pub use rpc::Deadline;
+pub use runtime::{Acknowledge, WorkerRuntime};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use self::directory::Directory;
+use self::records::Records;
+use crate::store::Store;
+
+/// What the service is allowed to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether DebugClear deletes everything, or is refused.
+    pub allow_debug_clear: bool,
+}
+
+pub struct Service<S, W = Acknowledge> {
+    records: Records<S>,
+    runtime: W,
+    directory: Directory,
+    /// Held by the calls that move an actor from one state to another, so that two of them on the same
+    /// replica do not work at it at once.
+    moves: records::Turns,
+    /// Walks in search of a worker.
+    walks_begun: AtomicU64,
+    options: Options,
+}
+
+/// What the service counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub lost_races: u64,
+    pub repeated_writes: u64,
+    pub unusable_records: u64,
+    pub store_retries: u64,
+    pub worker_walks: u64,
+    pub workers_known: u64,
+    pub workers_seemingly_free: u64,
+}
+
+impl<S: Store, W: WorkerRuntime> Service<S, W> {
+    pub fn new(store: Arc<S>, runtime: W, options: Options) -> Self {
+        Self {
+            records: Records::new(store),
+            runtime,
+            directory: Directory::default(),
+            moves: records::Turns::default(),
+            walks_begun: AtomicU64::new(0),
+            options,
+        }
+    }
+
+    pub fn store(&self) -> &Arc<S> {
+        &self.records.store
+    }
+
+    pub fn counts(&self) -> Counts {
+        let (known, free) = self.directory.counts();
+        Counts {
+            lost_races: self.records.stats.lost_races.load(Relaxed),
+            repeated_writes: self.records.stats.repeated_writes.load(Relaxed),
+            unusable_records: self.records.stats.unusable.load(Relaxed),
+            store_retries: self.records.store.retries(),
+            worker_walks: self.walks_begun.load(Relaxed),
+            workers_known: known as u64,
+            workers_seemingly_free: free as u64,
+        }
+    }
+}

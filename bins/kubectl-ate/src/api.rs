@@ -13,7 +13,7 @@ use tonic::Code;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::names::Template;
-use crate::retry::Repeat::{self, Harmless, Misleading};
+use crate::retry::Repeat::{self, Harmless, Misleading, OneOfMany};
 
 /// Of a listing.
 pub struct Page<R> {
@@ -38,7 +38,7 @@ impl Client {
     ) -> Result<Page<Actor>, Failure> {
         let message = ListActorsRequest { page_size, page_token: token, atespace };
         let call = |mut stub: Stub, request| async move { stub.list_actors(request).await };
-        let mut answer = self.call(Harmless, message, call).await?;
+        let mut answer = self.call(OneOfMany, message, call).await?;
         answer.actors.iter_mut().for_each(understand);
         Ok(Page { items: answer.actors, next: answer.next_page_token })
     }

@@ -84,7 +84,7 @@ fn reason(code: Code) -> &'static str {
         Code::AlreadyExists => "AlreadyExists",
         Code::PermissionDenied => "Forbidden",
         Code::Unauthenticated => "Unauthorized",
-        Code::ResourceExhausted => "TooManyRequests",
+        Code::ResourceExhausted => "ResourceExhausted",
         Code::FailedPrecondition => "FailedPrecondition",
         Code::Aborted => "Conflict",
         Code::Unimplemented => "MethodNotAllowed",

@@ -79,10 +79,10 @@ impl Job<'_> {
         let name = format!("{}-{index}", self.args.prefix);
         let actor = ActorRef { atespace: self.args.atespace.clone(), name };
         let (outcome, already) = if self.args.delete {
-            (self.client.delete_actor(actor, Repeat::Harmless).await, Code::NotFound)
+            (self.client.delete_actor(actor, Repeat::OneOfMany).await, Code::NotFound)
         } else {
             let selector = self.selector.clone();
-            let made = self.client.create_actor(actor, &self.args.template, selector, Repeat::Harmless).await;
+            let made = self.client.create_actor(actor, &self.args.template, selector, Repeat::OneOfMany).await;
             (made.map(drop), Code::AlreadyExists)
         };
         match outcome {

@@ -16,15 +16,20 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub enum Repeat {
     /// Nothing worse than if it were once.
     Harmless,
+    /// Nothing either, and the call is one of very many: that the server is busy must not end them all.
+    OneOfMany,
     /// The second one fails, and hides that the first succeeded.
     Misleading,
 }
 
 /// The pause before the next try, of which `tries` have failed; none if this failure is the answer.
 pub fn pause(failure: &Failure, repeat: Repeat, tries: u32, left: Duration) -> Option<Duration> {
+    let is_harmless = repeat != Repeat::Misleading;
     let may = match failure {
-        Failure::Connection { is_sent, .. } => !is_sent || repeat == Repeat::Harmless,
-        Failure::Server { code: Code::Unavailable, .. } => repeat == Repeat::Harmless,
+        Failure::Connection { is_sent, .. } => !is_sent || is_harmless,
+        Failure::Server { code: Code::Unavailable, .. } => is_harmless,
+        // For others it may be an answer: no worker is free.
+        Failure::Server { code: Code::ResourceExhausted, .. } => repeat == Repeat::OneOfMany,
         _ => false,
     };
     let pause = backoff(tries);
@@ -72,6 +77,13 @@ mod tests {
         assert_eq!(pause(&connection(true), Repeat::Misleading, 1, LONG), None);
         assert!(pause(&connection(false), Repeat::Misleading, 1, LONG).is_some());
         assert!(pause(&connection(true), Repeat::Harmless, 1, LONG).is_some());
+    }
+
+    #[test]
+    fn a_busy_server_does_not_end_what_takes_many_calls() {
+        let busy = server(Code::ResourceExhausted);
+        assert!(pause(&busy, Repeat::OneOfMany, 1, LONG).is_some());
+        assert_eq!(pause(&busy, Repeat::Harmless, 1, LONG), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod fuzz;
 mod groups;
 mod histories;
 mod key_events;
+mod kubectl_ate;
 mod monitor;
 mod pubsub;
 mod queues;

@@ -32,6 +32,9 @@ The peers (Redis, Valkey, client libraries) are kept in target/tools, or where B
 Once they are there, plain `cargo nextest run` works as well, if `cargo build --bins` came first.
 ";
 
+/// The packages whose programs the integration tests start.
+const TESTED: [&str; 3] = ["bulkhead", "ateapi-server", "kubectl-ate"];
+
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
@@ -95,11 +98,11 @@ pub(crate) fn test(args: Args) -> Result {
     let path = install::everything()?;
     let args = args.into_all();
     let is_part = args.iter().any(|arg| arg == "-p" || arg == "--package" || arg.starts_with("--package="));
-    // The server under test is another package's binary: nextest alone would not build it.
+    // The programs under test are other packages' binaries: nextest alone would not build them.
     if !is_part {
         succeed(cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
     } else if args.iter().any(|arg| arg.contains("integration")) {
-        succeed(cargo().args(["build", "--locked", "--package", "bulkhead"]))?;
+        succeed(cargo().args(["build", "--locked"]).args(TESTED.map(|package| format!("--package={package}"))))?;
     }
     let mut command = cargo();
     command.args(["nextest", "run", "--locked"]);

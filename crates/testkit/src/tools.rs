@@ -46,13 +46,18 @@ pub fn bulkhead() -> Result<PathBuf> {
     if let Some(path) = env::var_os("BULKHEAD_BIN") {
         return Ok(PathBuf::from(path));
     }
+    built("bulkhead")
+}
+
+/// A program of ours: the one that was built beside this test.
+pub fn built(program: &str) -> Result<PathBuf> {
     // A test lies in <target>/<profile>/deps, a binary in <target>/<profile>.
     let exe = env::current_exe()?;
-    let built = exe.ancestors().skip(1).take(2).map(|dir| dir.join("bulkhead")).find(|path| path.is_file());
-    let built = built.ok_or_else(|| missing("the binary `bulkhead`"))?;
+    let built = exe.ancestors().skip(1).take(2).map(|dir| dir.join(program)).find(|path| path.is_file());
+    let built = built.ok_or_else(|| missing(&format!("the binary `{program}`")))?;
     if let Some(source) = newer_source(&built) {
         eprintln!(
-            "WARNING: {} is newer than the server under test; `cargo xtask test` builds it anew",
+            "WARNING: {} is newer than the program under test; `cargo xtask test` builds it anew",
             source.display()
         );
     }

@@ -100,7 +100,9 @@ fn kubectl_ate_leads_an_actor_through_its_life() {
     assert!(stderr.starts_with("Error from server (FailedPrecondition): "), "{stderr}");
     assert_eq!(api.ok("suspend actor a1 -a demo"), "actor/demo/a1 suspended\n");
     assert_eq!(api.ok("update actor a1 -a demo --selector-label disk=ssd"), "actor/demo/a1 updated\n");
-    assert!(api.ok("get actor a1 -a demo -o yaml").contains("\nworkerSelector:\n  matchLabels:\n    disk: ssd\n"));
+    assert!(
+        api.ok("get actor a1 -a demo -o yaml").contains("\nworkerSelector:\n  matchLabels:\n    disk: ssd\n")
+    );
     assert_eq!(api.ok("delete actor a1 -a demo"), "actor \"demo/a1\" deleted\n");
     assert_eq!(api.ok("delete atespace demo"), "atespace \"demo\" deleted\n");
     let (code, stdout, stderr) = api.run("get actors");

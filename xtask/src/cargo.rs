@@ -102,7 +102,9 @@ pub(crate) fn test(args: Args) -> Result {
     if !is_part {
         succeed(cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
     } else if args.iter().any(|arg| arg.contains("integration")) {
-        succeed(cargo().args(["build", "--locked"]).args(TESTED.map(|package| format!("--package={package}"))))?;
+        succeed(
+            cargo().args(["build", "--locked"]).args(TESTED.map(|package| format!("--package={package}"))),
+        )?;
     }
     let mut command = cargo();
     command.args(["nextest", "run", "--locked"]);

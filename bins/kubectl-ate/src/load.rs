@@ -82,7 +82,8 @@ impl Job<'_> {
             (self.client.delete_actor(actor, Repeat::OneOfMany).await, Code::NotFound)
         } else {
             let selector = self.selector.clone();
-            let made = self.client.create_actor(actor, &self.args.template, selector, Repeat::OneOfMany).await;
+            let made =
+                self.client.create_actor(actor, &self.args.template, selector, Repeat::OneOfMany).await;
             (made.map(drop), Code::AlreadyExists)
         };
         match outcome {

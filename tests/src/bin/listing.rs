@@ -1,6 +1,8 @@
 //! `cargo xtask stress listing`: listings of more actors than a test has time for, and what a page costs in a
 //! model of a billion.
 
+#![allow(clippy::print_stdout)] // a command line talks on its standard output
+
 use ateapi::listing::model::Model;
 use integration::listing::{Kind, Plan, Summary, run};
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ pub(super) struct Disturber {
     shared: Arc<Shared>,
     /// The node that has each slot.
     owners: Vec<usize>,
+    first_movable: usize,
     slots_moved: usize,
     deaths: usize,
 }
@@ -29,7 +30,16 @@ pub(super) struct Disturber {
 impl Disturber {
     pub(super) fn new(target: Target, rng: Rng, actors: usize, shared: Arc<Shared>) -> Self {
         let owners = (0..SLOTS).map(|slot| owner_at_first(slot, PRIMARIES).unwrap_or_default()).collect();
-        Self { target: Some(target), rng, actors, shared, owners, slots_moved: 0, deaths: 0 }
+        Self {
+            target: Some(target),
+            rng,
+            actors,
+            shared,
+            owners,
+            first_movable: 0,
+            slots_moved: 0,
+            deaths: 0,
+        }
     }
 
     /// How many slots have moved, and how many servers have died.
@@ -54,8 +64,11 @@ impl Disturber {
     }
 
     fn disturb_cluster(&mut self, cluster: &mut Cluster) -> Result {
+        // Only slots of the last shard at first, so that it is known which one is walked later.
+        self.first_movable = usize::from(SLOTS) / PRIMARIES * (PRIMARIES - 1) + PRIMARIES;
         self.move_slots_until(cluster, 40)?;
         self.kill_a_primary(cluster)?;
+        self.first_movable = 0;
         self.move_slots_until(cluster, 100)
     }
 
@@ -114,7 +127,7 @@ impl Disturber {
 
     /// Slots of one owner, and another node.
     fn choose(&mut self) -> (RangeInclusive<u16>, usize) {
-        let first = self.rng.below(usize::from(SLOTS));
+        let first = self.first_movable + self.rng.below(usize::from(SLOTS) - self.first_movable);
         let from = self.owners.get(first).copied().unwrap_or_default();
         let count = 1 + self.rng.below(SLOTS_PER_MOVE);
         let same = self.owners.iter().skip(first).take(count).take_while(|owner| **owner == from).count();
@@ -129,7 +142,7 @@ impl Disturber {
     /// Kills the primary that is being walked once its replica has everything, and waits for that to take its
     /// place.
     fn kill_a_primary(&mut self, cluster: &mut Cluster) -> Result {
-        // At 40 percent, in the order of slots.
+        // Of three shards in the order of their slots, that is the second one at 40 percent.
         let slot = usize::from(SLOTS) / 2;
         let killed = self.owners.get(slot).copied().unwrap_or_default();
         for node in 0..PRIMARIES {

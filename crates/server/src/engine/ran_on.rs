@@ -44,8 +44,8 @@ mod tests {
     }
 
     #[test]
-    fn threads_of_consensus_the_log_and_the_store_may_not_run_commands() {
+    fn threads_of_consensus_the_log_the_store_and_the_actor_api_may_not_run_commands() {
         let may_not: Vec<_> = Class::ALL.into_iter().filter(|class| !may(*class)).collect();
-        assert_eq!(may_not, [Class::Raft, Class::Wal, Class::Apply, Class::Store]);
+        assert_eq!(may_not, [Class::Raft, Class::Wal, Class::Apply, Class::Store, Class::Ate]);
     }
 }

@@ -258,7 +258,7 @@ pub const MEMORY_LOOK_TIGHT_MS: u64 = 20;
 /// refused otherwise is let in as long as it does not become more than that, and nothing is so far above the threshold.
 pub const MEMORY_STILL_PERCENT: u64 = 1;
 pub const MEMORY_STILL_LOOKS: u32 = 50;
-pub const MEMORY_REUSED_PERCENT: u64 = 10;
+pub const MEMORY_REUSED_PERCENT: u64 = 5;
 
 /// What a part of the process may take that is bounded by itself: so much of the hard threshold in percent, between two
 /// bounds.

@@ -20,7 +20,8 @@ pub(crate) struct Shared {
     pub(crate) protocol: Cell<Protocol>,
     /// The host has stopped the script: everything that it does from here on fails.
     pub(crate) stopped: Cell<bool>,
-    /// What the interpreter may hold while the script runs.
+    /// What the interpreter held before the script that runs, and may hold while it does.
+    pub(crate) memory_before: Cell<usize>,
     pub(crate) memory_max: Cell<usize>,
     /// What the code that runs is called, and the line that it ends with.
     pub(crate) end: Cell<(&'static str, i64)>,
@@ -37,6 +38,7 @@ impl Shared {
         Self {
             protocol: Cell::default(),
             stopped: Cell::new(false),
+            memory_before: Cell::new(0),
             memory_max: Cell::new(usize::MAX),
             end: Cell::new(("", 0)),
             registered: RefCell::new(None),
@@ -69,6 +71,11 @@ impl Shared {
             Ok(error) => self.raise(error),
             Err(error) => error,
         }
+    }
+
+    /// What the interpreter holds more than before the script.
+    pub(crate) fn held_bytes(&self, lua: &Lua) -> usize {
+        lua.used_memory().saturating_sub(self.memory_before.get())
     }
 
     /// Ends the script, whatever it catches.

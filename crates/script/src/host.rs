@@ -25,8 +25,8 @@ pub trait Host {
     /// Whether the script's user may run a command; `None` if there is no such command.
     fn may_call(&mut self, source: &[u8], spans: &[Span]) -> Option<bool>;
 
-    /// The interpreter has taken so many steps more.
-    fn step(&mut self, steps: u32) -> Result<(), Stopped>;
+    /// The interpreter has taken so many steps more, and holds so much more than when the script began.
+    fn step(&mut self, steps: u32, held_bytes: usize) -> Result<(), Stopped>;
 
     /// The memory that it may take here is used up. It may be more elsewhere.
     fn out_of_memory(&mut self) -> Result<(), Stopped>;

@@ -257,7 +257,9 @@ impl Interpreter {
     /// So much more memory may be used.
     fn bound_memory(&self, bytes: usize) {
         // It can be set, since the interpreter was made with a bounded allocator.
-        let max = self.lua.used_memory() + bytes;
+        let used = self.lua.used_memory();
+        let max = used + bytes;
+        self.shared.memory_before.set(used);
         self.shared.memory_max.set(max);
         let _ = self.lua.set_memory_limit(max);
     }
@@ -306,8 +308,8 @@ impl Host for Loading<'_> {
         self.0.may_call(source, spans)
     }
 
-    fn step(&mut self, steps: u32) -> Result<(), Stopped> {
-        self.0.step(steps)
+    fn step(&mut self, steps: u32, held_bytes: usize) -> Result<(), Stopped> {
+        self.0.step(steps, held_bytes)
     }
 
     fn out_of_memory(&mut self) -> Result<(), Stopped> {
@@ -411,7 +413,7 @@ pub(crate) fn set_hook(lua: &Lua, steps: u32) -> mlua::Result<()> {
         if shared.stopped.get() {
             return Err(shared.stop(lua));
         }
-        match host::with(|host| host.step(STEPS)) {
+        match host::with(|host| host.step(STEPS, shared.held_bytes(lua))) {
             Some(Err(Stopped)) => Err(shared.stop(lua)),
             _ => Ok(VmState::Continue),
         }

@@ -31,7 +31,7 @@ pub(crate) fn spend(lua: &Lua, steps: u32) -> mlua::Result<()> {
         return Ok(());
     }
     PENDING.set(0);
-    match host::with(|host| host.step(pending)) {
+    match host::with(|host| host.step(pending, held_bytes(lua))) {
         Some(Err(Stopped)) => Err(stop(lua)),
         _ => Ok(()),
     }
@@ -40,6 +40,11 @@ pub(crate) fn spend(lua: &Lua, steps: u32) -> mlua::Result<()> {
 /// Counts what some bytes take.
 pub(crate) fn spend_bytes(lua: &Lua, bytes: usize) -> mlua::Result<()> {
     spend(lua, u32::try_from(bytes / BYTES_PER_STEP).unwrap_or(u32::MAX))
+}
+
+/// What the interpreter holds more than when the script began.
+fn held_bytes(lua: &Lua) -> usize {
+    lua.app_data_ref::<Rc<Shared>>().map_or(0, |shared| shared.held_bytes(lua))
 }
 
 #[cold]

@@ -131,6 +131,11 @@ impl Disk {
     pub fn write_buffer_bytes(&self) -> u64 {
         self.database.write_buffer_size()
     }
+
+    /// What the block cache holds.
+    pub fn block_cache_bytes(&self) -> u64 {
+        self.database.cache_size()
+    }
 }
 
 /// A record of the node that says nothing: writing it is what counts.

@@ -85,12 +85,15 @@ impl Part {
 
     /// Leaves those keys of a step that have not been taken. `false`: it cannot tell.
     pub(super) fn rest(&self, end: u64, keys: &mut Vec<Bytes>) -> bool {
-        if end == self.end {
-            keys.retain(|key| *key > self.after);
+        if !self.taken.is_empty() {
+            // Not in the order of keys: a step to another end may have had some before the last one.
+            keys.retain(|key| !self.taken.contains(&print_of(key)));
             return true;
         }
-        keys.retain(|key| !self.taken.contains(&print_of(key)));
-        !self.taken.is_empty()
+        if end == self.end {
+            keys.retain(|key| *key > self.after);
+        }
+        end == self.end
     }
 }
 

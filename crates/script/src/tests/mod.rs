@@ -16,6 +16,7 @@ pub(crate) struct Test {
     pub(crate) replies: Vec<Reply>,
     pub(crate) logged: Vec<String>,
     pub(crate) ran_out: bool,
+    pub(crate) held_bytes_max: usize,
     /// Whether it stops who has no memory left.
     pub(crate) stops_large: bool,
 }
@@ -39,8 +40,9 @@ impl Host for Test {
         (spans.len() > 1).then_some(true)
     }
 
-    fn step(&mut self, steps: u32) -> Result<(), Stopped> {
+    fn step(&mut self, steps: u32, held_bytes: usize) -> Result<(), Stopped> {
         self.steps += u64::from(steps);
+        self.held_bytes_max = self.held_bytes_max.max(held_bytes);
         if self.steps > self.steps_max { Err(Stopped) } else { Ok(()) }
     }
 

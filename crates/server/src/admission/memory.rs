@@ -13,9 +13,9 @@ use store::Source;
 /// A flush takes its time.
 const FLUSH_PAUSE: Duration = Duration::from_secs(2);
 
-/// Of what is left, the part that running work may take until the next look: when it is told, what it has read is there
-/// twice, as values and as a reply.
-const WORK_PART: u64 = 2;
+/// What running work holds counts so many times: when it is told, what it has read is there twice, as values and as a
+/// reply.
+const WORK_TIMES: u64 = 2;
 
 /// As Redis says it.
 pub const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -171,12 +171,12 @@ pub struct Memory {
     /// Whether what takes memory is refused.
     is_short: AtomicBool,
     still: Mutex<Still>,
-    /// Clients' buffers, and how large they may become before the next look.
+    /// Clients' buffers.
     buffers_bytes: AtomicU64,
-    buffers_bytes_max: AtomicU64,
-    /// What running work holds, and how much that may become before the next look.
+    /// What running work holds.
     work_bytes: AtomicU64,
-    work_bytes_max: AtomicU64,
+    /// How much both may become before the next look: what is left is there once, whoever comes first.
+    held_bytes_max: AtomicU64,
     evicted: Mutex<Option<Instant>>,
     flushed: Mutex<Option<Instant>>,
     pub stats: MemoryStats,
@@ -234,9 +234,9 @@ impl Memory {
             _ => still.left_bytes(&thresholds, resident_bytes),
         };
         drop(still);
-        self.buffers_bytes_max.store(self.buffers_bytes().saturating_add(left), Relaxed);
-        let work_bytes = self.work_bytes.load(Relaxed);
-        self.work_bytes_max.store(work_bytes.saturating_add(left / WORK_PART), Relaxed);
+        // What running work has read so far is resident, its replies are still to come: they come out of what is left.
+        let held = self.buffers_bytes().saturating_add(self.work_bytes());
+        self.held_bytes_max.store(held.saturating_add(left), Relaxed);
         let is_short = pressure == Pressure::Critical || (pressure == Pressure::Short && left == 0);
         self.is_short.store(is_short, Relaxed);
         self.change(was, pressure);
@@ -273,8 +273,9 @@ impl Memory {
             self.buffers_bytes.fetch_sub(before - after, Relaxed);
             return;
         }
-        let all = self.buffers_bytes.fetch_add(after - before, Relaxed) + (after - before);
-        if all > self.buffers_bytes_max.load(Relaxed) && !self.is_short() {
+        self.buffers_bytes.fetch_add(after - before, Relaxed);
+        let held = self.buffers_bytes().saturating_add(self.work_bytes());
+        if held > self.held_bytes_max.load(Relaxed) && !self.is_short() {
             // Whatever the next look makes of it, which is soon.
             self.is_short.store(true, Relaxed);
             let was = self.pressure();
@@ -317,8 +318,9 @@ impl Memory {
 
 impl Source for Memory {
     fn take(&self, bytes: u64) -> bool {
-        let bytes_max = self.work_bytes_max.load(Relaxed);
-        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= bytes_max);
+        let (buffers, held_max) = (self.buffers_bytes(), self.held_bytes_max.load(Relaxed));
+        let fits = |work: &u64| buffers.saturating_add(work.saturating_mul(WORK_TIMES)) <= held_max;
+        let more = |work: u64| work.checked_add(bytes).filter(fits);
         let is_taken = self.work_bytes.fetch_update(Relaxed, Relaxed, more).is_ok();
         self.stats.busy.fetch_add(u64::from(!is_taken), Relaxed);
         is_taken
@@ -432,9 +434,15 @@ mod tests {
         let takes = |mib: u64| memory.take(mib * MIB);
         assert_eq!([takes(30), takes(30), takes(20), takes(1)], [true, false, true, false]);
         assert_eq!((memory.is_short(), memory.stats.busy.load(Relaxed)), (false, 2), "others go on");
-        memory.look(750 * MIB);
-        assert_eq!([takes(25), takes(1)], [true, false], "what it holds is resident by now");
-        memory.give_back(75 * MIB);
+        memory.look(730 * MIB);
+        assert_eq!([takes(10), takes(1)], [true, false], "what it holds is resident, and its replies are to come");
+        memory.give_back(60 * MIB);
+        memory.buffers_changed(0, 60 * MIB);
+        assert_eq!((takes(31), takes(30), takes(1)), (false, true, false), "clients have the replies");
+        assert!(!memory.is_short());
+        memory.buffers_changed(0, 41 * MIB);
+        assert!(memory.is_short(), "what is left is there once");
+        memory.give_back(30 * MIB);
         memory.look(800 * MIB);
         assert_eq!((takes(1), memory.work_bytes()), (false, 0));
         memory.set_thresholds(Thresholds::default());
@@ -452,15 +460,15 @@ mod tests {
                 .map(|look| (memory.look(mib * MIB), (look, memory.is_short())).1)
                 .collect::<Vec<_>>()
         };
-        assert!(still(860, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
-        let found: Vec<bool> = looks(&[860, 850, 855, 867, 870]);
+        assert!(still(820, 0, limits::MEMORY_STILL_LOOKS).iter().all(|(_, is_short)| *is_short));
+        let found: Vec<bool> = looks(&[820, 810, 815, 827, 830]);
         assert_eq!(found, [false, false, false, true, true], "it has become more");
-        assert!(still(870, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
+        assert!(still(830, 0, limits::MEMORY_STILL_LOOKS).last().is_some_and(|(_, is_short)| !is_short));
         memory.buffers_changed(0, 11 * MIB);
         assert!(memory.is_short(), "that is more than what may be used again");
         memory.buffers_changed(11 * MIB, 0);
         // Far above the threshold nothing is taken for granted.
-        assert!(still(890, 0, 100).iter().all(|(_, is_short)| *is_short));
+        assert!(still(850, 0, 100).iter().all(|(_, is_short)| *is_short));
         let found: Vec<bool> = looks(&[1_000, 100]);
         assert_eq!(found, [true, false]);
     }

@@ -14,7 +14,7 @@ use crate::config::{Config, Shares};
 use crate::engine::clients::Client;
 use crate::engine::maintenance;
 use crate::engine::node::Node;
-use crate::engine::snapshots;
+use crate::engine::{memory_parts, snapshots};
 
 /// Write buffers of this size are worth writing to tables while memory is short.
 const FLUSHED_BYTES_MIN: u64 = 16 << 20;
@@ -85,20 +85,10 @@ pub fn look(node: &Node) -> Pressure {
     pressure
 }
 
-/// What is in use of what is known. The rest is the heavy pool's, and the allocator's.
 fn tell_who_has_it(node: &Node) {
-    let stores = || node.groups.iter().map(|group| &group.store);
-    tracing::warn!(
-        clients_bytes = node.admission.memory.buffers_bytes(),
-        work_bytes = node.admission.memory.work_bytes(),
-        rows_bytes = stores().map(|store| store.table.size().1).sum::<usize>(),
-        dirty_bytes = stores().map(|store| store.sequencer.dirty_bytes()).sum::<u64>(),
-        write_buffers_bytes = node.disk.write_buffer_bytes(),
-        kept_bytes = snapshots::kept_bytes(node),
-        pins = stores().map(|store| store.pins.count()).sum::<usize>(),
-        paged_replies = node.paged.open(),
-        "who has the memory"
-    );
+    let parts = memory_parts::all(node).map(|(part, bytes)| format!("{part} {bytes}")).join(", ");
+    let pins = node.groups.iter().map(|group| group.store.pins.count()).sum::<usize>();
+    tracing::warn!(parts, pins, paged_replies = node.paged.open(), "who has the memory, in bytes");
 }
 
 /// Has the caches give back what they can while there is little. Called by the maintenance thread once a round.

@@ -7,6 +7,7 @@ pub mod heavy;
 pub mod image;
 pub mod machine;
 pub mod maintenance;
+pub mod memory_parts;
 pub mod memory_shares;
 pub mod memory_watch;
 pub mod node;

@@ -42,8 +42,11 @@ const TAKEN_BYTES_MIN: usize = 64 << 10;
 /// What a connection does.
 pub enum State {
     Ready,
-    /// The heavy pool works for it.
-    Working(Arc<Cancel>),
+    /// The heavy pool works for it, and has so much of what it said.
+    Working {
+        cancel: Arc<Cancel>,
+        said_bytes: usize,
+    },
     /// Its reply is told page by page.
     Paging(Paging),
     /// The store has to catch up before it may write.
@@ -56,6 +59,20 @@ pub enum State {
     Sleeping(Instant, Reply),
     /// Closed once its output is sent.
     Closing,
+}
+
+impl State {
+    /// What was worked out for it is in its buffers, and counts there from now on.
+    pub fn give_back(&self) {
+        if let Self::Working { cancel, .. } | Self::Paging(Paging { cancel, .. }) = self {
+            cancel.give_back();
+        }
+    }
+
+    /// What it has said and somebody works on.
+    fn said_bytes(&self) -> usize {
+        if let Self::Working { said_bytes, .. } = self { *said_bytes } else { 0 }
+    }
 }
 
 /// A reply of which a part has been told.
@@ -324,7 +341,8 @@ impl Connection {
     /// What its buffers hold counts as memory, and what they do not hold any more does not.
     fn count_held(&mut self) {
         let queued = self.client.queued_bytes.load(Relaxed);
-        self.seat.holds((self.input.len() + self.output.len()) as u64 + queued);
+        let held = self.input.len() + self.output.len() + self.state.said_bytes();
+        self.seat.holds(held as u64 + queued);
     }
 
     /// Tells others how it is at the end of a turn, at which it had so much to send.

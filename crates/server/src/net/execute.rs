@@ -191,10 +191,11 @@ pub fn submit(node: &Arc<Node>, connection: &mut Connection, work: Work) -> bool
         connection.reply(&Reply::error(memory::BUSY));
         return true;
     }
+    let said_bytes = work.held_bytes();
     let job = job(connection, work);
     let cancel = job.cancel.clone();
     if node.heavy.submit(node, job) {
-        connection.state = State::Working(cancel);
+        connection.state = State::Working { cancel, said_bytes };
         return false;
     }
     account::busy(node, entry);
@@ -220,8 +221,9 @@ fn takes_memory(work: &Work) -> bool {
 /// Hands what a client has waited for to the heavy pool. It is not turned away: who waits for what comes next would not
 /// know what it has missed.
 pub fn go_on(node: &Node, connection: &mut Connection, work: Work) {
+    let said_bytes = work.held_bytes();
     let job = job(connection, work);
-    connection.state = State::Working(job.cancel.clone());
+    connection.state = State::Working { cancel: job.cancel.clone(), said_bytes };
     node.heavy.go_on(job);
 }
 

@@ -222,7 +222,7 @@ impl NetThread {
         connection.stream.handshake_until().map(|until| self.timers.remove(&(until, at)));
         connection.seat.trial_until().map(|until| self.timers.remove(&(until, at)));
         match &connection.state {
-            State::Working(cancel) => cancel.cancel(),
+            State::Working { cancel, .. } => cancel.cancel(),
             State::Paging(paging) => {
                 paging.cancel.cancel();
                 paging.until.map(|until| self.timers.remove(&(until, at)));
@@ -284,12 +284,13 @@ impl NetThread {
         let before = std::mem::replace(&mut connection.state, State::Ready);
         connection.waits_until = None;
         connection.output.push_gated(outcome.reply, &outcome.gates);
+        before.give_back();
         if connection.client.killed.load(Ordering::SeqCst) {
             connection.state = State::Closing;
         }
         // Nobody wants to hear the rest where replies are thrown away.
         let rest = outcome.rest.filter(|_| !connection.output.is_muted());
-        if let (Some(flow), State::Working(cancel) | State::Paging(Paging { cancel, .. })) = (rest, before) {
+        if let (Some(flow), State::Working { cancel, .. } | State::Paging(Paging { cancel, .. })) = (rest, before) {
             self.begin_pages(at, flow, cancel);
         }
         self.touched.push(at);
@@ -300,8 +301,9 @@ impl NetThread {
     fn ran(&mut self, client: u64, ran: Ran, gates: &[(u16, Gate)]) {
         let Some(&at) = self.by_client.get(&client) else { return };
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };
-        connection.state = State::Ready;
+        let before = std::mem::replace(&mut connection.state, State::Ready);
         exec::finish(&self.node, connection, ran, gates);
+        before.give_back();
         self.touched.push(at);
         self.queue(at);
     }

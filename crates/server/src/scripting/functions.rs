@@ -102,7 +102,7 @@ impl Host for Loader {
         None
     }
 
-    fn step(&mut self, steps: u32) -> Result<(), Stopped> {
+    fn step(&mut self, steps: u32, _: usize) -> Result<(), Stopped> {
         self.left = self.left.checked_sub(steps.into()).ok_or(Stopped)?;
         Ok(())
     }

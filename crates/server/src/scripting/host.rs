@@ -28,6 +28,8 @@ pub struct InTxn<'h, 't, 'e> {
     pub is_long: bool,
     /// What this thread had run for at the first of its many steps.
     since: Option<Duration>,
+    /// The most that the interpreter has held so far: in the heavy pool it counts like what is read.
+    held_bytes: usize,
 }
 
 /// What this thread has run for: whoever has to wait for the processor has taken nothing of it.
@@ -47,7 +49,7 @@ const IN_SECTION: &[&str] = &["ping", "echo", "time"];
 
 impl<'h, 't, 'e> InTxn<'h, 't, 'e> {
     pub fn new(txn: &'h mut Txn<'t>, env: &'h mut Env<'e>, only_reads: bool) -> Self {
-        Self { txn, env, only_reads, stop: None, is_long: false, since: None }
+        Self { txn, env, only_reads, stop: None, is_long: false, since: None, held_bytes: 0 }
     }
 }
 
@@ -194,9 +196,15 @@ impl Host for InTxn<'_, '_, '_> {
         Some(self.env.user.is_none_or(|user| acl::may(user, entry, &args).is_ok()))
     }
 
-    fn step(&mut self, steps: u32) -> Result<(), Stopped> {
+    fn step(&mut self, steps: u32, held_bytes: usize) -> Result<(), Stopped> {
         if let Err(stop) = self.txn.step(steps) {
             return self.stopped(stop);
+        }
+        if let Some(more) = held_bytes.checked_sub(self.held_bytes).filter(|_| !self.txn.is_metered()) {
+            self.held_bytes = held_bytes;
+            if let Err(stop) = self.txn.hold(0, more) {
+                return self.stopped(stop);
+            }
         }
         if self.txn.is_metered() {
             let now = processor_time();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::Ordering::Relaxed;
 
-use testkit::wait;
+use testkit::{Client, Reply, wait};
 
 use super::admission::{HERE, answers, from, said};
 use super::harness::{PATIENCE, TestNode, check, field, text};
@@ -65,6 +65,40 @@ fn a_node_that_starts_short_of_memory_lets_administrators_in() {
     answers(&mut all[0], "CONFIG SET memory-soft 0", "+OK\r\n");
     answers(&mut all[0], "SET a 1", "+OK\r\n");
     answers(&mut from(HERE, &node), "PING", "+PONG\r\n");
+}
+
+/// Bytes that running work holds.
+fn work_bytes(node: &TestNode) -> u64 {
+    node.node.admission.memory.work_bytes()
+}
+
+#[test]
+fn what_work_holds_is_bounded_by_what_is_left_and_given_back() {
+    let node = TestNode::start();
+    let mut client = node.client();
+    for command in ["SETRANGE large 8388607 x", "RPUSH list a b c"] {
+        assert!(!client.line(command).unwrap().is_error(), "{command}");
+    }
+    let fills = "local t = {} for i = 1, 4000000 do t[i] = i end return #t";
+    let reads = "local t = {} for i = 1, 30 do t[i] = redis.call('GET', 'large') end return #t";
+    let call = |client: &mut Client, code: &str| client.call(&["EVAL", code, "0"]).unwrap();
+    assert_eq!(call(&mut client, fills), Reply::Integer(4_000_000));
+    assert_eq!(call(&mut client, reads), Reply::Integer(30));
+    let used: u64 = field(&text(&mut client, "INFO memory"), "used_memory").parse().unwrap();
+    let soft = used + (96 << 20);
+    check(&mut client, &format!("CONFIG SET memory-hard {} memory-soft {soft}", 2 * soft), "+OK");
+    for code in [fills, reads] {
+        assert_eq!(format!("{:?}", call(&mut client, code)), BUSY, "{code}");
+    }
+    // With more room they go on, by themselves or several in one unit, and all of it is given back.
+    check(&mut client, &format!("CONFIG SET memory-hard {0} memory-soft {0}", soft + (1 << 30)), "+OK");
+    for _ in 0..20 {
+        let words = ["MULTI", "GET large", "GET large", "LRANGE list 0 -1", "EXEC"];
+        let replies: Vec<Reply> = words.iter().map(|line| client.line(line).unwrap()).collect();
+        assert!(!replies.iter().any(Reply::is_error), "{replies:?}");
+        check(&mut client, "EVAL \"return #redis.call('GET', 'large')\" 0", ":8388608");
+    }
+    wait::until("work to be given back", PATIENCE, || (work_bytes(&node) == 0).then_some(())).unwrap();
 }
 
 /// A client that has sent a part of a command, of which so much has come.

@@ -125,6 +125,26 @@ async fn whatever_happens_each_of_many_actors_comes() {
     Run::new(2000, 20_000).go(10).await;
 }
 
+/// Steps end elsewhere each time, and pages of all sizes end in the middle of them.
+#[tokio::test]
+async fn where_cursors_are_positions_nothing_comes_twice_when_others_come_and_go() {
+    for seed in 0..200 {
+        let mut run = Run { sim: Arc::new(Sim::new(Plan { positions: true, ..Plan::new(1, seed) })), ..Run::new(seed, 0) };
+        fill(&run.sim, "team", 300);
+        let mut listing = Listing::new(Arc::clone(&run.sim), "");
+        loop {
+            run.churn();
+            let size = run.rng.pick(&[1, 2, 5, 15, 40]);
+            if listing.page(size).await {
+                break;
+            }
+        }
+        let stayed = listing.seen.iter().filter(|(key, _)| key.starts_with("actor:team:a-"));
+        let (count, times) = stayed.fold((0, 0), |(count, sum), (_, times)| (count + 1, sum + times));
+        assert_eq!((count, times), (300, 300), "seed {seed}");
+    }
+}
+
 /// Slots 0 to 2000 are on their way for ever, half of their keys have arrived.
 fn on_their_way(positions: bool, shards: usize, to: usize) -> Arc<Sim> {
     let sim = Sim::new(Plan { positions, ..Plan::new(shards, 5) });

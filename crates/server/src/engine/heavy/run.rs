@@ -27,10 +27,8 @@ pub(super) fn run(node: &Arc<Node>, job: Job, scratch: &mut Scratch) -> Option<M
         perform(node, &caller, work, &cancel, scratch)
     };
     node.pump();
-    let mail = mail(caller, outcome.told, outcome.gates);
-    // From here on it is the client's buffers that hold it.
-    cancel.give_back();
-    mail
+    // What it holds counts as work until the client's buffers have it: the client gives it back.
+    mail(caller, outcome.told, outcome.gates)
 }
 
 /// What is told of work that is not done.

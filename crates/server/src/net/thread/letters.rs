@@ -100,6 +100,6 @@ impl NetThread {
 /// IMPORTANT: what the heavy pool has read for a client may be older than what it is to be told; and one that
 /// does not read is told when it does, in few words.
 fn must_wait(connection: &Connection) -> bool {
-    matches!(connection.state, State::Working(_) | State::Paging(_))
+    matches!(connection.state, State::Working { .. } | State::Paging(_))
         || connection.output.len() > OUTPUT_BYTES_MAX
 }

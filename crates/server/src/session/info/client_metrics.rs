@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use observe::{Exposition, Kind};
 
+use crate::engine::memory_parts;
 use crate::engine::node::Node;
 
 /// How short memory is, and what came of it.
@@ -16,6 +17,11 @@ pub(super) fn about_memory(node: &Node, page: &mut Exposition) {
     page.metric("bulkhead_memory_threshold_bytes", Gauge, "Resident memory from which on it is short.")
         .sample(&[("threshold", "soft")], thresholds.soft_bytes as f64)
         .sample(&[("threshold", "hard")], thresholds.hard_bytes as f64);
+    let mut parts =
+        page.metric("bulkhead_memory_part_bytes", Gauge, "Who has the memory, as far as that is known.");
+    for (part, bytes) in memory_parts::all(node) {
+        parts.sample(&[("part", part)], bytes as f64);
+    }
     let refused = node.stats.errors().1.into_iter().find(|(code, _)| code == "OOM");
     for (name, help, value) in [
         ("bulkhead_memory_shortages_total", "Times that memory became short.", stats.shortages.load(Relaxed)),

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::{Lines, REDIS_VERSION, VERSION};
+use crate::engine::memory_parts;
 use crate::engine::node::Node;
 use crate::engine::pause::Paused;
 use crate::pubsub::Kind;
@@ -102,6 +103,9 @@ pub(super) fn memory(node: &Node, lines: &mut Lines) {
     let thresholds = node.admission.memory.thresholds();
     lines.add_bytes("memory_soft", thresholds.soft_bytes);
     lines.add_bytes("memory_hard", thresholds.hard_bytes);
+    for (part, bytes) in memory_parts::all(node) {
+        lines.add_bytes(&format!("memory_{part}"), bytes);
+    }
     lines.add("memory_pressure", node.admission.memory.pressure().name());
     let stats = &node.admission.memory.stats;
     for (name, count) in [

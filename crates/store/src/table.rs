@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use crate::record::{RowKey, Value};
 use crate::small::Small;
 use crate::splice::WHOLE_BYTES_MAX;
-use rows::Rows;
+use rows::{CHUNK, Rows};
 
 /// Shards keep threads off each other's locks; a power of two.
 const SHARDS: usize = 64;
@@ -315,6 +315,7 @@ impl Table {
                 }
                 shard.evict(shard_bytes_max, keep, None);
             }
+            shard.close_up();
         }
     }
 
@@ -333,7 +334,33 @@ impl Table {
 
 impl Shard {
     fn size(&self) -> (usize, usize) {
-        (self.index.len(), self.bytes)
+        (self.index.len(), self.bytes + self.free.len() * size_of::<Option<Row>>())
+    }
+
+    /// Where many places are free, moves the last rows to some of them, and gives up those that they had: a part of the
+    /// way if it is long.
+    fn close_up(&mut self) {
+        let (len, free) = (self.rows.len(), self.free.len());
+        if free < 2 * CHUNK || free < len / FREE_PART {
+            return;
+        }
+        let most = len.saturating_sub(CLOSE_UP_MAX).next_multiple_of(CHUNK);
+        let end = (len - free).next_multiple_of(CHUNK).max(most);
+        if end >= len {
+            return;
+        }
+        self.free.retain(|slot| (*slot as usize) < end);
+        for from in end as u32..len as u32 {
+            let Some(row) = self.rows.take(from) else { continue };
+            // There are: what is below the end has room for all rows.
+            let Some(to) = self.free.pop() else { unreachable!("fewer places than rows") };
+            if let Some(slot) = self.index.find_mut(row.hash, |slot| *slot == from) {
+                *slot = to;
+            }
+            self.rows.put(to, row);
+        }
+        self.rows.truncate(end);
+        self.hand = self.hand.min(end.saturating_sub(1));
     }
 
     fn find_mut(&mut self, at: Hashed<'_>) -> Option<&mut Row> {
@@ -408,6 +435,10 @@ impl Shard {
 const EVICT_STEPS_MAX: usize = 64;
 /// How many accesses' worth one [`Table::trim`] does in a shard.
 const TRIM_TURNS: usize = 64;
+/// From which part of the places on that are free it is worth to close up.
+const FREE_PART: usize = 4;
+/// Places that are given up at a time in a shard: others wait for its lock for less than a tenth of a millisecond.
+const CLOSE_UP_MAX: usize = 1024;
 
 mod rows;
 #[cfg(test)]

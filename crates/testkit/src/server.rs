@@ -303,6 +303,15 @@ impl Server {
         Ok(())
     }
 
+    /// The last few lines of its output that say something.
+    pub fn log_lines(&self, something: &str) -> String {
+        const SHOWN: usize = 5;
+        let log = fs::read(log_path(&self.dir)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(something)).collect();
+        lines.get(lines.len().saturating_sub(SHOWN)..).unwrap_or_default().join("\n")
+    }
+
     /// The end of what the server wrote to its output.
     pub fn log_tail(&self) -> String {
         /// A panic with its backtrace.

@@ -1,10 +1,11 @@
 //! Where a shard keeps its rows: in chunks that never move, so that a table that grows copies nothing
-//! and takes no more memory than its rows do.
+//! and takes no more memory than its rows do. The last chunks can be given up, once their rows are elsewhere.
 
 use super::Row;
 
-/// Rows of a chunk.
-const CHUNK: usize = 64;
+/// Rows of a chunk: 4 KiB of them, for the allocator rounds up more by a quarter to have it aligned.
+pub(super) const CHUNK: usize = 32;
+const _: () = assert!(CHUNK * size_of::<Option<Row>>() == 4096);
 
 #[derive(Default)]
 pub(super) struct Rows {
@@ -46,6 +47,13 @@ impl Rows {
         self.len += 1;
         self.put(slot, row);
         slot
+    }
+
+    /// Gives up the places from `len` on, which is the end of a chunk. There are no rows in them any more.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.chunks.truncate(len / CHUNK);
+        self.chunks.shrink_to(2 * self.chunks.len());
+        self.len = len;
     }
 
     fn place_mut(&mut self, slot: u32) -> Option<&mut Option<Row>> {

@@ -97,7 +97,8 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> Result<Summary> {
     while Instant::now() < end {
         let time = plan.round_time.min(end - Instant::now());
         let context = |error: crate::Error, server: &Server| -> crate::Error {
-            format!("seed {}: {error}\nThe server said:\n{}", plan.seed, server.log_tail()).into()
+            let held = server.log_lines("who has the memory");
+            format!("seed {}: {error}\n{held}\nThe server said:\n{}", plan.seed, server.log_tail()).into()
         };
         let line = siege.round(plan, time).map_err(|error| context(error, &siege.server))?;
         log(&line);

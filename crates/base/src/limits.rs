@@ -251,9 +251,12 @@ pub const MEMORY_TIGHT_PERCENT: u64 = 90;
 /// How far below a threshold memory has to be before it is left: not to and fro at the edge.
 pub const MEMORY_SLACK_PERCENT: u64 = 5;
 /// How often it is looked what is resident: seldom while there is enough, as every look costs some 50 microseconds;
-/// otherwise so often that a fast network brings no more than a few percent of it in between.
+/// otherwise, from so much of the soft threshold on, so often that a fast network brings no more than a few percent of it in
+/// between. What is freed is given back as often: values of megabytes that are written and forgotten leave more than a
+/// hundred megabytes in a tenth of a second.
 pub const MEMORY_LOOK_MS: u64 = 100;
-pub const MEMORY_LOOK_TIGHT_MS: u64 = 20;
+pub const MEMORY_NEAR_PERCENT: u64 = 60;
+pub const MEMORY_LOOK_NEAR_MS: u64 = 20;
 /// While memory is short: what has not become more by so much of the soft threshold in so many looks is still. Then what is
 /// refused otherwise is let in as long as it does not become more than that, and nothing is so far above the threshold.
 pub const MEMORY_STILL_PERCENT: u64 = 1;

@@ -22,8 +22,11 @@ use rows::{CHUNK, Rows};
 const SHARDS: usize = 64;
 /// What a row costs, beside what is kept elsewhere: its place, and its index entry.
 const ROW_OVERHEAD_BYTES: usize = 144;
-/// What an allocation costs beside its bytes: its header, and what it is rounded up by.
-const ALLOCATION_BYTES: usize = 24;
+/// What shared bytes have in front of them: their counts.
+const SHARED_HEADER_BYTES: usize = 16;
+/// The allocator has so many sizes between a power of two and the next, and rounds up to one of them: a chunk of a long
+/// string takes a quarter more than it holds.
+const SIZES_PER_DOUBLING: usize = 4;
 // Two cache lines.
 const _: () = assert!(size_of::<Option<Row>>() == 128);
 
@@ -117,7 +120,13 @@ fn value_bytes(seen: &Seen) -> usize {
 }
 
 fn elsewhere<const N: usize>(bytes: &Small<N>) -> usize {
-    bytes.shared().map_or(0, |bytes| bytes.len() + ALLOCATION_BYTES)
+    bytes.shared().map_or(0, |bytes| allocated(SHARED_HEADER_BYTES + bytes.len()))
+}
+
+/// What the allocator takes for so many bytes.
+fn allocated(bytes: usize) -> usize {
+    let step = bytes.next_power_of_two() / 2 / SIZES_PER_DOUBLING;
+    bytes.next_multiple_of(step.max(SHARED_HEADER_BYTES))
 }
 
 /// A row's place in a batch's list.

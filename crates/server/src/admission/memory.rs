@@ -1,6 +1,6 @@
 //! How much memory there is left, and what goes on while it is short.
 //!
-//! What counts is the resident set, looked at ten times a second or more often, against two thresholds. Buffers of clients are what
+//! What counts is the resident set, looked at ten times a second, or fifty times when much is in use, against two thresholds. Buffers of clients are what
 //! may grow by much in between: they are counted, and memory is short at once when they grow too far.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -80,12 +80,6 @@ impl Thresholds {
             Pressure::Critical => self.hard_bytes,
         }
     }
-}
-
-/// When to look again.
-pub fn pause(pressure: Pressure) -> Duration {
-    let is_enough = pressure == Pressure::None;
-    Duration::from_millis(if is_enough { limits::MEMORY_LOOK_MS } else { limits::MEMORY_LOOK_TIGHT_MS })
 }
 
 fn share(bytes: u64, percent: u64) -> u64 {
@@ -206,6 +200,17 @@ impl Memory {
 
     pub fn resident_bytes(&self) -> u64 {
         self.resident_bytes.load(Relaxed)
+    }
+
+    /// Whether so much is resident that it has to be looked at often.
+    pub fn is_near(&self) -> bool {
+        let near_bytes = share(self.soft_bytes.load(Relaxed), limits::MEMORY_NEAR_PERCENT);
+        near_bytes > 0 && self.resident_bytes() >= near_bytes
+    }
+
+    /// When to look again.
+    pub fn pause(&self) -> Duration {
+        Duration::from_millis(if self.is_near() { limits::MEMORY_LOOK_NEAR_MS } else { limits::MEMORY_LOOK_MS })
     }
 
     pub fn buffers_bytes(&self) -> u64 {

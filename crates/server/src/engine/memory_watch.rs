@@ -56,18 +56,20 @@ pub fn start(node: &Arc<Node>) -> io::Result<JoinHandle<()>> {
     let stopped = node.stats.stopped();
     let node = Arc::downgrade(node);
     Class::Maint.spawn("memory", move || {
-        let (mut pressure, mut given_back) = (Pressure::None, Instant::now());
+        let (mut pause, mut given_back) = (Duration::ZERO, Instant::now());
         let mut snapshots = snapshots::Watch::new();
-        while !stopped.wait(memory::pause(pressure)) {
+        while !stopped.wait(pause) {
             let Some(node) = node.upgrade() else { return };
+            let memory = &node.admission.memory;
             node.rubbish.empty();
-            if pressure > Pressure::None || given_back.elapsed() >= GIVE_BACK_PAUSE {
+            if memory.is_near() || given_back.elapsed() >= GIVE_BACK_PAUSE {
                 // What is free is not in use, and nobody else gives it back.
                 allocator::give_back();
                 given_back = Instant::now();
             }
-            pressure = look(&node);
+            let pressure = look(&node);
             snapshots.look(&node, pressure);
+            pause = memory.pause();
         }
     })
 }

@@ -75,7 +75,7 @@ fn a_view_that_lasts_does_not_keep_what_was_written_after_it() {
     }
     table.trim(keep);
     let (_, bytes) = table.size();
-    assert!(bytes <= 64 * 4096, "{bytes} bytes");
+    assert!(bytes <= 64 * (4096 + 2 * 4096), "{bytes} bytes");
     // What it sees and is not in its snapshot stays, however old.
     let table = Table::new(64 * 4096, 1);
     let keep = Keep { everywhere: Stamp(5), ..keep };
@@ -174,4 +174,13 @@ fn a_table_that_shrinks_gives_up_its_places_and_finds_what_stays() {
     }
     assert_eq!(text(table.newest(table.hash(&key(99_999)))), Some("x".into()));
     assert!(places() <= full + 64 * CHUNK, "{} places of {full}", places());
+}
+
+#[test]
+fn what_is_rounded_up_counts() {
+    for (bytes, expected) in
+        [(16, 16), (17, 32), (64, 64), (65, 80), (100, 112), (16_384, 16_384), (16_400, 20_480), (40_000, 40_960)]
+    {
+        assert_eq!(allocated(bytes), expected, "{bytes}");
+    }
 }

@@ -125,7 +125,7 @@ control = ateapi_pb2_grpc.ControlStub(channel)
 check_file(pb.DESCRIPTOR)
 shown = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
 check_file(shown.FindServiceByName("ateapi.Control").file)
-assert shown.FindServiceByName("grpc.health.v1.Health").methods_by_name.keys() >= {"Check", "Watch"}
+assert shown.FindServiceByName("grpc.health.v1.Health").methods_by_name.keys() == ["Check", "Watch"]
 
 # All pages
 for size in (0, 7, 1000, 5000):

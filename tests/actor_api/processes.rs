@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use integration::api::PATIENCE;
 use std::collections::BTreeSet;
 use std::net::TcpStream;
-use std::time::Duration;
 use testkit::wait;
+use tokio::task::spawn_blocking;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -218,7 +218,7 @@ fn listings_of_many_go_on_while_replicas_are_replaced() {
     let runtime = runtime();
     let _inside = runtime.enter();
     let listing = |size: i32| {
-        let client = apis[0].client().unwrap();
+        let (client, address) = (apis[0].client().unwrap(), address.clone());
         runtime.spawn(async move {
             let (mut names, mut token) = (BTreeSet::new(), String::new());
             loop {
@@ -232,11 +232,12 @@ fn listings_of_many_go_on_while_replicas_are_replaced() {
                         }
                     }
                     Err(status) => {
-                        // Nobody is there, or whoever was has gone in the middle of it.
-                        let is_gone =
-                            matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled);
-                        assert!(is_gone, "{status:?}");
-                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        // Nobody is there, or whoever was has gone in the middle of it: nothing was answered.
+                        assert!(status.metadata().is_empty(), "{status:?}");
+                        let address = address.clone();
+                        let is_there = move || TcpStream::connect(&address).is_ok().then_some(());
+                        let waiting = spawn_blocking(|| wait::until("the next one", PATIENCE, is_there));
+                        waiting.await.unwrap().unwrap();
                     }
                 }
             }

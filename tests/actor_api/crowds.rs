@@ -71,7 +71,7 @@ fn changes_are_all_made(replicas: usize) {
                         Ok(changed) => break changed.into_inner().actor.unwrap(),
                         // Others have come before it again and again: it was not made.
                         Err(status) => {
-                            assert_eq!((status.code(), replicas > 1), (Code::Aborted, true), "{status:?}")
+                            assert_eq!((status.code(), replicas > 1), (Code::Aborted, true), "{status:?}");
                         }
                     }
                 }

@@ -119,6 +119,30 @@ fn a_listing_with_little_time_comes_in_smaller_pieces_but_comes() {
     });
 }
 
+#[test]
+fn one_call_too_many_is_told_to_come_later() {
+    let store = redis();
+    let api = Api::over(&store.addr().to_string(), &["--max-calls", "3"]).unwrap();
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let mut client = api.client().unwrap();
+    is(runtime.block_on(client.get_actor(get("team", "a"))), Code::NotFound, "");
+    halt(&store);
+    let call = |_| {
+        let mut client = client.clone();
+        runtime.spawn(async move { client.get_actor(get("team", "a")).await })
+    };
+    let going: Vec<_> = (0..3).map(call).collect();
+    api.wait_for_metric("ateapi_calls_in_flight", |count| count == 3).unwrap();
+    let refused = runtime.block_on(client.clone().get_actor(get("team", "a")));
+    is(refused, Code::ResourceExhausted, "too many calls are going on here");
+    go_on(&store);
+    for call in going {
+        is(runtime.block_on(call).unwrap(), Code::NotFound, "the actor team/a");
+    }
+    is(runtime.block_on(client.get_actor(get("team", "a"))), Code::NotFound, "the actor team/a");
+}
+
 /// Writes another version of an actor all the while.
 fn meddle(mut client: Client, key: &str, is_over: &AtomicBool) {
     let mut version = 2;

@@ -107,8 +107,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<String> {
             // Each comes first, second and last as often, or nearly so.
             for turn in 0..WAYS.len() {
                 let way = *WAYS.get((turn + round) % WAYS.len()).ok_or("no such way")?;
-                if way == Way::Typed && places.near.len() > 1 {
-                    // MGET of keys that lie on several nodes is refused.
+                if way == Way::Typed && is_parted(plan.kind) {
                     continue;
                 }
                 let listed = measure(plan, way, is_far, &places, say)?;
@@ -126,6 +125,11 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<String> {
         }
     }
     Ok(report::text(plan, &all, &trips))
+}
+
+/// Whether MGET of any keys is refused, as they lie on several nodes or in several groups.
+fn is_parted(kind: Kind) -> bool {
+    !matches!(kind, Kind::Redis | Kind::Bulkhead { groups: 1 })
 }
 
 fn places(target: &Target) -> Result<Places> {

@@ -44,16 +44,19 @@ pub(super) fn list(node: SocketAddr, limit: Duration, say: &mut dyn FnMut(&str))
     );
     let mut output = values.0.stdout.take().ok_or("it has no output")?;
     let (mut listed, mut progress) = (Listed::default(), Progress::new());
-    let mut buffer = vec![0; READ_BYTES];
+    let (mut buffer, mut is_begin) = (vec![0; READ_BYTES], true);
     loop {
         let count = output.read(&mut buffer)?;
         let read = buffer.get(..count).unwrap_or_default();
-        // A record is one line.
-        listed.actors += read.iter().filter(|byte| **byte == b'\n').count();
+        // A record is one line, and so is what is no record: an error.
+        for byte in read {
+            listed.actors += usize::from(is_begin && *byte == b'{');
+            is_begin = *byte == b'\n';
+        }
         progress.note("redis-cli", listed.actors, say);
         if count == 0 || begin.elapsed() >= limit {
             listed.time = begin.elapsed();
-            return Ok(listed);
+            return if listed.actors > 0 { Ok(listed) } else { Err("redis-cli has shown no record".into()) };
         }
     }
 }

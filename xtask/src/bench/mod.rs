@@ -1,5 +1,6 @@
 //! `bench`: how fast it is, beside its peers and by itself.
 
+mod actors;
 mod budgets;
 mod consumers;
 mod drive;
@@ -33,6 +34,7 @@ Usage: cargo xtask bench peers [OPTIONS]
        cargo xtask bench newest [OPTIONS]
        cargo xtask bench incident [OPTIONS]
        cargo xtask bench budgets [OPTIONS]
+       cargo xtask bench actors [OPTIONS]
        cargo xtask bench micro [FILTER] [-- DIVAN OPTIONS]
 
 peers   runs Bulkhead, Valkey and Redis side by side with redis-benchmark: 50 connections, 64-byte
@@ -118,6 +120,17 @@ budgets measures how much of medium commands gets done, and what 50 connections 
   --others-cpu N     what part of a CPU the clients with medium commands may take, all together (default 0.5)
   --bulkhead PATH    this server instead of the one built from here
 
+actors  has the actor API list 10,000,000 actors, beside the way it was done before (a GET for each, all kept in
+        memory) and redis-cli, near and with 0.5 ms more for each round trip: actors a second, the time of a page
+        from the first to the last, and resident memory. The result is printed and written to
+        docs/benchmarks-actors.md. Leave the machine alone meanwhile.
+
+  --actors N         that there are (default 10,000,000: 3 GB in Redis; another number: writes no file)
+  --store STORE      redis (default), redis-cluster, valkey-cluster, bulkhead or bulkhead-groups (writes no file)
+  --rounds N         how often everything is measured (default 3; another number: writes no file)
+  --seconds N        how long those beside the API go on at most (default 60; another number: writes no file)
+  --out FILE         write there instead
+
 micro   runs the crates' own benchmarks (`cargo bench`).
 ";
 
@@ -132,6 +145,7 @@ pub(crate) fn command(mut args: Args) -> Result {
         Some("newest") => newest_command(args),
         Some("incident") => incident_command(args),
         Some("budgets") => budgets_command(args),
+        Some("actors") => actors::run(args),
         Some("micro") => micro(args),
         _ => Err(format!("what shall be measured?\n\n{HELP}").into()),
     }

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
 
 use super::Options;
 use super::calls::{Calls, Shared};
@@ -23,7 +24,8 @@ use super::incoming::incoming;
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::spans::Spans;
-use crate::proto::control_server::ControlServer;
+use crate::listing;
+use crate::proto::control_server::{ControlServer, SERVICE_NAME};
 use crate::service::{self, Counts, Service, WorkerRuntime};
 use crate::store::Store;
 
@@ -64,12 +66,13 @@ pub struct Shown {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     counts: Box<dyn Fn() -> Counts + Send + Sync>,
+    listing: Arc<listing::Counters>,
 }
 
 impl Shown {
     /// Writes the metrics down.
     pub fn show(&self, page: &mut Exposition) {
-        self.metrics.show(page, &(self.counts)());
+        self.metrics.show(page, &(self.counts)(), &self.listing);
     }
 
     /// Calls that have come to their end.
@@ -122,6 +125,7 @@ impl Host {
         let shown = Arc::new(Shown {
             metrics: Arc::clone(&metrics),
             readiness: Arc::default(),
+            listing: Arc::clone(service.listing()),
             counts: Box::new(move || counted.counts()),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -204,10 +208,14 @@ async fn serve<S: Store, W: WorkerRuntime>(
     let (spans, sending) = spans.unzip();
     let (reporter, health) = tonic_health::server::health_reporter();
     let store = Arc::clone(service.store());
+    // Whoever asks before the store has been is told that it is not ready, and not that there is no such service.
+    reporter.set_service_status(SERVICE_NAME, ServingStatus::NotServing).await;
     let watching = tokio::spawn(health::watch(store, reporter, readiness, draining.clone()));
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(crate::proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(crate::proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let shared = Arc::new(Shared {
         metrics: Arc::clone(&metrics),
         places: Arc::new(Semaphore::new(options.calls_max)),
@@ -221,7 +229,9 @@ async fn serve<S: Store, W: WorkerRuntime>(
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(Calls::new(control, shared))
         .add_service(health)
-        .add_service(reflection.build_v1()?);
+        .add_service(reflection().build_v1()?)
+        // The older of the two, which is all that clients of some languages speak, Python's for one.
+        .add_service(reflection().build_v1alpha()?);
     let incoming = incoming(TcpListener::from_std(listener)?, tls, options.connections_max, metrics);
     let mut asked = draining.clone();
     let asked = async move { drop(asked.wait_for(|is_draining| *is_draining).await) };

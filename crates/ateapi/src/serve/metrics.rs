@@ -7,6 +7,7 @@ use std::time::Duration;
 use observe::exposition::{Bucket, Exposition, Kind};
 use tonic::Code;
 
+use crate::listing::Counters;
 use crate::service::Counts;
 
 /// The calls of `Control`; what else is called is the last one.
@@ -154,9 +155,10 @@ impl Metrics {
     }
 
     /// Writes everything down.
-    pub fn show(&self, page: &mut Exposition, counts: &Counts) {
+    pub fn show(&self, page: &mut Exposition, counts: &Counts, listing: &Counters) {
         self.show_calls(page);
         self.show_store(page, counts.store_retries);
+        show_listing(page, listing);
         let mut single = |name, kind, help, value: u64| page.single(name, kind, help, value as f64);
         let (gauge, counter) = (Kind::Gauge, Kind::Counter);
         let value = |of: &AtomicU64| of.load(Relaxed);
@@ -255,6 +257,32 @@ impl Metrics {
     }
 }
 
+/// What listings have cost, and what they have met.
+fn show_listing(page: &mut Exposition, listing: &Counters) {
+    let mut count = |name, help, count: &AtomicU64| {
+        page.single(name, Kind::Counter, help, count.load(Relaxed) as f64);
+    };
+    count("ateapi_listing_pages_total", "Pages of actors that were returned.", &listing.pages);
+    count("ateapi_listing_empty_pages_total", "Those of them that were empty.", &listing.empty_pages);
+    count("ateapi_listing_actors_total", "Actors that were returned in pages.", &listing.records);
+    count("ateapi_listing_scans_total", "Steps of scans that listings made.", &listing.scans);
+    count("ateapi_listing_batches_total", "Batches of values that listings fetched.", &listing.batches);
+    count("ateapi_listing_looks_total", "Times that a listing asked a shard who it is.", &listing.looks);
+    count("ateapi_listing_keys_total", "Keys that the scans of listings gave.", &listing.keys);
+    let dropped = "Those of them that had come before, or that are another shard's.";
+    count("ateapi_listing_dropped_keys_total", dropped, &listing.dropped);
+    let unparsable = "Records that listings met, could not understand, and left out.";
+    count("ateapi_listing_unparsable_total", unparsable, &listing.unparsable);
+    let vanished = "Records that were gone when a listing wanted to read them.";
+    count("ateapi_listing_vanished_total", vanished, &listing.vanished);
+    let restarts = "Walks through a shard that began anew, because it was restarted or replaced.";
+    count("ateapi_listing_restarts_total", restarts, &listing.restarts);
+    let disturbances = "Times that a page went back or elsewhere, because slots had moved.";
+    count("ateapi_listing_disturbances_total", disturbances, &listing.disturbances);
+    let refused = "Page tokens that were refused.";
+    count("ateapi_listing_refused_tokens_total", refused, &listing.refused_tokens);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,7 +294,7 @@ mod tests {
         metrics.called(method_of("/ateapi.Control/Nonsense"), Code::Unimplemented, Duration::ZERO);
         metrics.asked(0, Some(1), Duration::from_secs(100));
         let mut page = Exposition::default();
-        metrics.show(&mut page, &Counts::default());
+        metrics.show(&mut page, &Counts::default(), &Counters::default());
         let text = page.finish();
         for line in [
             r#"ateapi_calls_total{method="GetActor",code="NOT_FOUND"} 1"#,

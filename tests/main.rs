@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // all of it is test code
 
 mod acl;
+mod actor_hosting;
 mod actor_listing;
 mod actor_store;
 mod blocking;

@@ -98,14 +98,17 @@ impl Source for Shown {
     }
 }
 
-impl Host {
-    /// Serves from now on, whether or not the store is there yet.
-    pub fn start<S: Store, W: WorkerRuntime>(
-        options: Options,
-        store: S,
-        machines: W,
-        rights: service::Options,
-    ) -> Result<Self, StartError> {
+/// A server that has its address, and does not serve yet: who connects waits.
+pub struct Bound {
+    options: Options,
+    listener: StdListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Bound {
+    /// Whatever can be wrong with the options is said now.
+    pub fn new(options: Options) -> Result<Self, StartError> {
         let tls = options.tls.as_ref().map(acceptor).transpose().map_err(StartError::Tls)?;
         let address = options.listen;
         let listen = || {
@@ -115,6 +118,29 @@ impl Host {
         };
         let listener = listen().map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
+        Ok(Self { options, listener, address, tls })
+    }
+}
+
+impl Host {
+    /// Serves from now on, whether or not the store is there yet.
+    pub fn start<S: Store, W: WorkerRuntime>(
+        options: Options,
+        store: S,
+        machines: W,
+        rights: service::Options,
+    ) -> Result<Self, StartError> {
+        Self::serve(Bound::new(options)?, store, machines, rights)
+    }
+
+    /// Serves from now on what is bound.
+    pub fn serve<S: Store, W: WorkerRuntime>(
+        bound: Bound,
+        store: S,
+        machines: W,
+        rights: service::Options,
+    ) -> Result<Self, StartError> {
+        let Bound { options, listener, address, tls } = bound;
         let metrics = Arc::new(Metrics::default());
         let store = Arc::new(Metered::new(store, Arc::clone(&metrics)));
         let service = Arc::new(Service::new(store, machines, rights));

@@ -17,7 +17,7 @@ mod metered;
 mod metrics;
 mod spans;
 
-pub use host::{Host, StartError};
+pub use host::{Bound, Host, Shown, StartError};
 pub use metrics::Metrics;
 
 use std::net::SocketAddr;

@@ -237,4 +237,13 @@ fn the_api_speaks_tls_with_the_files_of_the_node() {
     assert!(!nobody.status.success(), "a certificate is asked for");
     let known = format!("{trusting} --client-cert {} --client-key {}", path("me.crt"), path("me.key"));
     assert_eq!(node.ok(&format!("{known} create atespace demo")), "atespace/demo created\n");
+    // New files are read, and those from before are no use any more to whoever trusts the new authority alone.
+    let other = Authority::new("others").unwrap();
+    other.issue("node").unwrap().write(files.path(), "node").unwrap();
+    let new_ca = files.path().join("new-ca.crt");
+    fs::write(&new_ca, other.cert()).unwrap();
+    let known = known.replace(&ca.to_string(), &new_ca.display().to_string());
+    let line = format!("{known} get atespace demo --timeout 1s");
+    let is_new = || node.kubectl(&line).output().unwrap().status.success().then_some(());
+    wait::until("the new certificate", PATIENCE, is_new).unwrap();
 }

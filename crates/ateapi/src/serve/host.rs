@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tonic::transport::Server;
 
 use super::Options;
@@ -23,6 +22,7 @@ use super::incoming::incoming;
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::spans::Spans;
+use super::tls::Tls;
 use crate::proto::control_server::ControlServer;
 use crate::service::{self, Counts, Service, WorkerRuntime};
 use crate::store::Store;
@@ -103,13 +103,13 @@ pub struct Bound {
     options: Options,
     listener: StdListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
 }
 
 impl Bound {
     /// Whatever can be wrong with the options is said now.
     pub fn new(options: Options) -> Result<Self, StartError> {
-        let tls = options.tls.as_ref().map(acceptor).transpose().map_err(StartError::Tls)?;
+        let tls = options.tls.clone().map(Tls::new).transpose().map_err(StartError::Tls)?;
         let address = options.listen;
         let listen = || {
             let listener = StdListener::bind(address)?;
@@ -191,16 +191,10 @@ impl Drop for Host {
     }
 }
 
-fn acceptor(files: &certs::TlsFiles) -> Result<TlsAcceptor, String> {
-    let mut config = files.load()?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 /// What the main thread takes along.
 struct Parts<S, W> {
     listener: StdListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     service: Arc<Service<S, W>>,
     spans: Option<(Spans, tokio::task::JoinHandle<()>)>,
     readiness: Arc<Readiness>,

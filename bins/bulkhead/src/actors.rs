@@ -19,6 +19,9 @@ use crate::cli::Options;
 /// Fewer than the API has as a program of its own, for here it shares the memory with a database: a listing holds a page
 /// of up to 3 MiB.
 const CALLS_MAX: usize = 256;
+/// What is open beside the connections of the database has room for 1,024 files (`server::process`), and the log and the
+/// store need some of these.
+const CONNECTIONS_MAX: usize = 256;
 /// Calls that go on have so long when the node stops, which has to stop itself after that.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -28,6 +31,7 @@ pub fn bind(options: &Options) -> Result<Option<Bound>, String> {
     let mut server = serve::Options::new(listen);
     server.tls = options.tls.files()?;
     server.calls_max = CALLS_MAX;
+    server.connections_max = CONNECTIONS_MAX;
     server.drain_max = DRAIN_MAX;
     let bound = Bound::new(server).map_err(|error| match error {
         StartError::Listen { .. } => format!("--ateapi: {error}; wanted: another address, or off"),

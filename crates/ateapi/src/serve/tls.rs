@@ -52,7 +52,9 @@ impl Tls {
                 tracing::info!(cert = %self.files.cert.display(), "the API's TLS files were read");
                 current.acceptor = acceptor;
             }
-            Err(why) => tracing::warn!(%why, "the API's TLS files cannot be used; those from before still are"),
+            Err(why) => {
+                tracing::warn!(%why, "the API's TLS files cannot be used; those from before still are")
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ fn start(options: &[&str]) -> Server {
 fn refused(options: &[&str], expected: &str) {
     let data = temp_dir().unwrap();
     let output = Command::new(tools::bulkhead().unwrap())
-        .args(["serve", "--listen", "127.0.0.1:0", "--http", "off", "--data"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--http", "off", "--ateapi", "off", "--data"])
         .arg(data.path().join("data"))
         .args(options)
         .output()

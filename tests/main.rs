@@ -6,6 +6,7 @@
 
 mod acl;
 mod actor_api;
+mod actor_hosting;
 mod actor_listing;
 mod actor_store;
 mod blocking;

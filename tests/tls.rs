@@ -155,7 +155,17 @@ fn a_server_that_cannot_have_tls_does_not_start() {
         (vec!["--tls-listen", "127.0.0.1:0", "--tls-cert", &empty, "--tls-key", &b], "is empty"),
     ] {
         let output = Command::new(tools::bulkhead().unwrap())
-            .args(["serve", "--listen", "127.0.0.1:0", "--http", "off", "--data", &path("data")])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--http",
+                "off",
+                "--ateapi",
+                "off",
+                "--data",
+                &path("data"),
+            ])
             .args(options)
             .output()
             .unwrap();

@@ -20,8 +20,9 @@ const ABOUT: &str = "A Redis-compatible database that keeps its promises under l
 const EXAMPLES: &str = "\
 Examples:
   bulkhead serve
-      A durable single node: Redis protocol on 127.0.0.1:6379, data in ./bulkhead-data.
-      Try it: redis-cli set greeting hello
+      A durable single node: Redis protocol on 127.0.0.1:6379, metrics and a dashboard on
+      127.0.0.1:6380, the actor API on 127.0.0.1:6381, data in ./bulkhead-data.
+      Try it: redis-cli set greeting hello; kubectl-ate get atespaces
 
   bulkhead serve --listen 0.0.0.0:6379 --requirepass hunter2 --data /var/lib/bulkhead
       Open to the network, with a password.
@@ -69,8 +70,9 @@ pub struct Options {
     #[arg(value_parser = listen)]
     pub http: Listen,
 
-    /// Where the actor API will be served. Not served yet, whatever is said here.
-    #[arg(long, env = "BULKHEAD_ATEAPI", value_name = "ADDR", default_value = "off")]
+    /// Where the actor API is served, over this node, for kubectl-ate and others that speak gRPC; `off` for nowhere. With
+    /// --tls-cert it speaks nothing but TLS, with the same files and --tls-client-auth.
+    #[arg(long, env = "BULKHEAD_ATEAPI", value_name = "ADDR", default_value = "127.0.0.1:6381")]
     #[arg(value_parser = listen)]
     pub ateapi: Listen,
 
@@ -262,6 +264,7 @@ mod tests {
         let options = parse_line("bulkhead serve").unwrap();
         assert_eq!(options.listen, listen("127.0.0.1:6379").unwrap());
         assert_eq!(options.http, listen("127.0.0.1:6380").unwrap());
+        assert_eq!(options.ateapi, listen("127.0.0.1:6381").unwrap());
         assert_eq!(options.fsync, Fsync::Always);
         assert_eq!((options.groups, options.node_id), (None, None));
         assert_eq!(options.cache, None);
@@ -306,6 +309,7 @@ mod tests {
     fn mistakes_are_explained() {
         refused("bulkhead serve --cache much", "a size is a number and a unit");
         refused("bulkhead serve --listen nowhere", "wanted: HOST:PORT");
+        refused("bulkhead serve --ateapi nowhere", "wanted: HOST:PORT");
         refused("bulkhead serve --listen-any 0.0.0.0:1", "not offered yet");
         refused("bulkhead serve --fsync never", "always");
         refused("bulkhead serve --sample-keys maybe", "wanted: yes or no");

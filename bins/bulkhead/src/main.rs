@@ -1,5 +1,6 @@
 //! `bulkhead`: the server and, later, what talks to a running one.
 
+mod actors;
 mod cli;
 mod file;
 mod serve;

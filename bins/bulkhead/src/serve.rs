@@ -1,17 +1,20 @@
 //! `bulkhead serve`: starts a node, says so, and stops it when it is asked to.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use ateapi::serve::Host;
 use console::logging;
 use server::{Config, DataDir, Node};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use threads::Class;
 
+use crate::actors;
 use crate::cli::{Fsync, Options};
 
 /// A clean stop that takes longer is given up. Nothing acknowledged is lost by that.
@@ -31,6 +34,10 @@ pub fn run(options: Options) -> ExitCode {
         Ok(config) => config,
         Err(why) => return fail(&why),
     };
+    let bound = match actors::bind(&options) {
+        Ok(bound) => bound,
+        Err(why) => return fail(&why),
+    };
     // Before there are threads. From then on the thread that watches memory gives back what is freed.
     allocator::keep_what_is_freed();
     server::process::refuse_huge_pages();
@@ -39,16 +46,27 @@ pub fn run(options: Options) -> ExitCode {
         Ok(node) => node,
         Err(error) => return fail(&error.to_string()),
     };
+    let host = match bound.map(|bound| actors::serve(bound, &node)).transpose() {
+        Ok(host) => host,
+        Err(why) => {
+            node.stop();
+            return fail(&why);
+        }
+    };
     if let Err(error) = watch_signals(signals, &node) {
         return fail(&format!("cannot start a thread: {error}"));
     }
     // Whoever started this may have closed its end.
-    let _ = writeln!(io::stdout(), "{}", banner(&node));
+    let _ = writeln!(io::stdout(), "{}", banner(&node, host.as_ref().map(Host::address), &options));
     let _ = io::stdout().flush();
     node.wait_for_stop_request();
     tracing::info!("stopping");
     if let Err(error) = watch_stop() {
         return fail(&format!("cannot start a thread: {error}"));
+    }
+    if let Some(host) = host {
+        // First what needs the node to come to its end.
+        host.stop();
     }
     node.stop();
     tracing::info!("stopped");
@@ -92,20 +110,21 @@ fn config(options: &Options) -> Result<Config, String> {
 }
 
 /// The one thing on stdout.
-fn banner(node: &Node) -> String {
-    let address = |address: Option<std::net::SocketAddr>| {
-        address.map_or_else(|| "off".to_owned(), |address| address.to_string())
-    };
+fn banner(node: &Node, actors: Option<SocketAddr>, options: &Options) -> String {
+    let address =
+        |address: Option<SocketAddr>| address.map_or_else(|| "off".to_owned(), |address| address.to_string());
     let durability = match node.config.fsync {
         server::config::Fsync::Always => "every write is on disk before it is acknowledged",
         server::config::Fsync::EverySec => "a power cut may take the last second of writes",
     };
     let tls = node.tls_address().map(|address| format!(", tls {address}")).unwrap_or_default();
+    let actors_tls = if actors.is_some() && options.tls.tls_cert.is_some() { " (TLS)" } else { "" };
     format!(
-        "Bulkhead {}: redis {}{tls}, http {}, data {}, node {}, groups {}; {durability}",
+        "Bulkhead {}: redis {}{tls}, http {}, actors {}{actors_tls}, data {}, node {}, groups {}; {durability}",
         env!("CARGO_PKG_VERSION"),
         address(node.addresses().first().copied()),
         address(node.http_address()),
+        address(actors),
         node.config.data.display(),
         node.config.node_id,
         node.config.groups,

@@ -9,7 +9,7 @@ use server::config::{self, TlsFiles, TlsOptions};
 #[derive(Args, Clone, Debug, Default)]
 pub struct TlsArgs {
     /// Where clients connect that speak the Redis protocol through TLS, beside or instead of --listen;
-    /// `off` for nowhere [default: off]
+    /// `off` for nowhere. The files are also those of the actor API (--ateapi) [default: off]
     #[arg(long, env = "BULKHEAD_TLS_LISTEN", value_name = "ADDR", value_parser = listen)]
     pub tls_listen: Option<Listen>,
 
@@ -40,9 +40,21 @@ pub enum ClientAuth {
 }
 
 impl TlsArgs {
-    /// What they say together. Said in full and switched off with `--tls-listen off` is nothing, too.
+    /// A listener for the Redis protocol. Said in full and switched off with `--tls-listen off` is none, too.
     pub fn options(&self) -> Result<Option<TlsOptions>, String> {
-        let Some(listen) = self.tls_listen else { return self.nothing_said() };
+        let listen = self.tls_listen.and_then(|listen| listen.0);
+        match (self.files()?, listen) {
+            (Some(files), Some(listen)) => Ok(Some(TlsOptions::new(listen, files))),
+            (None, Some(_)) => Err("--tls-listen needs --tls-cert and --tls-key".into()),
+            (_, None) => Ok(None),
+        }
+    }
+
+    /// The files, whoever speaks TLS with them.
+    pub fn files(&self) -> Result<Option<TlsFiles>, String> {
+        if self.tls_listen.is_none() {
+            return self.nothing_said();
+        }
         let client_auth = match (self.tls_client_auth, &self.tls_client_ca) {
             (None, None) | (Some(ClientAuth::Off), _) => config::ClientAuth::Off,
             (Some(_), None) => {
@@ -51,18 +63,16 @@ impl TlsArgs {
             (Some(ClientAuth::Optional), Some(_)) => config::ClientAuth::Optional,
             (None | Some(ClientAuth::Required), Some(_)) => config::ClientAuth::Required,
         };
-        let Some(listen) = listen.0 else { return Ok(None) };
         let (cert, key) = match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => (cert.clone(), key.clone()),
-            (None, None) => return Err("--tls-listen needs --tls-cert and --tls-key".into()),
+            (None, None) => return Ok(None),
             (None, Some(_)) => return Err("--tls-key is said, but not --tls-cert".into()),
             (Some(_), None) => return Err("--tls-cert is said, but not --tls-key".into()),
         };
-        let files = TlsFiles { cert, key, client_ca: self.tls_client_ca.clone(), client_auth };
-        Ok(Some(TlsOptions::new(listen, files)))
+        Ok(Some(TlsFiles { cert, key, client_ca: self.tls_client_ca.clone(), client_auth }))
     }
 
-    fn nothing_said(&self) -> Result<Option<TlsOptions>, String> {
+    fn nothing_said(&self) -> Result<Option<TlsFiles>, String> {
         let said = [
             ("--tls-cert", self.tls_cert.is_some()),
             ("--tls-key", self.tls_key.is_some()),
@@ -80,9 +90,13 @@ impl TlsArgs {
 mod tests {
     use super::*;
 
-    fn options(line: &str) -> Result<Option<TlsOptions>, String> {
+    fn parse(line: &str) -> Result<TlsArgs, String> {
         let words = "bulkhead serve".split(' ').chain(line.split_whitespace()).map(Into::into);
-        crate::cli::parse(words).map_err(|error| error.to_string())?.tls.options()
+        Ok(crate::cli::parse(words).map_err(|error| error.to_string())?.tls)
+    }
+
+    fn options(line: &str) -> Result<Option<TlsOptions>, String> {
+        parse(line)?.options()
     }
 
     #[track_caller]
@@ -120,6 +134,15 @@ mod tests {
             let options = options(&format!("{full} {more}")).unwrap().unwrap();
             assert_eq!(options.files.client_auth, expected, "{more}");
         }
+    }
+
+    #[test]
+    fn the_files_may_be_for_the_actor_api_alone() {
+        let files =
+            parse("--tls-listen off --tls-cert c --tls-key k --tls-client-ca a").unwrap().files().unwrap();
+        assert_eq!(files.unwrap().client_auth, config::ClientAuth::Required);
+        assert_eq!(parse("--tls-listen off").unwrap().files(), Ok(None));
+        assert_eq!(parse("").unwrap().files(), Ok(None));
     }
 
     #[test]

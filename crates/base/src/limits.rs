@@ -200,6 +200,9 @@ pub const CONNECTIONS_PER_PEER: usize = 256;
 /// Of all connections, those kept back for administrators, and the share that these are at most.
 pub const ADMIN_CONNECTIONS: usize = 8;
 pub const ADMIN_CONNECTIONS_SHARE: usize = 10;
+/// Connections of the actor API that a node hosts, which take nobody's place. It needs one; another is opened while one
+/// that was killed is not closed yet.
+pub const INSIDE_CONNECTIONS_MAX: usize = 8;
 /// Who has been given such a place has to log in within this time: others wait for it.
 pub const ADMIN_LOGIN_MS_MAX: u64 = 3_000;
 /// A peer that was turned away more often within a second is not told why any more: each time costs the acceptor

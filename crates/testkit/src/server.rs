@@ -172,6 +172,8 @@ impl Spec {
             .args(args)
             // Here, crowds of clients come from one address. What an option says counts before this.
             .env("BULKHEAD_MAX_CONNECTIONS_PER_PEER", "0")
+            // Its address would be the same for all.
+            .env("BULKHEAD_ATEAPI", "off")
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(stdout)

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 
@@ -24,6 +23,7 @@ use super::incoming::incoming;
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::spans::Spans;
+use super::tls::Tls;
 use crate::listing;
 use crate::proto::control_server::{ControlServer, SERVICE_NAME};
 use crate::service::{self, Counts, Service, WorkerRuntime};
@@ -101,15 +101,18 @@ impl Source for Shown {
     }
 }
 
-impl Host {
-    /// Serves from now on, whether or not the store is there yet.
-    pub fn start<S: Store, W: WorkerRuntime>(
-        options: Options,
-        store: S,
-        machines: W,
-        rights: service::Options,
-    ) -> Result<Self, StartError> {
-        let tls = options.tls.as_ref().map(acceptor).transpose().map_err(StartError::Tls)?;
+/// A server that has its address, and does not serve yet: who connects waits.
+pub struct Bound {
+    options: Options,
+    listener: StdListener,
+    address: SocketAddr,
+    tls: Option<Tls>,
+}
+
+impl Bound {
+    /// Whatever can be wrong with the options is said now.
+    pub fn new(options: Options) -> Result<Self, StartError> {
+        let tls = options.tls.clone().map(Tls::new).transpose().map_err(StartError::Tls)?;
         let address = options.listen;
         let listen = || {
             let listener = StdListener::bind(address)?;
@@ -118,6 +121,29 @@ impl Host {
         };
         let listener = listen().map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
+        Ok(Self { options, listener, address, tls })
+    }
+}
+
+impl Host {
+    /// Serves from now on, whether or not the store is there yet.
+    pub fn start<S: Store, W: WorkerRuntime>(
+        options: Options,
+        store: S,
+        machines: W,
+        rights: service::Options,
+    ) -> Result<Self, StartError> {
+        Self::serve(Bound::new(options)?, store, machines, rights)
+    }
+
+    /// Serves from now on what is bound.
+    pub fn serve<S: Store, W: WorkerRuntime>(
+        bound: Bound,
+        store: S,
+        machines: W,
+        rights: service::Options,
+    ) -> Result<Self, StartError> {
+        let Bound { options, listener, address, tls } = bound;
         let metrics = Arc::new(Metrics::default());
         let store = Arc::new(Metered::new(store, Arc::clone(&metrics)));
         let service = Arc::new(Service::new(store, machines, rights));
@@ -169,16 +195,10 @@ impl Drop for Host {
     }
 }
 
-fn acceptor(files: &certs::TlsFiles) -> Result<TlsAcceptor, String> {
-    let mut config = files.load()?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 /// What the main thread takes along.
 struct Parts<S, W> {
     listener: StdListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     service: Arc<Service<S, W>>,
     spans: Option<(Spans, tokio::task::JoinHandle<()>)>,
     readiness: Arc<Readiness>,

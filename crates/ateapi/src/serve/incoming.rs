@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::metrics::Metrics;
+use super::tls::Tls;
 
 /// Whoever has not shaken hands, or said its first word, by then is not going to.
 const FIRST_WORD_MAX: Duration = Duration::from_secs(10);
@@ -67,7 +68,7 @@ struct Accepted {
 /// Connections that may be served.
 pub fn incoming(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     connections_max: usize,
     metrics: Arc<Metrics>,
 ) -> impl Stream<Item = io::Result<Socket>> {
@@ -76,7 +77,8 @@ pub fn incoming(
         let accepted = accept(&listener, &seats, &metrics).await?;
         Some((accepted, (listener, seats, metrics)))
     });
-    let shaken = accepted.map(move |accepted| shake(accepted, tls.clone())).buffer_unordered(HANDSHAKES_MAX);
+    let begin = move |accepted| shake(accepted, tls.as_ref().map(Tls::acceptor));
+    let shaken = accepted.map(begin).buffer_unordered(HANDSHAKES_MAX);
     shaken.filter_map(|socket| async move { socket.map(Ok) })
 }
 

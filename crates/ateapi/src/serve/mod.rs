@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `host` | threads, start, drain and stop |
+//! | `tls` | certificates that are read anew |
 //! | `incoming` | connections: how many, TLS, and none that says nothing |
 //! | `calls` | each call's deadline, place, log line, metrics and span |
 //! | `metrics`, `metered` | what is counted, of calls and of the store |
@@ -16,8 +17,9 @@ mod incoming;
 mod metered;
 mod metrics;
 mod spans;
+mod tls;
 
-pub use host::{Host, StartError};
+pub use host::{Bound, Host, Shown, StartError};
 pub use metrics::Metrics;
 
 use std::net::SocketAddr;

@@ -58,6 +58,8 @@ pub enum Place {
     KeptBack,
     /// Kept back, for whoever logs in as an administrator at once.
     OnTrial,
+    /// For what the node's process hosts: none of those that connections are bounded by.
+    Inside,
 }
 
 /// Why a connection is turned away.

@@ -19,8 +19,8 @@ use store::Source;
 
 use arrivals::{Arrival, Bounds, Place, Verdict, Why};
 use memory::{Memory, Thresholds};
-pub use peers::PeerName;
 use peers::Peers;
+pub use peers::{Origin, PeerName};
 
 pub struct Admission {
     peers: Mutex<Peers>,
@@ -124,6 +124,21 @@ impl Admission {
             tracing::warn!(%peer, why = why.name(), "turned away on and on: closed without a word until it calms down");
         }
         Err(turned)
+    }
+
+    /// What the node hosts comes: it is let in whoever else is, and whether or not memory is short. Nothing if it has
+    /// as many connections as it may.
+    pub fn admit_inside(self: &Arc<Self>) -> Option<Seat> {
+        let peer = PeerName::Inside;
+        let mut peers = self.peers.lock();
+        let connections = peers.get(peer).map_or(0, |peer| peer.connections);
+        if connections >= limits::INSIDE_CONNECTIONS_MAX {
+            return None;
+        }
+        peers.enter(peer, Place::Inside, false);
+        drop(peers);
+        let until = Instant::now();
+        Some(Seat { admission: self.clone(), peer, place: Place::Inside, until, shakes: false, bytes: 0 })
     }
 
     /// How many connections were turned away, and why.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use base::limits;
 
@@ -47,9 +47,45 @@ impl Lately {
     }
 }
 
-/// What counts as one peer: an IPv4 address, in whichever family it is written, or a network of IPv6 with all its addresses.
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Network(SocketAddr),
+    /// The actor API that the node hosts.
+    Inside,
+}
+
+impl Origin {
+    pub fn peer(self) -> PeerName {
+        match self {
+            Self::Network(address) => PeerName::of(address.ip()),
+            Self::Inside => PeerName::Inside,
+        }
+    }
+
+    pub fn is_inside(self) -> bool {
+        self == Self::Inside
+    }
+}
+
+/// As Redis shows a Unix socket: a name, and the port 0.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => write!(f, "{address}"),
+            Self::Inside => write!(f, "{}:0", PeerName::Inside),
+        }
+    }
+}
+
+/// What counts as one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerName(IpAddr);
+pub enum PeerName {
+    /// An IPv4 address, in whichever family it is written, or a network of IPv6 with all its addresses.
+    Host(IpAddr),
+    /// The actor API that the node hosts, whoever calls it.
+    Inside,
+}
 
 /// The part of an IPv6 address that names a network: the rest is free to be chosen by whoever is in it, so that a single
 /// host has as many addresses as it wants.
@@ -60,15 +96,15 @@ impl PeerName {
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) if is_in_a_network(address) => {
-                Self(Ipv6Addr::from_bits(address.to_bits() & NETWORK).into())
+                Self::Host(Ipv6Addr::from_bits(address.to_bits() & NETWORK).into())
             }
-            address => Self(address),
+            address => Self::Host(address),
         }
     }
 
     /// Whether it is this machine, by its loopback addresses.
     pub fn is_local(self) -> bool {
-        self.0.is_loopback()
+        matches!(self, Self::Host(address) if address.is_loopback())
     }
 }
 
@@ -79,9 +115,12 @@ fn is_in_a_network(address: Ipv6Addr) -> bool {
 
 impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V6(address) if is_in_a_network(address) => write!(f, "{address}/{NETWORK_BITS}"),
-            address => write!(f, "{address}"),
+        match self {
+            Self::Host(IpAddr::V6(address)) if is_in_a_network(*address) => {
+                write!(f, "{address}/{NETWORK_BITS}")
+            }
+            Self::Host(address) => write!(f, "{address}"),
+            Self::Inside => f.write_str("ateapi"),
         }
     }
 }
@@ -132,8 +171,8 @@ impl Peers {
     }
 
     pub fn enter(&mut self, name: PeerName, place: Place, shakes: bool) {
-        let (kept_back, on_trial) = weight(place);
-        self.connections += 1;
+        let (counted, kept_back, on_trial) = weight(place);
+        self.connections += counted;
         self.on_kept_back += kept_back;
         self.on_trial += on_trial;
         let is_known = self.by_name.contains_key(&name);
@@ -148,8 +187,8 @@ impl Peers {
 
     /// A connection is closed.
     pub fn leave(&mut self, name: PeerName, place: Place, now_ms: u64) {
-        let (kept_back, on_trial) = weight(place);
-        self.connections -= 1;
+        let (counted, kept_back, on_trial) = weight(place);
+        self.connections -= counted;
         self.on_kept_back -= kept_back;
         self.on_trial -= on_trial;
         self.change(name, now_ms, |peer| {
@@ -224,12 +263,13 @@ impl Peers {
     }
 }
 
-/// How many of the places kept back a place takes, and how many on trial.
-fn weight(place: Place) -> (usize, usize) {
+/// How many places a place takes, how many of those kept back, and how many on trial.
+fn weight(place: Place) -> (usize, usize, usize) {
     match place {
-        Place::Ordinary => (0, 0),
-        Place::KeptBack => (1, 0),
-        Place::OnTrial => (1, 1),
+        Place::Inside => (0, 0, 0),
+        Place::Ordinary => (1, 0, 0),
+        Place::KeptBack => (1, 1, 0),
+        Place::OnTrial => (1, 1, 1),
     }
 }
 

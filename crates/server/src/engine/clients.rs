@@ -1,13 +1,12 @@
 //! Who is connected, and how to wake the network threads that serve them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::admission::PeerName;
+use crate::admission::{Origin, PeerName};
 use crate::engine::pause::Pause;
 use crate::net::blocked::Place;
 use crate::net::mailbox::{Mail, Mailbox};
@@ -60,8 +59,8 @@ impl Wakers {
 /// What is known of a client, shared between its connection and whoever lists clients.
 pub struct Client {
     pub id: u64,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
+    pub peer: Origin,
+    pub local: Origin,
     /// Whether it has come by TLS.
     pub is_tls: bool,
     pub connected_ms: u64,
@@ -128,7 +127,7 @@ pub enum Waits {
 impl Client {
     pub fn new(
         id: u64,
-        (peer, local, is_tls): (SocketAddr, SocketAddr, bool),
+        ((peer, local), is_tls): ((Origin, Origin), bool),
         now_ms: u64,
         mailbox: Arc<Mailbox>,
     ) -> Self {
@@ -186,7 +185,7 @@ impl Client {
 
     /// With whom it shares what a peer has.
     pub fn peer_name(&self) -> PeerName {
-        PeerName::of(self.peer.ip())
+        self.peer.peer()
     }
 
     pub fn has_hung_up(&self) -> bool {
@@ -205,7 +204,10 @@ impl Client {
 pub struct Clients {
     connected: Mutex<BTreeMap<u64, Arc<Client>>>,
     next_id: AtomicU64,
+    /// Connections that came through the network.
     pub accepted: AtomicU64,
+    /// Those of `connected` that did not.
+    inside: AtomicUsize,
     pub pause: Pause,
     pub monitors: Arc<Monitors>,
     /// Clients that leave much unread, and clients that were cut off for it.
@@ -219,13 +221,21 @@ impl Clients {
     }
 
     pub fn add(&self, client: Arc<Client>) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-        self.connected.lock().insert(client.id, client);
+        let mut connected = self.connected.lock();
+        match client.peer {
+            Origin::Network(_) => drop(self.accepted.fetch_add(1, Ordering::Relaxed)),
+            Origin::Inside => drop(self.inside.fetch_add(1, Ordering::Relaxed)),
+        }
+        connected.insert(client.id, client);
     }
 
     pub fn remove(&self, id: u64) {
-        let removed = self.connected.lock().remove(&id);
-        if let Some(client) = removed {
+        let mut connected = self.connected.lock();
+        if let Some(client) = connected.remove(&id) {
+            if client.peer.is_inside() {
+                self.inside.fetch_sub(1, Ordering::Relaxed);
+            }
+            drop(connected);
             self.note_unread(&client, None, || 0);
         }
     }
@@ -273,15 +283,22 @@ impl Clients {
         self.cut_off.load(Ordering::Relaxed)
     }
 
+    /// How many there are that take places: without what the node hosts.
     pub fn len(&self) -> usize {
-        self.connected.lock().len()
+        let connected = self.connected.lock();
+        connected.len().saturating_sub(self.inside.load(Ordering::Relaxed))
+    }
+
+    /// Connections of what the node hosts.
+    pub fn inside(&self) -> usize {
+        self.inside.load(Ordering::Relaxed)
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Everybody, by id.
+    /// Everybody, by id, what the node hosts among them.
     pub fn list(&self) -> Vec<Arc<Client>> {
         self.connected.lock().values().cloned().collect()
     }

@@ -140,7 +140,8 @@ fn disconnect_idle(node: &Node) {
     for client in node.clients.list() {
         // Whoever hears something need not say anything.
         let hears = client.hears.load(Ordering::Relaxed);
-        if !hears && now_ms.saturating_sub(client.last_ms.load(Ordering::Relaxed)) > limit_ms {
+        let is_spared = hears || client.peer.is_inside();
+        if !is_spared && now_ms.saturating_sub(client.last_ms.load(Ordering::Relaxed)) > limit_ms {
             client.kill();
         }
     }

@@ -1,5 +1,6 @@
 //! A node: starts everything in order, and stops it in the opposite one.
 
+pub mod inside;
 mod network;
 mod start;
 
@@ -13,8 +14,7 @@ use std::time::{Duration, Instant};
 use base::{Clock, SystemClock, slot};
 use observe::HttpServer;
 use parking_lot::{Condvar, Mutex};
-use store::apply::{Applier, Queue, Watch};
-use store::{Disk, DiskError, GroupOptions};
+use store::{Disk, DiskError};
 use thiserror::Error;
 use threads::Class;
 use wal::Wal;
@@ -43,7 +43,8 @@ use crate::session::persistence::Checkpoints;
 use crate::session::slowlog::SlowLog;
 use crate::session::stats::Stats;
 use crate::tracking::Tracker;
-use start::{log_files, log_options, open_disk, open_log, prepare};
+use inside::Inside;
+use start::{log_files, log_options, open_disk, open_log, prepare, start_group};
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -96,6 +97,7 @@ pub struct Node {
     pub sampler: Sampler,
     pub rubbish: Arc<Rubbish>,
     pub tls: Option<Arc<Tls>>,
+    pub inside: Inside,
     /// Forty hexadecimal digits that differ from start to start.
     pub run_id: String,
     pub started: Instant,
@@ -118,31 +120,6 @@ pub struct Node {
 /// How often a starting node looks whether its groups are open, and says that they are not.
 const OPEN_POLL: Duration = Duration::from_millis(1);
 const OPEN_REPORT: Duration = Duration::from_secs(5);
-
-/// What a group's apply thread reports to.
-struct StoreWatch {
-    wakers: Arc<Wakers>,
-    failure: Arc<OnceLock<String>>,
-    room: Room,
-    disk: Disk,
-}
-
-impl Watch for StoreWatch {
-    fn progress(&self) {
-        self.wakers.wake_all();
-    }
-
-    fn failed(&self, error: &DiskError) {
-        let _ = self.failure.set(error.to_string());
-        self.wakers.wake_all();
-    }
-
-    fn has_room(&self, bytes: u64) -> bool {
-        let Some(free) = self.room.free_bytes() else { return true };
-        let buffered = self.disk.write_buffer_bytes();
-        Space { free, buffered, ..Space::default() }.has_room_for(bytes)
-    }
-}
 
 impl Node {
     /// Starts a node; it serves when this returns.
@@ -192,6 +169,7 @@ impl Node {
             sampler: Sampler::default(),
             rubbish,
             tls,
+            inside: Inside::default(),
             run_id: run_id(),
             started,
             clock,
@@ -455,37 +433,6 @@ impl Node {
             let _ = thread.join();
         }
     }
-}
-
-/// A group's store and its apply thread.
-fn start_group(
-    id: u16,
-    config: &Config,
-    disk: &Disk,
-    room: &Room,
-    clock: &Arc<dyn Clock>,
-    wakers: &Arc<Wakers>,
-) -> Result<(Arc<Group>, JoinHandle<()>), StartError> {
-    let cache_bytes = config.cache_bytes / usize::from(config.groups.max(1));
-    let dirty_bytes_max = config.shares.dirty_bytes;
-    let options = GroupOptions { dirty_bytes_max, ..GroupOptions::new(cache_bytes, random_seed()) };
-    let store = Arc::new(store::Group::new(disk.group(id)?, &options, clock.clone()));
-    let queue = Arc::new(Queue::default());
-    let failure: Arc<OnceLock<String>> = Arc::default();
-    let (room, watched) = (room.clone(), disk.clone());
-    let watch =
-        Arc::new(StoreWatch { wakers: wakers.clone(), failure: failure.clone(), room, disk: watched });
-    let applier = Applier::new(store.clone(), queue.clone(), watch)?;
-    let stats = applier.stats();
-    let thread = Class::Apply.spawn(id, move || applier.run())?;
-    let group = Arc::new(Group::new(id, store, queue, stats, wakers.clone(), failure));
-    let pumped = Arc::downgrade(&group);
-    group.store.connect(Box::new(move || {
-        if let Some(group) = pumped.upgrade() {
-            group.pump();
-        }
-    }));
-    Ok((group, thread))
 }
 
 fn run_id() -> String {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::Waker;
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
 use parking_lot::Mutex;
 use store::Gate;
 
@@ -19,10 +19,20 @@ use crate::tracking::Letters;
 
 /// A connection that was let in.
 pub struct Arrived {
-    pub stream: TcpStream,
-    pub peer: SocketAddr,
+    pub way: Way,
     pub seat: Seat,
-    pub handshake: Option<Handshake>,
+}
+
+/// How it came.
+pub enum Way {
+    Network {
+        stream: TcpStream,
+        peer: SocketAddr,
+        /// To be done first, with TLS.
+        handshake: Option<Handshake>,
+    },
+    /// From what the node hosts.
+    Inside(UnixStream),
 }
 
 pub enum Mail {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use mio::net::TcpStream;
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
 use rustls::ServerConnection;
 
 use crate::net::tls::{Handshake, Tls};
@@ -22,6 +23,8 @@ use crate::net::tls::{Handshake, Tls};
 pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream>),
+    /// From what the node hosts.
+    Inside(UnixStream),
 }
 
 pub struct TlsStream {
@@ -53,24 +56,19 @@ impl Stream {
     }
 
     /// What the events are about.
-    pub fn socket(&mut self) -> &mut TcpStream {
+    pub fn socket(&mut self) -> &mut dyn Source {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => &mut stream.socket,
+            Self::Inside(socket) => socket,
         }
     }
 
     /// Reads from the socket once, into `buffer`, and appends to `input` what the client has said.
     pub fn read(&mut self, buffer: &mut [u8], input: &mut Vec<u8>) -> io::Result<Got> {
         match self {
-            Self::Plain(socket) => match read_once(socket, buffer)? {
-                None => Ok(Got::All),
-                Some(0) => Ok(Got::End),
-                Some(count) => {
-                    input.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                    Ok(if count == buffer.len() { Got::More } else { Got::All })
-                }
-            },
+            Self::Plain(socket) => read_plain(socket, buffer, input),
+            Self::Inside(socket) => read_plain(socket, buffer, input),
             Self::Tls(stream) => stream.read(buffer, input),
         }
     }
@@ -78,7 +76,7 @@ impl Stream {
     /// Whether something has been written that the socket has not taken yet.
     pub fn has_pending(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Inside(_) => false,
             Self::Tls(stream) => stream.session.wants_write(),
         }
     }
@@ -86,7 +84,7 @@ impl Stream {
     /// Sends what is pending, as far as the socket takes it. Says whether it would take more.
     pub fn send_pending(&mut self) -> io::Result<bool> {
         match self {
-            Self::Plain(_) => Ok(true),
+            Self::Plain(_) | Self::Inside(_) => Ok(true),
             Self::Tls(stream) => stream.send_pending(),
         }
     }
@@ -94,7 +92,7 @@ impl Stream {
     /// By when the handshake has to be done, unless it is.
     pub fn handshake_until(&self) -> Option<Instant> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Inside(_) => None,
             Self::Tls(stream) => stream.handshake.as_ref().map(|handshake| handshake.until),
         }
     }
@@ -120,6 +118,7 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write(bytes),
+            Self::Inside(socket) => socket.write(bytes),
             Self::Tls(stream) => stream.write(bytes),
         }
     }
@@ -129,8 +128,19 @@ impl Write for Stream {
     }
 }
 
+fn read_plain(socket: &mut impl Read, buffer: &mut [u8], input: &mut Vec<u8>) -> io::Result<Got> {
+    match read_once(socket, buffer)? {
+        None => Ok(Got::All),
+        Some(0) => Ok(Got::End),
+        Some(count) => {
+            input.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            Ok(if count == buffer.len() { Got::More } else { Got::All })
+        }
+    }
+}
+
 /// Nothing if there is nothing to read now; zero bytes at the end.
-fn read_once(socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+fn read_once(socket: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     loop {
         return match socket.read(buffer) {
             Ok(count) => Ok(Some(count)),

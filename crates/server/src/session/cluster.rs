@@ -6,7 +6,7 @@ use resp::Reply;
 
 use super::rows::{self, CONTAINER, HELP, reply, text};
 use super::{Context, SessionRun, client, cluster_keys};
-use crate::engine::node::Node;
+use crate::engine::node::{Node, inside};
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
     rows::row("cluster", name, arity, flags, run)
@@ -89,6 +89,9 @@ pub(super) fn id(node: &Node) -> String {
 
 /// Where clients like this one reach this node.
 fn address(context: &Context<'_>) -> (String, u16) {
+    if context.session.client.peer.is_inside() {
+        return (inside::HOST.to_owned(), inside::PORT);
+    }
     let address = context.node.address_for(context.session.client.is_tls);
     address.map_or_else(|| (String::new(), 0), |at| (at.ip().to_string(), at.port()))
 }

@@ -130,6 +130,8 @@ pub struct Session {
 
 impl Session {
     pub fn new(client: Arc<Client>, users: &Users) -> Self {
+        let login = if client.peer.is_inside() { Login::inside(users) } else { Login::new(users) };
+        client.details.lock().user.clone_from(&login.user().name);
         Self {
             client,
             protocol: Protocol::default(),
@@ -140,7 +142,7 @@ impl Session {
             monitoring: None,
             hears: false,
             has_said: false,
-            login: Login::new(users),
+            login,
         }
     }
 

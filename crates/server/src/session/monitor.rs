@@ -2,7 +2,6 @@
 //! nobody monitors; a line is made once, and sent to the network threads of those who do.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -11,6 +10,7 @@ use command::{Args, Command, flags};
 
 use super::rows::{self, ADMIN};
 use super::{Answer, Context, SessionRun, slowlog};
+use crate::admission::Origin;
 use crate::engine::clients::Client;
 use crate::engine::node::Node;
 use crate::table::{Entry, table};
@@ -63,7 +63,7 @@ fn monitor(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
 /// Who called a command.
 #[derive(Clone, Copy, Debug)]
 pub enum From {
-    Client(SocketAddr),
+    Client(Origin),
     Script,
 }
 
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_line_is_as_redis_writes_it() {
-        let peer = From::Client(([127, 0, 0, 1], 60866).into());
+        let peer = From::Client(Origin::Network(([127, 0, 0, 1], 60866).into()));
         assert_eq!(
             shown(peer, &[b"keys", b"*"]),
             "+1339518083.007412 [3 127.0.0.1:60866] \"keys\" \"*\"\r\n"

@@ -8,6 +8,7 @@ use testkit::{Client, Reply, wait};
 
 use super::admission::{HERE, answers, from, said};
 use super::harness::{PATIENCE, TestNode, check, field, text};
+use crate::admission::Origin;
 
 const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.";
 const BUSY: &str = "-BUSY the server is short of memory, retry later";
@@ -112,7 +113,7 @@ fn half_a_command(node: &TestNode, first: &str, length: usize, sent: usize) -> T
     let port = stream.local_addr().unwrap();
     let has_come = || {
         let clients = node.node.clients.list();
-        let client = clients.iter().find(|client| client.peer == port)?;
+        let client = clients.iter().find(|client| client.peer == Origin::Network(port))?;
         (client.input_bytes.load(Relaxed) >= sent as u64).then_some(())
     };
     wait::until("it to come", PATIENCE, has_come).unwrap();
@@ -134,7 +135,7 @@ fn clients_with_full_buffers_are_disconnected_and_others_are_not() {
     let port = reader.local_addr().unwrap();
     let fills = || {
         let clients = node.node.clients.list();
-        let client = clients.iter().find(|client| client.peer == port)?;
+        let client = clients.iter().find(|client| client.peer == Origin::Network(port))?;
         (client.output_bytes.load(Relaxed) >= MIB as u64).then_some(())
     };
     wait::until("the output to fill", PATIENCE, fills).unwrap();

@@ -10,6 +10,7 @@ mod groups;
 mod harness;
 mod heavy;
 mod info;
+mod inside;
 mod lifecycle;
 mod memory;
 mod paged;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -160,6 +160,13 @@ impl Connection {
 }
 
 async fn stream(options: &Options, address: &Address) -> Result<Box<dyn Stream>, String> {
+    if let Some(connect) = &options.connector {
+        let stream = connect(address).and_then(|stream| {
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream)
+        });
+        return Ok(Box::new(stream.map_err(|error| error.to_string())?));
+    }
     let stream =
         TcpStream::connect((&*address.host, address.port)).await.map_err(|error| error.to_string())?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
@@ -182,6 +189,32 @@ pub(super) fn backoff(tries: u32, min: Duration, max: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{self, Read, Write};
+    use std::os::unix::net::UnixStream as StdStream;
+
+    /// What [`Connection::identify`] asks, answered by a server alone.
+    const ABOUT_ITSELF: &str =
+        "$10\r\nrun_id:abc\r\n$11\r\nrole:master\r\n$17\r\ncluster_enabled:0\r\n-ERR no\r\n";
+
+    #[tokio::test]
+    async fn a_connector_is_asked_instead_of_the_network() {
+        let connect = |address: &Address| {
+            if &*address.host != "inside" {
+                return Err(io::Error::other("nobody is there"));
+            }
+            let (ours, mut theirs) = StdStream::pair()?;
+            std::thread::spawn(move || {
+                let _ = theirs.read(&mut [0; 1024]);
+                let _ = theirs.write_all(ABOUT_ITSELF.as_bytes());
+            });
+            Ok(ours)
+        };
+        let options = Options::inside(Address::new("inside", 1), Arc::new(connect));
+        let connection = Connection::open(&options, &options.seeds[0]).await.unwrap();
+        assert_eq!(&*connection.identity.run, "abc");
+        let other = Connection::open(&options, &Address::new("other", 7)).await;
+        assert_eq!(other.err().unwrap(), "other:7: nobody is there");
+    }
 
     #[test]
     fn waits_grow_up_to_a_bound_and_are_spread() {

@@ -14,7 +14,7 @@ mod reply;
 mod shard;
 mod tries;
 
-pub use options::{InvalidAddress, Options};
+pub use options::{Connector, InvalidAddress, Options};
 
 use self::connection::Failure;
 use self::map::Map;

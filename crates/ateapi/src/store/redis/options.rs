@@ -2,10 +2,15 @@
 
 use crate::store::Address;
 use percent_encoding::percent_decode_str;
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use tokio_rustls::rustls::ClientConfig;
 
 const PORT: u16 = 6379;
+
+/// Opens a connection to a node in another way than through the network.
+pub type Connector = Arc<dyn Fn(&Address) -> io::Result<UnixStream> + Send + Sync>;
 
 /// Whom to connect to, and as whom.
 #[derive(Clone)]
@@ -19,6 +24,8 @@ pub struct Options {
     pub encrypted: bool,
     /// Whom to trust, and what to show. Needed with `rediss://`.
     pub tls: Option<Arc<ClientConfig>>,
+    /// How to connect, if not by addresses: whoever opens connections for us says what they lead to.
+    pub connector: Option<Connector>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +50,8 @@ impl Options {
             Some((user, password)) => (decode(user)?, decode(password)?),
             None => (None, None),
         };
-        let mut options = Self { seeds: Vec::new(), user, password, database: 0, encrypted, tls: None };
+        let mut options =
+            Self { seeds: Vec::new(), user, password, database: 0, encrypted, tls: None, connector: None };
         for place in places.split(',') {
             let (place, database) = place.split_once('/').unwrap_or((place, ""));
             if !database.is_empty() {
@@ -52,6 +60,19 @@ impl Options {
             options.seeds.push(address(place).ok_or_else(|| invalid("a part is not HOST:PORT"))?);
         }
         Ok(options)
+    }
+
+    /// A store in this process: `connector` opens connections to it, `node` is what it calls itself.
+    pub fn inside(node: Address, connector: Connector) -> Self {
+        Self {
+            seeds: vec![node],
+            user: None,
+            password: None,
+            database: 0,
+            encrypted: false,
+            tls: None,
+            connector: Some(connector),
+        }
     }
 
     /// Says whom to trust.

@@ -1,13 +1,20 @@
 //! What a node needs before it starts anything: settings that make sense, its store and its log.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
-use store::{Disk, DiskError, DiskOptions};
+use base::Clock;
+use store::apply::{Applier, Queue, Watch};
+use store::{Disk, DiskError, DiskOptions, GroupOptions};
+use threads::Class;
 use wal::Wal;
 
-use super::StartError;
+use super::{StartError, random_seed};
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::engine::clients::Wakers;
+use crate::engine::group::Group;
+use crate::engine::health::{Room, Space};
 use crate::engine::memory_watch;
 use crate::engine::rubbish::Rubbish;
 use crate::net::tls::Tls;
@@ -53,4 +60,60 @@ pub(super) fn open_log(
 /// What is synced once a second only is better left to the page cache until then.
 pub(super) fn log_files(fsync: wal::Fsync) -> wal::DiskFiles {
     wal::DiskFiles { direct: fsync == wal::Fsync::Always }
+}
+
+/// What a group's apply thread reports to.
+struct StoreWatch {
+    wakers: Arc<Wakers>,
+    failure: Arc<OnceLock<String>>,
+    room: Room,
+    disk: Disk,
+}
+
+impl Watch for StoreWatch {
+    fn progress(&self) {
+        self.wakers.wake_all();
+    }
+
+    fn failed(&self, error: &DiskError) {
+        let _ = self.failure.set(error.to_string());
+        self.wakers.wake_all();
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        let Some(free) = self.room.free_bytes() else { return true };
+        let buffered = self.disk.write_buffer_bytes();
+        Space { free, buffered, ..Space::default() }.has_room_for(bytes)
+    }
+}
+
+/// A group's store and its apply thread.
+pub(super) fn start_group(
+    id: u16,
+    config: &Config,
+    disk: &Disk,
+    room: &Room,
+    clock: &Arc<dyn Clock>,
+    wakers: &Arc<Wakers>,
+) -> Result<(Arc<Group>, JoinHandle<()>), StartError> {
+    let cache_bytes = config.cache_bytes / usize::from(config.groups.max(1));
+    let dirty_bytes_max = config.shares.dirty_bytes;
+    let options = GroupOptions { dirty_bytes_max, ..GroupOptions::new(cache_bytes, random_seed()) };
+    let store = Arc::new(store::Group::new(disk.group(id)?, &options, clock.clone()));
+    let queue = Arc::new(Queue::default());
+    let failure: Arc<OnceLock<String>> = Arc::default();
+    let (room, watched) = (room.clone(), disk.clone());
+    let watch =
+        Arc::new(StoreWatch { wakers: wakers.clone(), failure: failure.clone(), room, disk: watched });
+    let applier = Applier::new(store.clone(), queue.clone(), watch)?;
+    let stats = applier.stats();
+    let thread = Class::Apply.spawn(id, move || applier.run())?;
+    let group = Arc::new(Group::new(id, store, queue, stats, wakers.clone(), failure));
+    let pumped = Arc::downgrade(&group);
+    group.store.connect(Box::new(move || {
+        if let Some(group) = pumped.upgrade() {
+            group.pump();
+        }
+    }));
+    Ok((group, thread))
 }

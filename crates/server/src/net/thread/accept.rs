@@ -10,10 +10,10 @@ use mio::{Interest, Token};
 use rustix::net::sockopt;
 
 use super::{LISTENERS, NetThread};
-use crate::admission::Turned;
+use crate::admission::{Origin, Turned};
 use crate::engine::clients::Client;
 use crate::net::connection::{Connection, State};
-use crate::net::mailbox::{Arrived, Mail, Mailbox};
+use crate::net::mailbox::{Arrived, Mail, Mailbox, Way};
 use crate::net::stream::Stream;
 use crate::net::tls::{Handshake, Tls};
 use crate::net::trial;
@@ -124,7 +124,7 @@ impl NetThread {
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr, handshake: Option<Handshake>, now: Instant) {
         let bounds = self.node.bounds();
         match self.node.admission.admit(peer.ip(), handshake.is_some(), &bounds, now) {
-            Ok(seat) => self.place(Arrived { stream, peer, seat, handshake }),
+            Ok(seat) => self.place(Arrived { way: Way::Network { stream, peer, handshake }, seat }),
             Err(turned) => turn_away(stream, turned, handshake.is_some()),
         }
     }
@@ -140,23 +140,12 @@ impl NetThread {
     }
 
     pub(super) fn connect(&mut self, arrived: Arrived) {
-        let Arrived { stream, peer, seat, handshake } = arrived;
+        let Arrived { way, seat } = arrived;
         if self.stopping.is_some() {
             return;
         }
-        let _ = stream.set_nodelay(true);
-        let local = stream.local_addr().unwrap_or(peer);
-        let until = handshake.as_ref().map(|handshake| handshake.until);
-        let mut stream = match handshake {
-            None => Stream::Plain(stream),
-            Some(handshake) => match Stream::tls(stream, peer, handshake) {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "a TLS connection could not begin");
-                    return;
-                }
-            },
-        };
+        let Some((mut stream, origins)) = stream(way) else { return };
+        let until = stream.handshake_until();
         let at = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
@@ -170,8 +159,7 @@ impl NetThread {
         self.timers.extend(until.map(|until| (until, at)));
         self.timers.extend(seat.trial_until().map(|until| (until, at)));
         let (id, now_ms) = (self.node.clients.next_id(), self.node.wall_ms());
-        let addresses = (peer, local, until.is_some());
-        let client = Arc::new(Client::new(id, addresses, now_ms, self.mailbox.clone()));
+        let client = Arc::new(Client::new(id, (origins, until.is_some()), now_ms, self.mailbox.clone()));
         self.node.clients.add(client.clone());
         self.by_client.insert(client.id, at);
         let session = Session::new(client.clone(), &self.node.users);
@@ -208,6 +196,25 @@ impl NetThread {
             self.touched.push(at);
         } else {
             self.close(at);
+        }
+    }
+}
+
+/// What a new connection is read from, and where both of its ends are.
+fn stream(way: Way) -> Option<(Stream, (Origin, Origin))> {
+    let (stream, peer, handshake) = match way {
+        Way::Inside(stream) => return Some((Stream::Inside(stream), (Origin::Inside, Origin::Inside))),
+        Way::Network { stream, peer, handshake } => (stream, peer, handshake),
+    };
+    let _ = stream.set_nodelay(true);
+    let local = stream.local_addr().unwrap_or(peer);
+    let origins = (Origin::Network(peer), Origin::Network(local));
+    let Some(handshake) = handshake else { return Some((Stream::Plain(stream), origins)) };
+    match Stream::tls(stream, peer, handshake) {
+        Ok(stream) => Some((stream, origins)),
+        Err(error) => {
+            tracing::warn!(%error, "a TLS connection could not begin");
+            None
         }
     }
 }

@@ -1,9 +1,17 @@
 //! Who a connection is.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::user::{DEFAULT, User};
 use super::users::Users;
+
+/// Who may do what the actor API needs that the node hosts: all with all keys, but what is for administrators, or
+/// dangerous. Nobody logs in as him, and no rule changes him.
+static INSIDE: LazyLock<Arc<User>> = LazyLock::new(|| {
+    let nobody = User::new(b"ateapi");
+    let rules: [&[u8]; 6] = [b"on", b"allkeys", b"+@all", b"-@admin", b"-@dangerous", b"+info"];
+    Arc::new(nobody.changed(&rules).unwrap_or(nobody))
+});
 
 pub struct Login {
     user: Arc<User>,
@@ -15,6 +23,8 @@ pub struct Login {
     has_logged_in: bool,
     /// Nobody needs to log in now.
     is_open: bool,
+    /// It is what the node hosts.
+    is_inside: bool,
 }
 
 impl Login {
@@ -23,7 +33,21 @@ impl Login {
         let (user, generation) = users.find(DEFAULT);
         let user = user.unwrap_or_else(|| Arc::new(User::new(DEFAULT)));
         let is_open = user.is_open();
-        Self { user, generation, is_authenticated: is_open, has_logged_in: false, is_open }
+        Self { user, generation, is_authenticated: is_open, has_logged_in: false, is_open, is_inside: false }
+    }
+
+    /// What the node hosts needs no password, whatever the users are.
+    pub fn inside(users: &Users) -> Self {
+        let user = INSIDE.clone();
+        let generation = users.generation();
+        Self {
+            user,
+            generation,
+            is_authenticated: true,
+            has_logged_in: false,
+            is_open: false,
+            is_inside: true,
+        }
     }
 
     /// The user, as he is now.
@@ -55,6 +79,10 @@ impl Login {
 
     #[cold]
     fn renew(&mut self, users: &Users) {
+        if self.is_inside {
+            self.generation = users.generation();
+            return;
+        }
         let (user, generation) = users.find(&self.user.name);
         match user {
             Some(user) => self.user = user,
@@ -67,6 +95,7 @@ impl Login {
     /// Logs in. The password has been checked.
     pub fn become_user(&mut self, user: Arc<User>) {
         self.user = user;
+        self.is_inside = false;
         self.is_authenticated = true;
         self.has_logged_in = true;
         // It may have been changed since: looked up anew at the next command.
@@ -77,6 +106,22 @@ impl Login {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_node_hosts_is_who_it_is_whatever_the_users_are() {
+        let users = Users::new(Some("secret"));
+        let mut login = Login::inside(&users);
+        users.set(b"ateapi", Some(User::new(b"ateapi").changed(&[b"off"]).unwrap()));
+        users.set(b"ateapi", None);
+        login.refresh(&users);
+        assert!(login.is_authenticated() && !login.is_outdated(&users));
+        assert_eq!(login.user().name, b"ateapi");
+        assert!(!login.user().is_administrator());
+        assert_eq!(
+            login.user().describe(),
+            b"user ateapi on sanitize-payload ~* resetchannels +@all -@admin -@dangerous +info"
+        );
+    }
 
     #[test]
     fn changes_are_noticed() {

@@ -70,6 +70,9 @@ impl Source for Pages {
             super::raft_metrics::about_heartbeats(&node, &mut page);
             about_wal(&node, &mut page);
             about_store(&node, &mut page);
+            if let Some(hosted) = node.inside.hosted() {
+                hosted.show(&mut page);
+            }
         }
         page.finish()
     }

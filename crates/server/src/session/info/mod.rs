@@ -75,6 +75,7 @@ const SECTIONS: &[Section] = &[
     section("latencystats", "Latencystats", Shown::All, redis::latency_stats),
     section("cluster", "Cluster", Shown::Plainly, redis::cluster),
     section("keyspace", "Keyspace", Shown::Plainly, redis::keyspace),
+    section("ateapi", "Ateapi", Shown::All, own::ateapi),
     section("admission", "Admission", Shown::All, own::admission),
     section("threads", "Threads", Shown::All, own::threads),
     section("lanes", "Lanes", Shown::All, own::lanes),

@@ -23,6 +23,15 @@ pub(super) fn threads(node: &Node, lines: &mut Lines) {
     }
 }
 
+/// The actor API, if this node hosts it.
+pub(super) fn ateapi(node: &Node, lines: &mut Lines) {
+    let Some(hosted) = node.inside.hosted() else { return lines.add("ateapi_address", "off") };
+    lines.add("ateapi_address", hosted.address());
+    lines.add("ateapi_ready", hosted.ready().map_or_else(|why| why, |()| "yes".into()));
+    lines.add("ateapi_calls", hosted.calls());
+    lines.add("ateapi_connections", node.clients.inside());
+}
+
 /// Who is let in and who is not.
 pub(super) fn admission(node: &Node, lines: &mut Lines) {
     let (admission, bounds) = (&node.admission, node.bounds());

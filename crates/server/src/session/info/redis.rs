@@ -56,7 +56,7 @@ pub(super) fn clients(node: &Node, lines: &mut Lines) {
     let most = |bytes: fn(&crate::engine::clients::Client) -> u64| {
         clients.iter().map(|client| bytes(client)).max().unwrap_or(0)
     };
-    lines.add("connected_clients", clients.len());
+    lines.add("connected_clients", node.clients.len());
     lines.add("cluster_connections", 0);
     lines.add("maxclients", node.live.connections_max());
     lines.add("client_recent_max_input_buffer", most(|client| client.input_bytes.load(Relaxed)));

@@ -10,6 +10,7 @@ use command::events::Classes;
 use super::values::{bytes, integer, memory};
 use crate::admission::memory::Thresholds;
 use crate::engine::node::Node;
+use crate::engine::node::inside::Hosted;
 use crate::net::output_limits::{self, Class, Limit};
 use crate::process;
 use certs::{ClientAuth, TlsFiles};
@@ -377,6 +378,7 @@ fn slower_than_us(node: &Node) -> String {
 
 pub(super) const SETTINGS: &[Setting] = &[
     // Ours, by the names that the command line has.
+    immutable("ateapi", |node| address(node.inside.hosted().map(Hosted::address))),
     of_group("budget-bytes", |group| &group.budget.bytes),
     of_group("budget-records", |group| &group.budget.records),
     of_group("budget-steps", |group| &group.budget.steps),

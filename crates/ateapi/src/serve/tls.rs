@@ -53,7 +53,7 @@ impl Tls {
                 current.acceptor = acceptor;
             }
             Err(why) => {
-                tracing::warn!(%why, "the API's TLS files cannot be used; those from before still are")
+                tracing::warn!(%why, "the API's TLS files cannot be used; those from before still are");
             }
         }
     }

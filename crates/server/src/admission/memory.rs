@@ -210,7 +210,11 @@ impl Memory {
 
     /// When to look again.
     pub fn pause(&self) -> Duration {
-        Duration::from_millis(if self.is_near() { limits::MEMORY_LOOK_NEAR_MS } else { limits::MEMORY_LOOK_MS })
+        Duration::from_millis(if self.is_near() {
+            limits::MEMORY_LOOK_NEAR_MS
+        } else {
+            limits::MEMORY_LOOK_MS
+        })
     }
 
     pub fn buffers_bytes(&self) -> u64 {
@@ -440,7 +444,11 @@ mod tests {
         assert_eq!([takes(30), takes(30), takes(20), takes(1)], [true, false, true, false]);
         assert_eq!((memory.is_short(), memory.stats.busy.load(Relaxed)), (false, 2), "others go on");
         memory.look(730 * MIB);
-        assert_eq!([takes(10), takes(1)], [true, false], "what it holds is resident, and its replies are to come");
+        assert_eq!(
+            [takes(10), takes(1)],
+            [true, false],
+            "what it holds is resident, and its replies are to come"
+        );
         memory.give_back(60 * MIB);
         memory.buffers_changed(0, 60 * MIB);
         assert_eq!((takes(31), takes(30), takes(1)), (false, true, false), "clients have the replies");

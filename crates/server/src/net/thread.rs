@@ -290,7 +290,9 @@ impl NetThread {
         }
         // Nobody wants to hear the rest where replies are thrown away.
         let rest = outcome.rest.filter(|_| !connection.output.is_muted());
-        if let (Some(flow), State::Working { cancel, .. } | State::Paging(Paging { cancel, .. })) = (rest, before) {
+        if let (Some(flow), State::Working { cancel, .. } | State::Paging(Paging { cancel, .. })) =
+            (rest, before)
+        {
             self.begin_pages(at, flow, cancel);
         }
         self.touched.push(at);

@@ -178,9 +178,16 @@ fn a_table_that_shrinks_gives_up_its_places_and_finds_what_stays() {
 
 #[test]
 fn what_is_rounded_up_counts() {
-    for (bytes, expected) in
-        [(16, 16), (17, 32), (64, 64), (65, 80), (100, 112), (16_384, 16_384), (16_400, 20_480), (40_000, 40_960)]
-    {
+    for (bytes, expected) in [
+        (16, 16),
+        (17, 32),
+        (64, 64),
+        (65, 80),
+        (100, 112),
+        (16_384, 16_384),
+        (16_400, 20_480),
+        (40_000, 40_960),
+    ] {
         assert_eq!(allocated(bytes), expected, "{bytes}");
     }
 }

@@ -129,7 +129,10 @@ async fn whatever_happens_each_of_many_actors_comes() {
 #[tokio::test]
 async fn where_cursors_are_positions_nothing_comes_twice_when_others_come_and_go() {
     for seed in 0..200 {
-        let mut run = Run { sim: Arc::new(Sim::new(Plan { positions: true, ..Plan::new(1, seed) })), ..Run::new(seed, 0) };
+        let mut run = Run {
+            sim: Arc::new(Sim::new(Plan { positions: true, ..Plan::new(1, seed) })),
+            ..Run::new(seed, 0)
+        };
         fill(&run.sim, "team", 300);
         let mut listing = Listing::new(Arc::clone(&run.sim), "");
         loop {

@@ -167,8 +167,15 @@ fn told(lua: &Lua, shared: &Shared, reply: &Reply) -> mlua::Result<Value> {
     if lua.used_memory().saturating_add(reply.size_hint()) > shared.memory_max.get() {
         return Err(mlua::Error::MemoryError(libs::OUT_OF_MEMORY.into()));
     }
-    libs::without_limit(lua, || convert::to_lua(lua, reply, shared.protocol.get()))
+    let value = libs::without_limit(lua, || convert::to_lua(lua, reply, shared.protocol.get()))?;
+    if reply.size_hint() >= LARGE_BYTES {
+        meter::show_memory(lua)?;
+    }
+    Ok(value)
 }
+
+/// A script that is told so much may hold much after a few steps.
+const LARGE_BYTES: usize = 64 << 10;
 
 /// A reply, and whether it is an error that is to be raised: where the script waits for it, which takes less time
 /// than where Rust does.

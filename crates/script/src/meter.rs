@@ -31,7 +31,16 @@ pub(crate) fn spend(lua: &Lua, steps: u32) -> mlua::Result<()> {
         return Ok(());
     }
     PENDING.set(0);
-    match host::with(|host| host.step(pending, held_bytes(lua))) {
+    tell(lua, pending)
+}
+
+/// Tells the host what the script holds, whatever steps it has taken.
+pub(crate) fn show_memory(lua: &Lua) -> mlua::Result<()> {
+    tell(lua, 0)
+}
+
+fn tell(lua: &Lua, steps: u32) -> mlua::Result<()> {
+    match host::with(|host| host.step(steps, held_bytes(lua))) {
         Some(Err(Stopped)) => Err(stop(lua)),
         _ => Ok(()),
     }

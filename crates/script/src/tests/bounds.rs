@@ -135,14 +135,13 @@ fn memory_is_bounded_and_that_can_be_caught() {
 
 #[test]
 fn a_host_is_told_what_a_script_holds() {
-    let mut interpreter = interpreter();
     for (code, expected) in [
         ("for i = 1, 10000 do end", 0..64 << 10),
         ("local t = {} for i = 1, 50000 do t[i] = i end", 512 << 10..4 << 20),
         ("local s = string.rep('x', 1000000) for i = 1, 10000 do end return #s", 900_000..2 << 20),
     ] {
         let mut host = host();
-        run_on(&mut interpreter, code, &mut host).unwrap();
+        run_on(&mut interpreter(), code, &mut host).unwrap();
         assert!(expected.contains(&host.held_bytes_max), "{code}: {}", host.held_bytes_max);
     }
 }

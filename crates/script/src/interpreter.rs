@@ -21,7 +21,10 @@ const COMPILED_MAX: usize = 256;
 
 const _: () = assert!(COMPILED_MAX + base::limits::LIBRARIES_MAX + library::FUNCTIONS_MAX + 4_096 < 7_500);
 
-/// An interpreter that holds more than this when nothing runs in it is given up.
+/// An interpreter that holds more than this when nothing runs in it is tidied up, unless that has not done much lately:
+/// each thread has one, and most of them are idle.
+const TIDY_BYTES_MIN: usize = 4 << 20;
+/// One that holds more than this after that is given up.
 const IDLE_BYTES_MAX: usize = 32 << 20;
 
 /// What the code of scripts, and that of libraries, is called in errors.
@@ -66,6 +69,8 @@ pub struct Interpreter {
     installed: Installed,
     inside: Inside,
     compiled: HashMap<Digest, Compiled>,
+    /// What was left when it was tidied up last.
+    left_bytes: usize,
 }
 
 #[derive(Clone)]
@@ -116,7 +121,7 @@ impl Interpreter {
         // Errors that Rust raises have a trace of the stack, for which each of its functions is looked for among
         // what is global. Nobody reads it, and no script sees what is global here.
         lua.set_globals(lua.create_table()?)?;
-        Ok(Self { lua, shared, installed, inside, compiled: HashMap::new() })
+        Ok(Self { lua, shared, installed, inside, compiled: HashMap::new(), left_bytes: 0 })
     }
 
     /// Whether code can be compiled; says why if not.
@@ -277,12 +282,15 @@ impl Interpreter {
         Ok(())
     }
 
-    /// Whether it is worth keeping: not if it is full of what cannot be collected.
-    pub fn is_slim(&self) -> bool {
-        if self.lua.used_memory() <= IDLE_BYTES_MAX {
+    /// Throws away what a script has left, if that is much. Whether it is worth keeping: not if it is full of what cannot be
+    /// collected.
+    pub fn tidy(&mut self) -> bool {
+        if self.lua.used_memory() <= TIDY_BYTES_MIN.max(2 * self.left_bytes) {
             return true;
         }
-        self.lua.gc_collect().is_ok() && self.lua.used_memory() <= IDLE_BYTES_MAX
+        let is_tidy = self.lua.gc_collect().is_ok();
+        self.left_bytes = self.lua.used_memory();
+        is_tidy && self.left_bytes <= IDLE_BYTES_MAX
     }
 
     /// Bytes that it holds.

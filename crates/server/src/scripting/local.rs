@@ -46,7 +46,7 @@ pub fn with<R>(f: impl FnOnce(&mut Local) -> R) -> Result<R, String> {
     };
     let result = f(&mut local);
     // One that is full of what scripts have left in libraries is made anew.
-    if local.interpreter.is_slim() {
+    if local.interpreter.tidy() {
         LOCAL.set(Some(local));
     }
     Ok(result)

@@ -190,12 +190,12 @@ impl Node {
         node.wait_until_open();
         acl::load(&node)?;
         tracing::info!(store_ms, log_ms, ms = started.elapsed().as_millis() as u64, "recovered");
-        maintenance::flush_replayed(&node);
         node.serve()?;
         Ok(node)
     }
 
     fn serve(self: &Arc<Self>) -> Result<(), StartError> {
+        maintenance::flush_replayed(self);
         self.heavy.start(self)?;
         self.check_health();
         memory_watch::look(self);

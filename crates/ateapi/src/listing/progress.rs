@@ -59,7 +59,7 @@ pub(super) struct Place {
 pub(super) struct Part {
     pub(super) count: u32,
     pub(super) end: u64,
-    /// The last of them.
+    /// The last of them; none, if they are carried over from the step before.
     pub(super) after: Bytes,
     /// Which they are, if they are few: then they are known again also in a step to another end, which may
     /// have keys that were not among those of the first.
@@ -81,6 +81,16 @@ impl Part {
             taken = Vec::new();
         }
         Self { count, end, after, taken }
+    }
+
+    /// What was taken and is not in this step: it ends earlier than the one that was left, and the next one has it. Not said
+    /// again of what has been carried over to that: it may be gone.
+    pub(super) fn ahead(&self, keys: &[Bytes]) -> Vec<u64> {
+        if self.after.is_empty() {
+            return Vec::new();
+        }
+        let here: BTreeSet<u64> = keys.iter().map(|key| print_of(key)).collect();
+        self.taken.iter().copied().filter(|print| !here.contains(print)).collect()
     }
 
     /// Leaves those keys of a step that have not been taken. `false`: it cannot tell.

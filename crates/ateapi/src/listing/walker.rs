@@ -94,6 +94,8 @@ struct Stay {
     /// Less than the page suggests, as the last step from here found too much.
     count: Option<u32>,
     step: Option<Step>,
+    /// What was taken already of the step behind this one.
+    ahead: Vec<u64>,
     has_passed: bool,
 }
 
@@ -211,7 +213,8 @@ impl Walker {
         match self.progress.walk.as_ref().filter(|_| is_on) {
             Some(walk) => {
                 let from = walk.place.clone();
-                let stay = Stay { shard, from, count: None, step: None, has_passed: false };
+                let stay =
+                    Stay { shard, from, count: None, step: None, ahead: Vec::new(), has_passed: false };
                 self.phase = Phase::Staying(Box::new(stay));
             }
             None => {
@@ -277,6 +280,7 @@ impl Walker {
         let mut is_part = false;
         if let Some(part) = walk.place.part.take() {
             let before = keys.len();
+            stay.ahead = part.ahead(&keys);
             is_part = part.rest(end, &mut keys);
             self.dropped += before - keys.len();
             if is_part {
@@ -294,16 +298,18 @@ impl Walker {
         }
         let step = Step::new(count, end, keys);
         if step.is_over() {
-            self.pass(end);
+            self.pass(count, end);
         } else {
             stay.step = Some(step);
         }
     }
 
     /// The step is over.
-    fn pass(&mut self, end: u64) {
+    fn pass(&mut self, count: u32, end: u64) {
         let (Phase::Staying(stay), Some(walk)) = (&mut self.phase, &mut self.progress.walk) else { return };
-        walk.place = Place { cursor: end, part: None };
+        let taken = std::mem::take(&mut stay.ahead);
+        let part = (!taken.is_empty()).then(|| Part { count, end, after: Bytes::new(), taken });
+        walk.place = Place { cursor: end, part };
         (stay.step, stay.count) = (None, None);
         stay.has_passed = end == 0;
         self.has_advanced = true;
@@ -324,7 +330,7 @@ impl Walker {
         self.has_advanced = true;
         let (count, end) = (step.count, step.end);
         match step.take() {
-            Taken::Last => self.pass(end),
+            Taken::Last => self.pass(count, end),
             Taken::One(after) => {
                 walk.place.part = Some(Part::with(walk.place.part.take(), count, end, after));
             }

@@ -134,7 +134,9 @@ async fn where_cursors_are_positions_nothing_comes_twice_when_others_come_and_go
             ..Run::new(seed, 0)
         };
         fill(&run.sim, "team", 300);
-        let mut listing = Listing::new(Arc::clone(&run.sim), "");
+        // Steps look at many keys for few that are wanted, and find more of these than there is room for.
+        fill(&run.sim, "others", 600);
+        let mut listing = Listing::new(Arc::clone(&run.sim), "team");
         loop {
             run.churn();
             let size = run.rng.pick(&[1, 2, 5, 15, 40]);

@@ -1,9 +1,13 @@
 //! TLS in both directions.
 
 use super::*;
-use testkit::temp_dir;
+use std::time::Duration;
 use testkit::tls::{Authority, Identity};
+use testkit::{temp_dir, wait};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity as Shown};
+
+/// New files are looked for every two seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn tls(trusted: &Authority, shown: Option<&Identity>) -> ClientTlsConfig {
     let config =
@@ -12,6 +16,38 @@ fn tls(trusted: &Authority, shown: Option<&Identity>) -> ClientTlsConfig {
         Some(identity) => config.identity(Shown::from_pem(&identity.cert, &identity.key)),
         None => config,
     }
+}
+
+#[test]
+fn files_that_have_changed_are_used_for_who_connects_then() {
+    let (first, second) = (Authority::new("first").unwrap(), Authority::new("second").unwrap());
+    let files = temp_dir().unwrap();
+    let put =
+        |authority: &Authority| authority.issue("server").unwrap().write(files.path(), "server").unwrap();
+    let (cert, key) = put(&first);
+    let [cert, key] = [cert, key].map(|path| path.to_str().unwrap().to_owned());
+    let store = redis();
+    let api = Api::over(&store.addr().to_string(), &["--tls-cert", &cert, "--tls-key", &key]).unwrap();
+    let runtime = runtime();
+    let exists =
+        |client: &mut Control, name: &str| runtime.block_on(client.create_atespace(atespace(name))).is_ok();
+    let connect =
+        |authority: &Authority| runtime.block_on(async { api.tls_client(tls(authority, None)).unwrap() });
+    let mut early = connect(&first);
+    assert!(exists(&mut early, "early"));
+    // What is not right changes nothing.
+    std::fs::write(&cert, "no certificate").unwrap();
+    assert!(exists(&mut connect(&first), "still"));
+    put(&second);
+    let connects = |number: u32| exists(&mut connect(&second), &format!("later-{number}"));
+    let mut number = 0;
+    wait::until("the new certificate to be shown", PATIENCE, || {
+        number += 1;
+        connects(number).then_some(())
+    })
+    .unwrap();
+    assert!(!exists(&mut connect(&first), "too-late"), "the old one is not shown any more");
+    assert!(exists(&mut early, "early-too"), "who was there before stays");
 }
 
 #[test]

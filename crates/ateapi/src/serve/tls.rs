@@ -32,25 +32,32 @@ impl Tls {
 
     /// What a new connection is accepted with.
     pub fn acceptor(&self) -> TlsAcceptor {
-        let mut current = self.current.lock();
-        if current.looked.elapsed() >= LOOK_PERIOD {
-            current.looked = Instant::now();
-            self.look(&mut current);
+        if self.is_due() {
+            self.look();
         }
-        current.acceptor.clone()
+        self.current.lock().acceptor.clone()
     }
 
-    fn look(&self, current: &mut Current) {
+    /// True for one of those who connect in a period: nobody else waits for files.
+    fn is_due(&self) -> bool {
+        let mut current = self.current.lock();
+        let is_due = current.looked.elapsed() >= LOOK_PERIOD;
+        if is_due {
+            current.looked = Instant::now();
+        }
+        is_due
+    }
+
+    fn look(&self) {
         let seen = self.files.look();
-        if seen == current.seen {
+        // What cannot be used is not tried again before it changes once more.
+        if std::mem::replace(&mut self.current.lock().seen, seen.clone()) == seen {
             return;
         }
-        // What cannot be used is not tried again before it changes once more.
-        current.seen = seen;
         match acceptor(&self.files) {
             Ok(acceptor) => {
                 tracing::info!(cert = %self.files.cert.display(), "the API's TLS files were read");
-                current.acceptor = acceptor;
+                self.current.lock().acceptor = acceptor;
             }
             Err(why) => {
                 tracing::warn!(%why, "the API's TLS files cannot be used; those from before still are");

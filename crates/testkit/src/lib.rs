@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod crash;
 pub mod crowd;
 pub mod diff;
+pub mod figures;
 #[cfg(feature = "tls")]
 pub mod fuzz;
 pub mod groups;

@@ -3,6 +3,7 @@
 use super::{Listed, Measured, Plan, Way};
 use std::fmt::Write;
 use std::time::Duration;
+use testkit::figures::{median, thousands};
 
 /// What the listing of many actors was to be.
 const GROWTH_MAX: u64 = 64 << 20;
@@ -42,7 +43,7 @@ fn rates(text: &mut String, plan: &Plan, all: &[Measured], trips: &[Duration]) {
         let [api, before, typed] = [Way::Pages, Way::Before, Way::Typed].map(|way| of(all, way, is_far));
         let rate = |of: &[&Listed]| match of.is_empty() {
             true => "–".to_owned(),
-            false => thousands(median(of.iter().map(|listed| listed.per_second()))),
+            false => thousands(median(of.iter().map(|listed| listed.per_second()).collect())),
         };
         let ratio = |others: &[&Listed]| match others.is_empty() {
             true => "–".to_owned(),
@@ -74,16 +75,22 @@ fn rates(text: &mut String, plan: &Plan, all: &[Measured], trips: &[Duration]) {
 }
 
 fn ratio(ours: &[&Listed], others: &[&Listed]) -> f64 {
-    median(ours.iter().zip(others).map(|(ours, other)| ours.per_second() / other.per_second().max(1e-9)))
+    median(
+        ours.iter()
+            .zip(others)
+            .map(|(ours, other)| ours.per_second() / other.per_second().max(1e-9))
+            .collect(),
+    )
 }
 
 fn memory(text: &mut String, plan: &Plan, all: &[Measured]) {
     let mib = |bytes: f64| format!("{:.1} MiB", bytes / 1024.0 / 1024.0);
     let of = |way| all.iter().filter(move |measured| measured.way == way).map(|measured| &measured.listed);
     let most = of(Way::Pages).map(Listed::grown).max().unwrap_or_default();
-    let idle = median(of(Way::Pages).map(|listed| listed.resident_before as f64));
+    let idle = median(of(Way::Pages).map(|listed| listed.resident_before as f64).collect());
     let peak = of(Way::Pages).map(|listed| listed.resident_peak).max().unwrap_or_default();
-    let each = median(of(Way::Before).map(|listed| listed.grown() as f64 / listed.actors.max(1) as f64));
+    let each =
+        median(of(Way::Before).map(|listed| listed.grown() as f64 / listed.actors.max(1) as f64).collect());
     let longest = of(Way::Before).max_by_key(|listed| listed.actors);
     let (grown, count) = longest.map_or((0, 0), |listed| (listed.grown(), listed.actors));
     let _ = writeln!(text, "| resident memory | idle | at most | growth |");
@@ -124,22 +131,4 @@ fn pages(text: &mut String, all: &[Measured], places: usize) {
 
 fn met(is_met: bool) -> &'static str {
     if is_met { "met" } else { "NOT MET" }
-}
-
-fn median(numbers: impl Iterator<Item = f64>) -> f64 {
-    let mut numbers: Vec<f64> = numbers.collect();
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
-}
-
-fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -2,13 +2,14 @@
 //! by each budget. Commands of all sizes around it are sent, for where it is decides which of them go to the heavy pool.
 
 use super::incident::victims::{Class, Felt, Victims};
-use super::measure::{median, settle};
+use super::measure::settle;
 use crate::{Result, install};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 use testkit::attack::{Attack, Load};
 use testkit::client::{encode, words};
+use testkit::figures::median;
 use testkit::{Client, Reply, Server, Spec};
 
 pub(super) struct Plan {

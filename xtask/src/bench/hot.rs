@@ -1,11 +1,12 @@
 //! One hot list: many producers on it, beside as many lists and beside Valkey; and what others feel when
 //! a huge one is deleted.
 
-use super::measure::{GET, HOT, LISTS, Measure, benchmark, measure, median, scenario};
+use super::measure::{GET, HOT, LISTS, Measure, benchmark, measure, scenario};
 use crate::{Result, install};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::figures::median;
 use testkit::{Client, Server, Spec};
 
 pub(super) struct Plan {

@@ -1,6 +1,6 @@
 //! What small commands feel of `KEYS *` over many keys, in a loop, from many connections.
 
-use super::measure::{GET, Measure, SET, Scenario, benchmark, measure, median, scenario};
+use super::measure::{GET, Measure, SET, Scenario, benchmark, measure, scenario};
 use crate::{Result, install};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use testkit::figures::median;
 use testkit::{Client, Server, Spec, proc};
 
 pub(super) struct Plan {

@@ -239,17 +239,6 @@ pub(super) fn settle(server: &Server) -> Result {
     }
 }
 
-/// The middle of some numbers; 0 if there are none.
-pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    let middle = numbers.len() / 2;
-    match (numbers.len() % 2, numbers.get(middle), numbers.get(middle.wrapping_sub(1))) {
-        (1, Some(&upper), _) => upper,
-        (0, Some(&upper), Some(&lower)) => f64::midpoint(lower, upper),
-        _ => 0.0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,12 +252,5 @@ mod tests {
         assert_eq!((measure.per_second, measure.p50_ms, measure.p99_ms), (50000.5, 0.4, 1.2));
         assert!(parse("WARNING: no connection").is_none());
         assert!(parse("\"test\",\"rps\"\n").is_none());
-    }
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(vec![]), 0.0);
     }
 }

@@ -1,12 +1,13 @@
 //! What the newest entries of a stream cost, however many there are: as a table and as a picture.
 
-use super::measure::{Measure, Scenario, Test, measure, median, scenario, test};
+use super::measure::{Measure, Scenario, Test, measure, scenario, test};
 use super::page;
 use super::svg::{Anchor, Picture};
 use crate::{Result, install};
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
+use testkit::figures::median;
 use testkit::{Client, Reply, Server, Spec};
 
 pub(super) struct Plan {

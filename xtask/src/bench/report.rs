@@ -1,6 +1,6 @@
 //! What was measured, as a page that says where and how.
 
-use super::measure::{Measure, Scenario, median};
+use super::measure::{Measure, Scenario};
 use super::peers::{Results, Role, Subject};
 use super::transactions;
 use crate::Result;
@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
+use testkit::figures::{median, thousands};
 
 type Column = fn(&Measure) -> f64;
 
@@ -86,15 +87,7 @@ fn number(value: f64, digits: usize) -> String {
     if digits > 0 {
         return format!("{value:.digits$}");
     }
-    let plain = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, c) in plain.chars().enumerate() {
-        if index > 0 && (plain.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(c);
-    }
-    text
+    thousands(value)
 }
 
 fn how(out: &mut String, subjects: &[Subject], results: &Results, data: &Path) -> Result {

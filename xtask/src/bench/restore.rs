@@ -1,6 +1,6 @@
 //! What others feel while a large stream is restored, and how long that takes.
 
-use super::measure::{VALUE_BYTES, median};
+use super::measure::VALUE_BYTES;
 use crate::{Result, install};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use testkit::client::{Command, words};
+use testkit::figures::median;
 use testkit::{Client, Durability, Reply, Rng, Server, Spec};
 
 pub(super) struct Plan {

@@ -1,11 +1,12 @@
 //! What small commands feel of scripts that never end, and how those are ended; and one list that scripts push
 //! to from fifty connections, in the section and in the heavy pool.
 
-use super::measure::{GET, Measure, SET, Scenario, benchmark, measure, median, scenario};
+use super::measure::{GET, Measure, SET, Scenario, benchmark, measure, scenario};
 use crate::{Result, install};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use testkit::figures::median;
 use testkit::{Client, Reply, Server, Spec, wait};
 
 pub(super) struct Plan {

@@ -3,7 +3,6 @@
 use super::victims::{Class, Felt};
 use super::{Counts, Plan, Played, Round};
 use crate::Result;
-use crate::bench::measure::median;
 use crate::bench::report;
 use crate::bench::svg::{Anchor, Picture};
 use std::collections::BTreeSet;
@@ -12,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use testkit::Spec;
+use testkit::figures::median;
 
 const PICTURE: &str = "incident.svg";
 /// With less than this part of its requests answered, a server is said to stand still.

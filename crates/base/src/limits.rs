@@ -14,8 +14,8 @@ pub const ARGS_MAX: usize = 1 << 20;
 /// Longest inline command or protocol line: Redis' `PROTO_INLINE_MAX_SIZE`.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// What a transaction may touch on a network thread before it moves to the heavy pool.
-pub const BUDGET_RECORDS: u32 = 256;
+/// What a transaction may touch on a network thread before it moves to the heavy pool (decision record 16).
+pub const BUDGET_RECORDS: u32 = 128;
 pub const BUDGET_BYTES: u32 = 64 << 10;
 /// Steps of a script's interpreter: a step takes 5 to 30 ns, so that this is a few hundred microseconds at
 /// most, which others wait for the section.

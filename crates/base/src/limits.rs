@@ -108,8 +108,16 @@ pub const LIBRARY_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(SCRIPT_CODE_BYTES_MAX < BATCH_BYTES_MAX && SCRIPT_CODE_BYTES_MAX < SCRIPTS_BYTES_MAX);
 
-/// Keys that one client may watch at a time: each is noted beside those of others.
-pub const WATCHED_KEYS_MAX: usize = 1 << 16;
+/// Keys that one client may watch at a time, and what their names take: each is noted beside those of others, and whoever
+/// commits looks whether it was changed.
+pub const WATCHED_KEYS_MAX: usize = 1_024;
+pub const WATCHED_BYTES_MAX: usize = 1 << 20;
+/// Keys that are looked up at a time when they begin to be watched: it is done in the section, like writing as many.
+pub const WATCHED_IN_A_PART: usize = 64;
+
+/// Arguments of a command on the session: a network thread runs it from the first to the last, whatever it does with each. A
+/// hundredth of a millisecond each at most (COMMAND DOCS).
+pub const SESSION_ARGS_MAX: usize = 1_024;
 
 /// Users: the names of all are one record, and their rules are in memory.
 pub const USERS_MAX: usize = 10_000;
@@ -137,6 +145,8 @@ pub const CHANNEL_BYTES_MAX: usize = 64 << 10;
 /// What one client may hear, and what the names take: each is noted three times.
 pub const SUBSCRIPTIONS_MAX: usize = 1 << 17;
 pub const SUBSCRIPTIONS_BYTES_MAX: usize = 16 << 20;
+/// Names that a client begins or ceases to hear before others have their turn: a microsecond each.
+pub const NAMES_IN_A_PART: usize = 128;
 /// Messages that were published and not handed out yet, with what they will take where they are heard: with
 /// more, publishers wait. A quarter of a million short ones to be handed out, about half a second's work.
 pub const MESSAGES_BYTES_KEPT: usize = 64 << 20;

@@ -33,7 +33,7 @@ impl Arity {
 
 /// A set of [`flags`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Flags(pub u32);
+pub struct Flags(pub u64);
 
 impl Flags {
     pub const fn has(self, flag: Self) -> bool {
@@ -97,6 +97,8 @@ pub mod flags {
     pub const CONNECTION: Flags = Flags(1 << 30);
     /// Not shown: of the ACL categories `admin` and `dangerous`, although not shown as such.
     pub const FOR_ADMINS: Flags = Flags(1 << 31);
+    /// Not shown: goes through the names that it has in parts, between which others have their turns.
+    pub const IN_PARTS: Flags = Flags(1 << 32);
 
     /// Redis' names of the flags that COMMAND shows.
     pub const SHOWN: &[(Flags, &str)] = &[

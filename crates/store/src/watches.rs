@@ -5,6 +5,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use base::limits;
+
 use crate::group::Group;
 use crate::keys::{self, Space};
 use crate::lanes::{Leave, leave};
@@ -26,8 +28,7 @@ pub(crate) type Name = (Space, Vec<u8>);
 #[derive(Clone, Debug)]
 struct Watched {
     database: u8,
-    space: Space,
-    key: Vec<u8>,
+    name: Name,
     /// It was there, and not expired.
     lives: bool,
     expiry_ms: Option<u64>,
@@ -46,7 +47,7 @@ struct Watch {
 pub struct Watches {
     last: u64,
     by_id: HashMap<WatchId, Watch>,
-    /// Who watches a key, and whether it was there then.
+    /// Who watches a key, and whether it was there then. A watch that is broken may be noted under others of its keys.
     by_key: HashMap<Name, BTreeMap<WatchId, bool>>,
 }
 
@@ -70,7 +71,7 @@ impl Watches {
             if watch.is_broken {
                 break;
             }
-            let watching = self.by_key.entry((watched.space, watched.key.clone())).or_default();
+            let watching = self.by_key.entry(watched.name.clone()).or_default();
             if let Entry::Vacant(place) = watching.entry(id) {
                 place.insert(watched.lives);
                 watch.keys.push(watched);
@@ -79,30 +80,27 @@ impl Watches {
         id
     }
 
-    fn remove(&mut self, id: WatchId) {
-        if let Some(watch) = self.by_id.remove(&id) {
-            self.unlist(id, &watch.keys);
+    /// Forgets a part of a watch that is over. Says whether that was all.
+    fn remove(&mut self, id: WatchId) -> bool {
+        let Some(watch) = self.by_id.get_mut(&id) else { return true };
+        let left = watch.keys.len().saturating_sub(limits::WATCHED_IN_A_PART);
+        let part = watch.keys.split_off(left);
+        self.unlist(id, &part);
+        if left == 0 {
+            self.by_id.remove(&id);
         }
+        left == 0
     }
 
     fn unlist(&mut self, id: WatchId, keys: &[Watched]) {
-        for watched in keys {
-            let name = (watched.space, watched.key.clone());
-            if let Some(watching) = self.by_key.get_mut(&name) {
+        for Watched { name, .. } in keys {
+            if let Some(watching) = self.by_key.get_mut(name) {
                 watching.remove(&id);
                 if watching.is_empty() {
-                    self.by_key.remove(&name);
+                    self.by_key.remove(name);
                 }
             }
         }
-    }
-
-    /// A watch that is broken stays so: its keys need not be known any more.
-    fn break_up(&mut self, id: WatchId) {
-        let Some(watch) = self.by_id.get_mut(&id) else { return };
-        watch.is_broken = true;
-        let keys = std::mem::take(&mut watch.keys);
-        self.unlist(id, &keys);
     }
 
     /// Whether nothing has happened to what is watched. A key that had an expiry has changed when that is
@@ -118,29 +116,40 @@ impl Watches {
     fn unsure(&self, id: WatchId) -> Vec<(u8, Vec<u8>)> {
         let keys = self.by_id.get(&id).into_iter().flat_map(|watch| &watch.keys);
         keys.filter(|watched| watched.is_unsure)
-            .map(|watched| (watched.database, watched.key.clone()))
+            .map(|watched| (watched.database, watched.name.1.clone()))
             .collect()
     }
 
-    /// None of the keys that had to be looked up is there.
-    fn settle(&mut self, id: WatchId) {
-        let keys = self.by_id.get_mut(&id).into_iter().flat_map(|watch| &mut watch.keys);
-        keys.for_each(|watched| watched.is_unsure = false);
+    /// It was found out whether one of the keys that had to be looked up is there.
+    fn settle(&mut self, id: WatchId, is_there: bool) {
+        let Some(watch) = self.by_id.get_mut(&id) else { return };
+        watch.is_broken |= is_there;
+        watch.keys.iter_mut().for_each(|watched| watched.is_unsure = false);
     }
 
     /// A key is written, and holds something then or not. What was not there, or had expired, is as it
     /// was when it is removed.
+    ///
+    /// Whoever writes does this: so it is a step for each watch, however many other keys that one has.
     fn changed(&mut self, name: &Name, is_there: bool) {
-        let Some(watching) = self.by_key.get(name) else { return };
-        let concerned = watching.iter().filter(|(_, lived)| is_there || **lived);
-        let broken: Vec<WatchId> = concerned.map(|(id, _)| *id).collect();
-        broken.into_iter().for_each(|id| self.break_up(id));
+        let Some(watching) = self.by_key.get_mut(name) else { return };
+        watching.retain(|id, lived| {
+            let breaks = is_there || *lived;
+            if breaks && let Some(watch) = self.by_id.get_mut(id) {
+                watch.is_broken = true;
+            }
+            !breaks
+        });
+        if watching.is_empty() {
+            self.by_key.remove(name);
+        }
     }
 
     /// A database number means another space. What was there is not any more; what was not there may be
     /// in the other space, unless that is empty.
     fn remapped(&mut self, database: u8, space: Space, is_empty: bool) {
-        let concerns = |watch: &Watch| watch.keys.iter().any(|watched| watched.database == database);
+        let concerns =
+            |watch: &Watch| !watch.is_broken && watch.keys.iter().any(|watched| watched.database == database);
         let concerned = self.by_id.iter().filter(|(_, watch)| concerns(watch));
         let ids: Vec<WatchId> = concerned.map(|(id, _)| *id).collect();
         for id in ids {
@@ -148,7 +157,7 @@ impl Watches {
             self.unlist(id, &watch.keys);
             for watched in watch.keys.iter_mut().filter(|watched| watched.database == database) {
                 watch.is_broken |= watched.lives;
-                (watched.space, watched.is_unsure) = (space, !is_empty);
+                (watched.name.0, watched.is_unsure) = (space, !is_empty);
             }
             let keys = std::mem::take(&mut watch.keys);
             self.by_id.insert(id, watch);
@@ -187,7 +196,7 @@ impl Group {
 
     /// Ends a watch.
     pub fn unwatch(&self, id: WatchId) {
-        self.sequencer.lock().watches.remove(id);
+        while !self.sequencer.lock().watches.remove(id) {}
     }
 
     /// How many watches there are, broken ones as well.
@@ -239,7 +248,8 @@ impl Txn<'_> {
             let record = self.get(name)?;
             let lives = record.is_some();
             let expiry_ms = record.and_then(|record| record.expiry_ms);
-            keys.push(Watched { database, space, key: name.to_vec(), lives, expiry_ms, is_unsure: false });
+            let name = (space, name.to_vec());
+            keys.push(Watched { database, name, lives, expiry_ms, is_unsure: false });
         }
         Ok(self.section()?.watches.add(id, keys))
     }
@@ -255,11 +265,11 @@ impl Txn<'_> {
         for (database, name) in unsure {
             self.select(database);
             if self.get(&name)?.is_some() {
-                self.section()?.watches.break_up(id);
+                self.section()?.watches.settle(id, true);
                 return Ok(());
             }
         }
-        self.section()?.watches.settle(id);
+        self.section()?.watches.settle(id, false);
         Ok(())
     }
 

@@ -96,6 +96,8 @@ pub struct Connection {
     /// Where in `input` the next command begins.
     consumed: usize,
     parser: Parser,
+    /// What the command takes up that was found last.
+    used: usize,
     spans: Vec<Span>,
     pub readable: bool,
     pub writable: bool,
@@ -150,6 +152,7 @@ impl Connection {
             input: Vec::new(),
             consumed: 0,
             parser: Parser::new(),
+            used: 0,
             spans: Vec::new(),
             readable: true,
             writable: true,
@@ -200,6 +203,9 @@ impl Connection {
     /// The next command, if it has arrived whole. Its arguments are read with [`Self::args`] until
     /// [`Self::consume`].
     pub fn parse(&mut self) -> Result<Option<usize>, Reply> {
+        if self.session.begun.is_some() {
+            return Ok(Some(self.used));
+        }
         loop {
             let limits = Limits { authenticated: self.session.is_authenticated(), ..Limits::default() };
             let input = self.input.get(self.consumed..).unwrap_or_default();
@@ -207,7 +213,10 @@ impl Connection {
                 return Ok(None);
             }
             match self.parser.parse(input, &mut self.spans, &limits) {
-                Ok(Parsed::Command { used }) => return Ok(Some(used)),
+                Ok(Parsed::Command { used }) => {
+                    self.used = used;
+                    return Ok(Some(used));
+                }
                 Ok(Parsed::Nothing { used }) => self.consume(used),
                 Ok(Parsed::Incomplete { want }) => {
                     self.compact(want);

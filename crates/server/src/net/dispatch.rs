@@ -69,6 +69,9 @@ pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'sta
     if !entry.row.arity.accepts(args.len()) {
         return Err(Error::arity(entry.row.name));
     }
+    if args.len() > limits::SESSION_ARGS_MAX && is_done_at_once(entry) {
+        return Err(Error::line("ERR too many arguments for this command"));
+    }
     session.login.refresh(&node.users);
     if !session.is_authenticated() && !entry.row.flags.has(flags::NO_AUTH) {
         return Err(Error::line("NOAUTH Authentication required."));
@@ -81,6 +84,11 @@ pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'sta
     }
     session.check_hearing(entry)?;
     Ok(entry)
+}
+
+/// Whether it is a command on the session that a network thread runs from its first to its last argument.
+fn is_done_at_once(entry: &Entry) -> bool {
+    matches!(entry.row.run, Handler::Session(_)) && !entry.row.flags.has(flags::IN_PARTS)
 }
 
 fn unknown(args: &Args<'_>) -> Error {
@@ -149,9 +157,16 @@ fn scan_target(node: &Node, args: &Args<'_>) -> Target {
     Target::One(at.map_or(0, |at| node.group_of(at.slot)))
 }
 
-fn run_session(node: &Arc<Node>, session: &mut Session, run: SessionRun, args: &Args<'_>) -> Step {
+fn run_session(
+    node: &Arc<Node>,
+    session: &mut Session,
+    (entry, run): (&'static Entry, SessionRun),
+    args: &Args<'_>,
+) -> Step {
     node.hub.ran_on.note();
-    match run(&mut Context { node, session }, args) {
+    let ran = run(&mut Context { node, session }, args);
+    session.note_part(entry, &ran);
+    match ran {
         Ok(Answer::Stalled) => Step::Stalled,
         Ok(answer) => Step::Answer(answer),
         Err(failed) => error(failed),
@@ -168,7 +183,7 @@ pub fn run(
     lap: &mut Lap,
 ) -> Step {
     let handler = match entry.row.run {
-        Handler::Session(run) => return run_session(node, session, run, args),
+        Handler::Session(run) => return run_session(node, session, (entry, run), args),
         Handler::Data(run) => OnData::Plain(run),
         Handler::Script(run) => OnData::Script(run),
     };

@@ -355,19 +355,37 @@ fn answer(
     if queued.entry.row.name == "ssubscribe" {
         return (Reply::error(NO_SSUBSCRIBE), Also::Nothing);
     }
-    let reply = match run(&mut Context { node, session }, &queued.args.as_args()) {
+    let mut pushed = Vec::new();
+    let ran = loop {
+        let ran = run(&mut Context { node, session }, &queued.args.as_args());
+        if !session.note_part(queued.entry, &ran) {
+            break ran;
+        }
+        match ran {
+            Ok(Answer::Part(_, pushes)) => pushed.extend(pushes),
+            // There is no way to wait here.
+            _ => {
+                session.begun = None;
+                break ran;
+            }
+        }
+    };
+    let reply = match ran {
         Ok(Answer::Reply(reply) | Answer::After(_, reply)) => reply,
         Ok(Answer::Close(reply)) => {
             *closes = true;
             reply
         }
-        Ok(Answer::Pushes(mut pushes)) => {
-            let more = pushes.split_off(pushes.len().min(1));
-            return (pushes.pop().unwrap_or(Reply::Ok), Also::Pushes(more));
+        Ok(Answer::Pushes(last)) => {
+            pushed.extend(last);
+            let more = pushed.split_off(pushed.len().min(1));
+            return (pushed.pop().unwrap_or(Reply::Ok), Also::Pushes(more));
         }
         Ok(Answer::Silent) => Reply::Ok,
         Ok(Answer::Monitor) => Reply::error(NO_MONITOR),
-        Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled) => Reply::error(NOT_IN_UNITS),
+        Ok(Answer::Heavy(_) | Answer::Exec(_) | Answer::Part(..) | Answer::Stalled) => {
+            Reply::error(NOT_IN_UNITS)
+        }
         Err(error) => error.reply(),
     };
     (reply, Also::Nothing)

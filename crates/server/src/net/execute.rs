@@ -30,7 +30,11 @@ pub fn execute(
     at: usize,
 ) -> bool {
     let (session, args) = connection.split();
-    let found = dispatch::find(node, session, &args);
+    let found = match session.begun {
+        // It has been looked at, and is not told to wait in its middle either.
+        Some(begun) => Ok(begun.entry),
+        None => dispatch::find(node, session, &args),
+    };
     if let Ok(entry) = found
         && node.clients.pause.holds_command(session, entry)
     {
@@ -71,8 +75,8 @@ pub fn execute(
     connection.client.commands.fetch_add(1, Ordering::Relaxed);
     connection.output.mute(connection.session.is_muted());
     let goes_on = follow(node, connection, entry, step, used, scratch);
-    if matches!(connection.state, State::Stalled) {
-        // Not consumed: the same command again when there is room.
+    if matches!(connection.state, State::Stalled) || connection.session.begun.is_some() {
+        // Not consumed: the same command again when there is room, or for what is left of it.
         connection.session.replies = replies;
     } else {
         connection.session.said_to(entry);
@@ -108,6 +112,11 @@ fn follow(
             return false;
         }
         Step::Heavy(heavy, target) => return go_heavy(node, connection, heavy, target, used),
+        // Not consumed: the same command again.
+        Step::Answer(Answer::Part(_, pushes)) => {
+            connection.push(&pushes);
+            return true;
+        }
         Step::Answer(answer) => {
             let (entry, task) = match (answer, entry) {
                 (Answer::Heavy(task), Some(entry)) => (entry, task),
@@ -266,6 +275,6 @@ fn give(node: &Node, connection: &mut Connection, answer: Answer) -> bool {
             connection.push(&pushes);
             true
         }
-        Answer::Heavy(_) | Answer::Exec(_) | Answer::Stalled | Answer::Silent => true,
+        Answer::Heavy(_) | Answer::Exec(_) | Answer::Part(..) | Answer::Stalled | Answer::Silent => true,
     }
 }

@@ -10,7 +10,7 @@ mod paging;
 mod sending;
 mod waits;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +20,7 @@ use base::limits::{INPUT_BYTES_WHILE_SHORT, TLS_HANDSHAKE_TURNS_MAX};
 use mio::{Events, Poll, Token, Waker};
 use store::{Gate, Scratch};
 
+use crate::engine::clients::Client;
 use crate::engine::heavy::Finished;
 use crate::engine::node::Node;
 use crate::net::connection::{Connection, OUTPUT_BYTES_MAX, Paging, READ_BYTES_MAX, State, Turn};
@@ -73,6 +74,8 @@ pub struct NetThread {
     paused: Vec<usize>,
     paused_in: u64,
     touched: Vec<usize>,
+    /// Clients that have left, and are yet to be forgotten by those who tell them what they heard.
+    leaving: VecDeque<Arc<Client>>,
     /// Messages for those who hear them.
     telling: Telling,
     /// Invalidations for clients that cannot be told at the moment.
@@ -106,6 +109,7 @@ impl NetThread {
             paused: Vec::new(),
             paused_in: 0,
             touched: Vec::new(),
+            leaving: VecDeque::new(),
             telling: Telling::default(),
             kept_back: Piles::default(),
             timers: BTreeSet::new(),
@@ -155,6 +159,7 @@ impl NetThread {
                 self.node.pump();
             }
             self.tell_hearers();
+            self.forget_leaving();
             self.deliver();
             self.send();
             if self.is_done() {
@@ -164,7 +169,8 @@ impl NetThread {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.turns.is_empty() || !self.deferred.is_empty() || self.has_news() || self.has_letters() {
+        let has_more = !self.turns.is_empty() || !self.deferred.is_empty() || !self.leaving.is_empty();
+        if has_more || self.has_news() || self.has_letters() {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
@@ -236,7 +242,9 @@ impl NetThread {
             State::Paused => self.paused.retain(|paused| *paused != at),
             _ => {}
         }
-        self.node.hub.leave(&connection.client);
+        if !self.node.hub.leave(&connection.client) {
+            self.leaving.push_back(connection.client.clone());
+        }
         self.node.tracker.end(&connection.client);
         self.node.clients.remove(connection.client.id);
         self.by_client.remove(&connection.client.id);

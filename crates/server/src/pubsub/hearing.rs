@@ -57,6 +57,12 @@ impl Hearing {
         Ok(())
     }
 
+    /// Some of all names.
+    pub(super) fn some(&self, max: usize) -> Vec<(Kind, Name)> {
+        let of = |kind| self.of(kind).iter().map(move |name| (kind, name.clone()));
+        Kind::ALL.into_iter().flat_map(of).take(max).collect()
+    }
+
     /// Says whether it is new.
     pub(super) fn add(&mut self, kind: Kind, name: Name) -> bool {
         let len = name.len();

@@ -57,17 +57,18 @@ impl Hub {
         hearing.told(kind)
     }
 
-    /// A client hears nothing any more.
-    pub fn leave(&self, client: &Client) {
+    /// A client is to hear nothing any more: a part of what it hears is forgotten. Says whether that was all.
+    pub fn leave(&self, client: &Client) -> bool {
         if !client.hears.load(Ordering::Relaxed) {
-            return;
+            return true;
         }
         let mut hearing = client.hearing.lock();
-        let before = std::mem::take(&mut *hearing);
-        for kind in Kind::ALL {
-            before.of(kind).iter().for_each(|name| self.forget(client, kind, name));
+        for (kind, name) in hearing.some(limits::NAMES_IN_A_PART) {
+            hearing.remove(kind, &name);
+            self.forget(client, kind, &name);
         }
         self.note(client, &hearing);
+        hearing.is_empty()
     }
 
     fn forget(&self, client: &Client, kind: Kind, name: &[u8]) {

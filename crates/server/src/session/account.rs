@@ -36,7 +36,7 @@ pub fn ran(
 ) {
     match step {
         // It is counted when it comes to its end.
-        Step::Heavy(..) | Step::Answer(Answer::Heavy(_) | Answer::Exec(_)) => return,
+        Step::Heavy(..) | Step::Answer(Answer::Heavy(_) | Answer::Exec(_) | Answer::Part(..)) => return,
         Step::Stalled => {
             node.stats.stalled.fetch_add(1, Relaxed);
             return;

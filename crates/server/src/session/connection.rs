@@ -108,13 +108,15 @@ fn quit(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
 
 fn reset(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     let Context { node, session } = context;
+    if !node.hub.leave(&session.client) {
+        return Ok(Answer::Part(0, Vec::new()));
+    }
     session.speak(Protocol::Resp2);
     session.select(0);
     session.replies = Replies::On;
     session.set_multi(None);
     session.watching = None;
     session.monitoring = None;
-    node.hub.leave(&session.client);
     node.tracker.end(&session.client);
     (session.hears, session.has_said) = (false, false);
     session.become_nobody(&node.users);

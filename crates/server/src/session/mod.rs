@@ -94,6 +94,8 @@ pub enum Answer {
     Monitor,
     /// What is no reply, one after the other: told to a client that wants no replies as well.
     Pushes(Vec<Reply>),
+    /// So many more of the names that it has are done, and told like that: the same command again for the others.
+    Part(usize, Vec<Reply>),
     /// Nothing at all.
     Silent,
 }
@@ -110,6 +112,13 @@ pub enum Replies {
     Skip,
 }
 
+/// A command on many names, of which the first are done.
+#[derive(Clone, Copy)]
+pub struct Begun {
+    pub entry: &'static Entry,
+    pub names: usize,
+}
+
 /// What a connection remembers from command to command.
 pub struct Session {
     pub client: Arc<Client>,
@@ -119,6 +128,8 @@ pub struct Session {
     /// What it has queued, after MULTI.
     multi: Option<Multi>,
     watching: Option<Watching>,
+    /// The command that runs, once a part of it is done.
+    pub begun: Option<Begun>,
     pub monitoring: Option<Monitoring>,
     /// Its client hears something.
     pub hears: bool,
@@ -139,6 +150,7 @@ impl Session {
             replies: Replies::default(),
             multi: None,
             watching: None,
+            begun: None,
             monitoring: None,
             hears: false,
             has_said: false,
@@ -208,6 +220,21 @@ impl Session {
             Replies::Skip => Replies::On,
             other => other,
         };
+    }
+
+    /// How many of its names the command that runs is done with.
+    fn names_done(&self) -> usize {
+        self.begun.map_or(0, |begun| begun.names)
+    }
+
+    /// Takes note of how far a command has come, and says whether there is more of it to do.
+    pub fn note_part(&mut self, entry: &'static Entry, answer: &command::Result<Answer>) -> bool {
+        self.begun = match answer {
+            Ok(Answer::Part(names, _)) => Some(Begun { entry, names: self.names_done() + names }),
+            Ok(Answer::Stalled) => self.begun,
+            _ => None,
+        };
+        self.begun.is_some()
     }
 
     /// Whether the client does not want the reply to the command that runs.

@@ -14,7 +14,7 @@ use super::{Answer, Context, Session, SessionRun};
 use crate::engine::group::Group;
 use crate::engine::node::Node;
 use crate::net::dispatch;
-use crate::table::Entry;
+use crate::table::{Entry, Handler};
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
     rows::row("transactions", name, arity, flags, run)
@@ -36,7 +36,7 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         "O(N), when N is the number of queued commands",
         "Forgets the queued commands.",
     ),
-    Command { keys: Keys::rest(1).with(&[access::RO]), ..row("watch", -2, LIGHT, watch) }
+    Command { keys: Keys::rest(1).with(&[access::RO]), ..row("watch", -2, WATCH, watch) }
         .docs(
             "2.2.0",
             "O(1) for every key.",
@@ -44,6 +44,15 @@ pub(super) const COMMANDS: &[Command<SessionRun>] = &[
         )
         .takes(&[arg::KEY.multiple()]),
     row("unwatch", 1, LIGHT_QUEUED, unwatch).docs("2.2.0", "O(1)", "Forgets the watched keys."),
+];
+const WATCH: &[Flags] = &[
+    flags::NOSCRIPT,
+    flags::LOADING,
+    flags::STALE,
+    flags::FAST,
+    flags::ALLOW_BUSY,
+    flags::AT_ONCE,
+    flags::IN_PARTS,
 ];
 const LIGHT_QUEUED: &[Flags] =
     &[flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::FAST, flags::ALLOW_BUSY];
@@ -61,6 +70,8 @@ pub struct Queued {
 pub struct Unit {
     pub commands: Vec<Queued>,
     pub bytes: usize,
+    /// Arguments of those of them that are on the session.
+    session_args: usize,
 }
 
 impl Unit {
@@ -89,8 +100,9 @@ pub struct Multi {
 pub struct Watching {
     pub group: Arc<Group>,
     pub id: WatchId,
-    /// How many, at most.
+    /// How many, at most, and what their names take.
     pub keys: usize,
+    pub bytes: usize,
 }
 
 impl Drop for Watching {
@@ -109,13 +121,17 @@ impl Multi {
     /// Takes a command on.
     pub fn queue(&mut self, entry: &'static Entry, args: OwnedArgs) -> Reply {
         let bytes = args.as_args().bytes();
+        let is_on_session = matches!(entry.row.run, Handler::Session(_));
+        let session_args = self.unit.session_args + if is_on_session { args.as_args().len() } else { 0 };
         if self.unit.bytes.saturating_add(bytes) > limits::COMMAND_BYTES_MAX
             || self.unit.commands.len() >= limits::ARGS_MAX
+            || session_args > limits::SESSION_ARGS_MAX
         {
             *self = Self { is_spoiled: true, ..Self::default() };
             return Reply::error("ERR the transaction is too large");
         }
         self.unit.bytes += bytes;
+        self.unit.session_args = session_args;
         if !self.is_spoiled {
             self.unit.commands.push(Queued { entry, args, denied: None });
         }
@@ -159,22 +175,34 @@ fn unwatch(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     ok()
 }
 
+/// Whether a client may watch these keys as well. Those that it watches by now are counted once more: that is a bound all
+/// the same.
+fn check_room(before: Option<&Watching>, args: &Args<'_>) -> command::Result<()> {
+    let (keys, bytes) = before.map_or((0, 0), |watching| (watching.keys, watching.bytes));
+    let bytes = bytes + args.from(1).map(<[u8]>::len).sum::<usize>();
+    if keys + args.len() - 1 > limits::WATCHED_KEYS_MAX || bytes > limits::WATCHED_BYTES_MAX {
+        return Err(Error::text(format!(
+            "ERR at most {} keys can be watched, whose names have {} bytes",
+            limits::WATCHED_KEYS_MAX,
+            limits::WATCHED_BYTES_MAX
+        )));
+    }
+    Ok(())
+}
+
 fn watch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let Context { node, session } = context;
     if session.multi.is_some() {
         return Err(Error::line("ERR WATCH inside MULTI is not allowed"));
     }
-    let names: Vec<&[u8]> = args.from(1).collect();
-    let before = session.watching.as_ref();
-    // Those that were watched before are counted once more: that is a bound all the same.
-    let keys = before.map_or(0, |watching| watching.keys) + names.len();
-    if keys > limits::WATCHED_KEYS_MAX {
-        let why = format!("ERR at most {} keys can be watched", limits::WATCHED_KEYS_MAX);
-        return Err(Error::text(why));
+    let (before, done) = (session.watching.as_ref(), session.names_done());
+    if done == 0 {
+        check_room(before, args)?;
     }
+    let names: Vec<&[u8]> = args.from(1 + done).take(limits::WATCHED_IN_A_PART).collect();
     let first = slot::of(args.get(1));
     let id = node.group_of(first);
-    let in_one_slot = node.groups.len() == 1 || names.iter().all(|name| slot::of(name) == first);
+    let in_one_slot = node.groups.len() == 1 || done > 0 || args.from(1).all(|name| slot::of(name) == first);
     if !in_one_slot || before.is_some_and(|watching| watching.group.id != id) {
         return Err(Error::line(dispatch::CROSSSLOT));
     }
@@ -182,11 +210,12 @@ fn watch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let id = before.map(|watching| watching.id);
     match group.store.watch(session.database, &names, id, &mut Scratch::default()) {
         Ok(id) => {
-            match &mut session.watching {
-                Some(watching) => watching.keys = keys,
-                none => *none = Some(Watching { group: group.clone(), id, keys }),
-            }
-            ok()
+            let watching = || Watching { group: group.clone(), id, keys: 0, bytes: 0 };
+            let watching = session.watching.get_or_insert_with(watching);
+            watching.keys += names.len();
+            watching.bytes += names.iter().map(|name| name.len()).sum::<usize>();
+            let has_more = args.len() - 1 - done > names.len();
+            if has_more { Ok(Answer::Part(names.len(), Vec::new())) } else { ok() }
         }
         Err(left) if dispatch::is_for_later(group, &left) => Ok(Answer::Stalled),
         Err(left) => Ok(Answer::Reply(dispatch::left_reply(&left))),

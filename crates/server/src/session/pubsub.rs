@@ -1,7 +1,7 @@
 //! SUBSCRIBE and its kin: what a client hears. Its answers are pushes: one for each name, also for a client
 //! that wants no replies.
 
-use base::slot;
+use base::{limits, slot};
 use command::{Args, Command, Error, Flags, Keys, access, arg, flags};
 use resp::{Protocol, Reply};
 
@@ -15,7 +15,7 @@ const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -
     rows::row("pubsub", name, arity, flags, run)
 }
 
-const HEARS: &[Flags] = &[flags::PUBSUB, flags::NOSCRIPT, flags::LOADING, flags::STALE];
+const HEARS: &[Flags] = &[flags::PUBSUB, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::IN_PARTS];
 const SHARDS: Keys = Keys::rest(1).with(&[access::NOT_KEY]);
 
 pub(super) const COMMANDS: &[Command<SessionRun>] = &[
@@ -137,10 +137,13 @@ fn check_slot(context: &Context<'_>, args: &Args<'_>) -> command::Result<()> {
 
 fn hear(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static str) -> rows::Result {
     let Context { node, session } = context;
-    let client = &session.client;
-    client.hearing.lock().check_room(args.from(1))?;
+    let (client, done) = (&session.client, session.names_done());
+    if done == 0 {
+        client.hearing.lock().check_room(args.from(1))?;
+    }
     let answer = |name| push(word, Reply::copied(name), node.hub.subscribe(client, kind, name));
-    let answers = args.from(1).map(answer).collect();
+    let names = args.from(1 + done);
+    let answers: Vec<Reply> = names.take(limits::NAMES_IN_A_PART).map(answer).collect();
     session.hears = true;
     // IMPORTANT: looked at after it is noted: whoever changes the rules looks at what is noted.
     if session.login.is_outdated(&node.users) {
@@ -149,24 +152,28 @@ fn hear(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static s
             session.client.kill();
         }
     }
-    Ok(Answer::Pushes(answers))
+    let more = args.len() - 1 - done > answers.len();
+    Ok(if more { Answer::Part(answers.len(), answers) } else { Answer::Pushes(answers) })
 }
 
 fn stop(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static str) -> rows::Result {
     let Context { node, session } = context;
-    let client = &session.client;
+    let (client, done, is_all) = (&session.client, session.names_done(), args.len() == 1);
     let (all, told): (Vec<Name>, i64) = {
         let hearing = client.hearing.lock();
-        let all = if args.len() == 1 { hearing.of(kind).iter().cloned().collect() } else { Vec::new() };
-        (all, hearing.told(kind))
+        let names = hearing.of(kind).iter().take(limits::NAMES_IN_A_PART);
+        (if is_all { names.cloned().collect() } else { Vec::new() }, hearing.told(kind))
     };
     let answer = |name: &[u8]| push(word, Reply::copied(name), node.hub.unsubscribe(client, kind, name));
-    let mut answers: Vec<Reply> = args.from(1).chain(all.iter().map(|name| &**name)).map(answer).collect();
+    let named = args.from(1 + done).take(limits::NAMES_IN_A_PART);
+    let mut answers: Vec<Reply> = named.chain(all.iter().map(|name| &**name)).map(answer).collect();
     if answers.is_empty() {
         answers.push(push(word, Reply::Null, told));
     }
-    session.hears = !client.hearing.lock().is_empty();
-    Ok(Answer::Pushes(answers))
+    let hearing = client.hearing.lock();
+    session.hears = !hearing.is_empty();
+    let more = if is_all { !hearing.of(kind).is_empty() } else { args.len() - 1 - done > answers.len() };
+    Ok(if more { Answer::Part(answers.len(), answers) } else { Answer::Pushes(answers) })
 }
 
 fn subscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {

@@ -14,6 +14,7 @@ mod inside;
 mod lifecycle;
 mod memory;
 mod paged;
+mod parts;
 #[cfg(debug_assertions)]
 mod pubsub;
 mod sampling;

@@ -94,6 +94,15 @@ impl NetThread {
         }
     }
 
+    /// Goes on with forgetting what somebody heard who has left.
+    pub(super) fn forget_leaving(&mut self) {
+        if let Some(client) = self.leaving.front()
+            && self.node.hub.leave(client)
+        {
+            self.leaving.pop_front();
+        }
+    }
+
     fn tell_one(&mut self, client: u64, message: &Message) {
         let Some(&at) = self.by_client.get(&client) else { return };
         let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else { return };

@@ -65,7 +65,7 @@ pub struct Options {
     #[arg(value_parser = only_off)]
     pub listen_any: Listen,
 
-    /// Where /metrics, /healthz and /readyz are served; `off` for nowhere.
+    /// Where the dashboard, /metrics, /healthz and /readyz are served; `off` for nowhere.
     #[arg(long, env = "BULKHEAD_HTTP", value_name = "ADDR", default_value = "127.0.0.1:6380")]
     #[arg(value_parser = listen)]
     pub http: Listen,

@@ -4,6 +4,8 @@ mod actors;
 mod cli;
 mod file;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ateapi::serve::Host;
 use console::logging;
+use server::config::Program;
 use server::{Config, DataDir, Node};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -78,7 +79,7 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn config(options: &Options) -> Result<Config, String> {
+pub fn config(options: &Options) -> Result<Config, String> {
     let mut config = Config::new(options.data.clone());
     // What is not said is as it was when the directory was created.
     let created = DataDir::constants(&options.data).map_err(|error| error.to_string())?;
@@ -106,6 +107,11 @@ fn config(options: &Options) -> Result<Config, String> {
     });
     config.requirepass = options.requirepass.clone();
     config.tls = options.tls.options()?;
+    config.program = Program {
+        config_file: options.config.clone(),
+        log_level: options.log_level.clone(),
+        log_format: options.log_format.to_string(),
+    };
     Ok(config)
 }
 

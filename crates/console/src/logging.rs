@@ -1,6 +1,7 @@
 //! Logs go to stderr; a panic ends the process.
 
 use std::backtrace::Backtrace;
+use std::fmt::{self, Display, Formatter};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -10,6 +11,13 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// As the command line has it.
+impl Display for LogFormat {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
 }
 
 /// Starts logging.

@@ -52,6 +52,22 @@ pub struct Config {
     pub paged: PagedOptions,
     /// A listener for clients that speak the Redis protocol through TLS.
     pub tls: Option<TlsOptions>,
+    pub program: Program,
+}
+
+/// What the program around a node goes by. The node only shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    pub config_file: Option<PathBuf>,
+    pub log_level: String,
+    pub log_format: String,
+}
+
+impl Program {
+    /// Nothing if there is no file.
+    pub fn shown_file(&self) -> String {
+        self.config_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    }
 }
 
 /// TLS: where, with which certificates, and how patiently.
@@ -104,6 +120,7 @@ impl Config {
             shares: Shares::default(),
             paged: PagedOptions::default(),
             tls: None,
+            program: Program::default(),
         }
     }
 

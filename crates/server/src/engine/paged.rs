@@ -2,7 +2,7 @@
 //! the client has taken most of what came before it: whatever a reply is in all, so much of it is in
 //! memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use resp::{Protocol, Reply};
 use store::{Cancel, Parked, Scratch};
 
+use crate::admission::PeerName;
 use crate::engine::heavy::Caller;
 use crate::engine::node::Node;
 use crate::engine::snapshots::{Kind, Reader};
@@ -44,8 +45,7 @@ impl Default for PagedOptions {
 /// How many paged replies there are, and what became of others.
 #[derive(Default)]
 pub struct PagedReplies {
-    /// By when they began.
-    open: Mutex<BTreeMap<u64, Reader>>,
+    open: Mutex<Open>,
     next_id: AtomicU64,
     pub begun: AtomicU64,
     pub pages: AtomicU64,
@@ -53,16 +53,53 @@ pub struct PagedReplies {
     pub rejected: AtomicU64,
     /// Cut off because their clients did not take them.
     pub cut_off: AtomicU64,
+    /// Cut off because their places were given to peers with fewer of them.
+    pub displaced: AtomicU64,
     /// Cut off because too much was kept in memory for them.
     pub costly: AtomicU64,
     /// Cut off because they could not be told to their end.
     pub failed: AtomicU64,
 }
 
+/// Those that have a place, by when they began.
+type Open = BTreeMap<u64, Telling>;
+
+/// A reply that is being told.
+#[derive(Clone, Copy)]
+struct Telling {
+    reader: Reader,
+    peer: PeerName,
+    /// When its latest page was made.
+    progressed: Instant,
+}
+
+/// Which reply gives its place to one for a newcomer, as work that waits for the heavy pool does: of the peers that have
+/// most, if that is more than the newcomer has even then, the one whose client has taken nothing for the longest time. So
+/// the places are divided evenly, whoever came first, and two peers do not take them from each other in turns.
+fn displaced(open: &Open, newcomer: PeerName) -> Option<u64> {
+    let mut counts: HashMap<PeerName, usize> = HashMap::new();
+    open.values().for_each(|telling| *counts.entry(telling.peer).or_default() += 1);
+    let most = counts.values().max().copied()?;
+    if counts.get(&newcomer).map_or(0, |count| *count) + 1 >= most {
+        return None;
+    }
+    let of_most = open.iter().filter(|(_, telling)| counts.get(&telling.peer) == Some(&most));
+    of_most.min_by_key(|(_, telling)| telling.progressed).map(|(id, _)| *id)
+}
+
 /// A place among the paged replies.
 pub struct Slot {
     replies: Arc<PagedReplies>,
     id: u64,
+}
+
+impl Slot {
+    /// Its client has taken enough for another page.
+    fn progressed(&self) {
+        if let Some(telling) = self.replies.open.lock().get_mut(&self.id) {
+            telling.progressed = Instant::now();
+        }
+    }
 }
 
 impl Drop for Slot {
@@ -79,19 +116,35 @@ impl PagedReplies {
 
     /// The one that began first: it has the oldest snapshot.
     pub fn oldest(&self) -> Option<Reader> {
-        self.open.lock().values().next().copied()
+        self.open.lock().values().next().map(|telling| telling.reader)
     }
 
-    fn begin(self: &Arc<Self>, client: u64, replies_max: usize) -> Option<Slot> {
-        let mut open = self.open.lock();
+    /// Takes a place, if there is one; maybe that of another reply, which is to be cut off then.
+    fn begin(self: &Arc<Self>, caller: &Caller, replies_max: usize) -> Option<(Slot, Option<Telling>)> {
+        let &Caller { client, peer, .. } = caller;
+        let (mut open, mut other) = (self.open.lock(), None);
         if open.len() >= replies_max {
-            self.rejected.fetch_add(1, Ordering::Relaxed);
-            return None;
+            other = displaced(&open, peer).and_then(|id| open.remove(&id));
+            if other.is_none() {
+                self.rejected.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
         }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        open.insert(id, Reader { client, since: Instant::now(), kind: Kind::Paged });
+        let (id, now) = (self.next_id.fetch_add(1, Ordering::Relaxed), Instant::now());
+        let reader = Reader { client, since: now, kind: Kind::Paged };
+        open.insert(id, Telling { reader, peer, progressed: now });
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Some(Slot { replies: self.clone(), id })
+        Some((Slot { replies: self.clone(), id }, other))
+    }
+}
+
+/// A reply has lost its place. A part of it has been told, so that its client can be told nothing else.
+fn cut_off(node: &Node, Telling { reader, peer, progressed }: Telling, newcomer: PeerName) {
+    let (client, idle_ms) = (reader.client, progressed.elapsed().as_millis() as u64);
+    tracing::warn!(client, %peer, idle_ms, %newcomer, "cut off: its peer has most of the long replies, and another needs a place");
+    node.paged.displaced.fetch_add(1, Ordering::Relaxed);
+    if let Some(client) = node.clients.get(client) {
+        client.kill();
     }
 }
 
@@ -199,9 +252,10 @@ impl Flow {
         if flow.parts.is_empty() {
             return Begun::Told(page, None);
         }
-        flow.slot = node.paged.begin(caller.client, options.replies_max);
-        if flow.slot.is_none() {
-            return Begun::Busy;
+        let Some((slot, other)) = node.paged.begin(caller, options.replies_max) else { return Begun::Busy };
+        flow.slot = Some(slot);
+        if let Some(other) = other {
+            cut_off(node, other, caller.peer);
         }
         node.paged.pages.fetch_add(1, Ordering::Relaxed);
         Begun::Told(page, Some(Box::new(flow)))
@@ -216,6 +270,7 @@ impl Flow {
     ) -> Result<(Encoded, Option<Box<Self>>), Reply> {
         let page = self.page(node, cancel, scratch, Vec::new())?;
         node.paged.pages.fetch_add(1, Ordering::Relaxed);
+        self.slot.iter().for_each(Slot::progressed);
         Ok((page, (!self.parts.is_empty()).then_some(self)))
     }
 
@@ -237,5 +292,62 @@ impl Flow {
             }
         }
         Ok(Encoded::of(page.into_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn peer(last: u8) -> PeerName {
+        PeerName::of(Ipv4Addr::new(10, 0, 0, last).into())
+    }
+
+    /// Of replies of these peers, which have waited for their clients for so long, the one that makes room.
+    #[track_caller]
+    fn check(replies: &[(u8, u64)], newcomer: u8, expected: Option<usize>) {
+        let now = Instant::now();
+        let telling = |&(last, waited_s): &(u8, u64)| {
+            let reader = Reader { client: 0, since: now, kind: Kind::Paged };
+            let waited = Duration::from_secs(waited_s);
+            // In the future of the test, so that there is such a time on a machine that has just been started.
+            Telling { reader, peer: peer(last), progressed: now + Duration::from_secs(100) - waited }
+        };
+        let open = (0..).zip(replies.iter().map(telling)).collect();
+        assert_eq!(displaced(&open, peer(newcomer)), expected.map(|at| at as u64), "{replies:?}, {newcomer}");
+    }
+
+    #[test]
+    fn who_has_most_makes_room_for_who_has_at_least_two_fewer() {
+        check(&[], 1, None);
+        check(&[(1, 1)], 2, None);
+        check(&[(1, 1), (1, 2), (1, 3)], 1, None);
+        check(&[(1, 1), (1, 3), (1, 2)], 2, Some(1));
+        check(&[(1, 1), (2, 9), (1, 2)], 2, None);
+        check(&[(1, 1), (2, 9), (1, 2)], 3, Some(2));
+        check(&[(1, 1), (2, 9), (1, 2), (1, 0)], 2, Some(2));
+        check(&[(1, 1), (2, 9), (1, 2), (2, 8)], 3, Some(1));
+    }
+
+    #[test]
+    fn places_come_to_be_divided_evenly_and_then_stay() {
+        let now = Instant::now();
+        let telling = |last| Telling {
+            reader: Reader { client: 0, since: now, kind: Kind::Paged },
+            peer: peer(last),
+            progressed: now,
+        };
+        let mut open: Open = (0..12).map(|id| (id, telling(1))).collect();
+        let mut take = |last, id| {
+            let taken = displaced(&open, peer(last)).and_then(|other| open.remove(&other)).is_some();
+            taken.then(|| open.insert(id, telling(last)));
+            taken
+        };
+        let taken: Vec<usize> =
+            [2, 3].map(|last| (100..110).filter(|id| take(last, last as u64 * 1_000 + id)).count()).into();
+        assert_eq!(taken, [6, 4], "six and six, then four of each");
+        assert!(![1, 2, 3].iter().any(|last| take(*last, 1)));
     }
 }

@@ -163,9 +163,8 @@ pub fn refused(node: &Node, args: &Args<'_>, error: Error) -> Reply {
     reply
 }
 
-/// The heavy pool was full.
+/// The heavy pool was full, which has counted that itself.
 pub fn busy(node: &Node, entry: &Entry) {
-    node.stats.busy.fetch_add(1, Relaxed);
     node.stats.error(b"BUSY");
     node.stats.rejected(entry);
 }

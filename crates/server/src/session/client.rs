@@ -271,7 +271,7 @@ fn on_or_off(args: &Args<'_>) -> command::Result<bool> {
     }
 }
 
-/// Nobody is evicted here whatever this says.
+/// Whether it is spared when memory is short and clients with much in their buffers are disconnected.
 fn no_evict(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     context.session.client.no_evict.store(on_or_off(args)?, Relaxed);
     ok()

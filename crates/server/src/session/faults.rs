@@ -1,5 +1,5 @@
 //! Faults that can be switched on in a running node, in builds with debug assertions only: DEBUG FAULT.
-//! They sit between the log and its files.
+//! They sit between the log and its files, and before threads of the heavy pool.
 
 use std::io;
 use std::path::Path;
@@ -20,6 +20,8 @@ pub struct Faults {
     write: AtomicBool,
     /// There is no room for new files or longer ones.
     full: AtomicBool,
+    /// The heavy pool gets no more threads.
+    threads: AtomicBool,
     /// How much longer fdatasync takes.
     fsync_delay_ms: AtomicU64,
     /// So much is free on the disk, whatever it says; `REAL` for what it says.
@@ -34,6 +36,7 @@ impl Default for Faults {
             fsync: AtomicBool::new(false),
             write: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            threads: AtomicBool::new(false),
             fsync_delay_ms: AtomicU64::new(0),
             free_bytes: AtomicU64::new(REAL),
         }
@@ -51,13 +54,14 @@ impl Faults {
         Some(self.free_bytes.load(SeqCst)).filter(|&bytes| bytes != REAL)
     }
 
-    /// `DEBUG FAULT fsync|write|full on|off`, `DEBUG FAULT slow-fsync MS` and `DEBUG FAULT free
+    /// `DEBUG FAULT fsync|write|full|threads on|off`, `DEBUG FAULT slow-fsync MS` and `DEBUG FAULT free
     /// BYTES|off`. Says whether it was one of these.
     pub fn command(&self, args: &Args<'_>) -> bool {
         let switch = match args.get(2).to_ascii_lowercase().as_slice() {
             b"fsync" => &self.fsync,
             b"write" => &self.write,
             b"full" => &self.full,
+            b"threads" => &self.threads,
             b"slow-fsync" => {
                 let ms = args.int(3).ok().and_then(|ms| u64::try_from(ms).ok());
                 self.fsync_delay_ms.store(ms.unwrap_or(0), SeqCst);
@@ -72,6 +76,11 @@ impl Faults {
         };
         switch.store(args.is(3, "on"), SeqCst);
         args.is(3, "on") || args.is(3, "off")
+    }
+
+    /// Whether a thread may be started.
+    pub fn check_threads(&self) -> io::Result<()> {
+        if self.threads.load(SeqCst) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     }
 
     fn check_room(&self) -> io::Result<()> {

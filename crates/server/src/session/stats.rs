@@ -147,13 +147,13 @@ pub struct Stats {
     shards: Vec<Shard>,
     errors: Mutex<BTreeMap<String, u64>>,
     error_replies: AtomicU64,
+    /// Of these, those with the code OOM, since the start.
+    oom: AtomicU64,
     expired: AtomicU64,
     pub input_bytes: AtomicU64,
     pub output_bytes: AtomicU64,
     pub reads: AtomicU64,
     pub writes: AtomicU64,
-    /// Commands told BUSY because the heavy pool was full.
-    pub busy: AtomicU64,
     /// Commands that had to wait because the store was too far behind.
     pub stalled: AtomicU64,
     /// Whether keys are expired before somebody asks for them: DEBUG SET-ACTIVE-EXPIRE.
@@ -169,12 +169,12 @@ impl Stats {
             shards: (0..SHARDS).map(|_| Shard::new()).collect(),
             errors: Mutex::default(),
             error_replies: AtomicU64::new(0),
+            oom: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             input_bytes: AtomicU64::new(0),
             output_bytes: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
-            busy: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             active_expiry: AtomicBool::new(true),
             latency: LatencyMonitor::default(),
@@ -251,6 +251,9 @@ impl Stats {
     /// An error was answered: counts it by its code.
     pub fn error(&self, code: &[u8]) {
         self.error_replies.fetch_add(1, Relaxed);
+        if code == b"OOM" {
+            self.oom.fetch_add(1, Relaxed);
+        }
         if code.is_empty() || code.len() > ERROR_CODE_BYTES_MAX || !code.iter().all(u8::is_ascii_graphic) {
             return;
         }
@@ -266,6 +269,11 @@ impl Stats {
     /// Error replies in all, and by code.
     pub fn errors(&self) -> (u64, BTreeMap<String, u64>) {
         (self.error_replies.load(Relaxed), self.errors.lock().clone())
+    }
+
+    /// Commands told OOM since the start.
+    pub fn oom(&self) -> u64 {
+        self.oom.load(Relaxed)
     }
 
     pub fn command(&self, entry: &Entry) -> CommandStats {
@@ -301,7 +309,7 @@ impl Stats {
         self.expired.load(Relaxed)
     }
 
-    /// CONFIG RESETSTAT.
+    /// CONFIG RESETSTAT: what Redis counts as well. What only we count goes on.
     pub fn reset(&self) {
         for shard in &self.shards {
             shard.keyspace_hits.store(0, Relaxed);
@@ -325,8 +333,6 @@ impl Stats {
             &self.output_bytes,
             &self.reads,
             &self.writes,
-            &self.busy,
-            &self.stalled,
         ] {
             counter.store(0, Relaxed);
         }

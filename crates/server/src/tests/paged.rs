@@ -1,5 +1,6 @@
 //! Replies told page by page: order, back-pressure, and what becomes of them when somebody leaves.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use testkit::client::words;
 use testkit::wait::until;
 use testkit::{Client, Reply};
 
-use super::harness::{PATIENCE, TestNode, check};
+use super::harness::{PATIENCE, TestNode, check, field, text};
 use crate::Config;
 use crate::engine::snapshots;
 
@@ -28,10 +29,19 @@ fn is_nothing_kept(node: &TestNode) -> bool {
     node.node.paged.open() == 0 && node.node.groups.iter().all(|group| group.store.pins.count() == 0)
 }
 
+/// This machine, as another peer.
+fn from(node: &TestNode, last: u8) -> Client {
+    let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+    Client::connect_from(from, node.node.addresses()[0]).unwrap()
+}
+
 /// Asks for something and does not read the answer; comes back when it has begun.
 fn begin(node: &TestNode, line: &str) -> Client {
+    begin_by(node, node.client(), line)
+}
+
+fn begin_by(node: &TestNode, mut client: Client, line: &str) -> Client {
     let before = node.node.paged.begun.load(Relaxed);
-    let mut client = node.client();
     client.queue(&words(line));
     client.flush().unwrap();
     wait_for("the first page", || node.node.paged.begun.load(Relaxed) > before);
@@ -178,6 +188,33 @@ fn there_are_only_so_many_paged_replies() {
     }
     assert_eq!(other.line("GET big").unwrap().bytes().unwrap().len(), BIG_BYTES);
     assert_eq!(node.node.paged.rejected.load(Relaxed), 1);
+}
+
+#[test]
+fn a_peer_with_many_long_replies_makes_room_for_one_with_few() {
+    let node = TestNode::with(|config| config.paged.replies_max = 3);
+    let mut other = from(&node, 2);
+    other.want(BIG).unwrap();
+    let mut slow = [(); 3].map(|()| begin(&node, "GET big"));
+    let same = &mut node.client();
+    check(same, "GET big", "-BUSY server overloaded, retry later");
+    assert_eq!(other.line("GET big").unwrap().bytes().map(<[u8]>::len), Some(BIG_BYTES));
+    // A place has become free. With two and one there is nobody who has at least two more than a newcomer of these.
+    let mut second = begin_by(&node, from(&node, 2), "GET big");
+    check(&mut from(&node, 2), "GET big", "-BUSY server overloaded, retry later");
+    check(same, "GET big", "-BUSY server overloaded, retry later");
+    let third = begin_by(&node, from(&node, 3), "GET big");
+    check(&mut from(&node, 4), "GET big", "-BUSY server overloaded, retry later");
+    assert_eq!(second.receive().unwrap().bytes().map(<[u8]>::len), Some(BIG_BYTES));
+    let told = slow.iter_mut().filter_map(|client| client.receive().ok());
+    let told: Vec<_> = told.map(|reply| reply.bytes().map(<[u8]>::len)).collect();
+    assert_eq!(told, [Some(BIG_BYTES)], "the others were ended, one for each newcomer");
+    drop(third);
+    wait_for("the snapshots to go", || is_nothing_kept(&node));
+    let paged = &node.node.paged;
+    assert_eq!((paged.displaced.load(Relaxed), paged.rejected.load(Relaxed)), (2, 4));
+    let info = text(same, "INFO lanes");
+    assert_eq!((field(&info, "paged_displaced"), field(&info, "paged_cut_off")), ("2".into(), "0".into()));
 }
 
 #[test]

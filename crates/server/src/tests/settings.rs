@@ -59,3 +59,49 @@ fn settings_are_changed_all_or_none() {
         check(&mut client, line, &expected);
     }
 }
+
+#[test]
+fn threads_that_cannot_be_started_are_an_error_and_nothing_is_set() {
+    TestNode::start().check(&[
+        ("DEBUG FAULT threads on", "+OK"),
+        (
+            "CONFIG SET timeout 7 heavy-threads 5 heavy-queue 9",
+            "-ERR CONFIG SET failed (possibly related to argument 'heavy-threads') - \
+             there can be no more threads than 2: …",
+        ),
+        (
+            "CONFIG GET heavy-threads heavy-queue timeout",
+            "[\"heavy-queue\", \"64\", \"heavy-threads\", \"2\", \"timeout\", \"0\"]",
+        ),
+        ("CONFIG SET heavy-threads 1", "+OK"),
+        ("KEYS *", "[]"),
+        ("DEBUG FAULT threads off", "+OK"),
+        ("CONFIG SET heavy-threads 5 heavy-queue 9", "+OK"),
+        ("CONFIG GET heavy-threads heavy-queue", "[\"heavy-queue\", \"9\", \"heavy-threads\", \"5\"]"),
+        ("KEYS *", "[]"),
+    ]);
+}
+
+#[test]
+fn what_the_program_around_a_node_goes_by_is_shown_and_stays() {
+    let node = TestNode::with(|config| {
+        config.background_cpus = 3;
+        config.program.config_file = Some("/etc/bulkhead.toml".into());
+        config.program.log_level = "info,server=debug".into();
+        config.program.log_format = "json".into();
+    });
+    let mut client = node.client();
+    for (name, value) in [
+        ("background-cpus", "3"),
+        ("config", "/etc/bulkhead.toml"),
+        ("listen-any", "off"),
+        ("log-format", "json"),
+        ("log-level", "info,server=debug"),
+    ] {
+        check(&mut client, &format!("CONFIG GET {name}"), &format!("[\"{name}\", \"{value}\"]"));
+        let why = format!("argument '{name}') - can't set immutable config");
+        check(&mut client, &format!("CONFIG SET {name} {value}"), &format!("…{why}"));
+    }
+    check(&mut client, "INFO server", "…config_file:/etc/bulkhead.toml…");
+    check(&mut client, "CONFIG REWRITE", "-ERR The configuration file belongs to whoever wrote it");
+}

@@ -143,14 +143,14 @@ impl HeavyPool {
     }
 
     /// From now on there are so many threads. Those that are too many end when they have nothing to do: what runs is
-    /// finished, and what waits keeps its place.
+    /// finished, and what waits keeps its place. If there cannot be so many, there are no more than before.
     pub fn set_threads(&self, threads: usize) -> io::Result<()> {
         let mut state = self.state.lock();
         if state.stopping {
             return Ok(());
         }
         state.threads.retain(|thread| !thread.is_finished());
-        let (mut there_are, mut started) = (0, Ok(()));
+        let (mut there_are, mut started, before) = (0, Ok(()), state.schedule.threads());
         while there_are < threads.max(1) {
             if !state.alive.contains(&there_are) {
                 match self.spawn(there_are) {
@@ -166,7 +166,8 @@ impl HeavyPool {
         }
         // IMPORTANT: work is given out to no more threads than there are, or it would never be taken on.
         let queue_max = state.schedule.queue_max();
-        state.schedule.resize(there_are.max(1), queue_max);
+        let given = if started.is_ok() { there_are } else { there_are.min(before).max(1) };
+        state.schedule.resize(given, queue_max);
         self.start_ready(state);
         self.arrived.notify_all();
         started
@@ -174,6 +175,7 @@ impl HeavyPool {
 
     fn spawn(&self, at: usize) -> io::Result<JoinHandle<()>> {
         let node = self.node.get().cloned().unwrap_or_default();
+        node.upgrade().map_or(Ok(()), |node| node.faults.check_threads())?;
         threads::Class::Heavy.spawn(at, move || work(&node, at))
     }
 

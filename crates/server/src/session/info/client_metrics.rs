@@ -22,7 +22,6 @@ pub(super) fn about_memory(node: &Node, page: &mut Exposition) {
     for (part, bytes) in memory_parts::all(node) {
         parts.sample(&[("part", part)], bytes as f64);
     }
-    let refused = node.stats.errors().1.into_iter().find(|(code, _)| code == "OOM");
     for (name, help, value) in [
         ("bulkhead_memory_shortages_total", "Times that memory became short.", stats.shortages.load(Relaxed)),
         (
@@ -30,7 +29,7 @@ pub(super) fn about_memory(node: &Node, page: &mut Exposition) {
             "Heavy work refused because memory was short.",
             stats.busy.load(Relaxed),
         ),
-        ("bulkhead_memory_oom_total", "Commands told OOM.", refused.map_or(0, |(_, count)| count)),
+        ("bulkhead_memory_oom_total", "Commands told OOM.", node.stats.oom()),
         (
             "bulkhead_memory_evicted_clients_total",
             "Clients disconnected because memory was short.",

@@ -199,7 +199,7 @@ fn about_lanes(node: &Node, page: &mut Exposition) {
         "bulkhead_busy_total",
         Counter,
         "Commands told BUSY because the heavy pool was full.",
-        node.stats.busy.load(Relaxed) as f64,
+        node.heavy.stats.total().rejected as f64,
     );
     page.single(
         "bulkhead_stalled_total",
@@ -230,6 +230,7 @@ fn about_paged(node: &Node, page: &mut Exposition) {
     );
     page.metric("bulkhead_paged_replies_cut_off_total", Counter, "Clients disconnected amid a reply.")
         .sample(&[("why", "client")], paged.cut_off.load(Relaxed) as f64)
+        .sample(&[("why", "peer")], paged.displaced.load(Relaxed) as f64)
         .sample(&[("why", "memory")], paged.costly.load(Relaxed) as f64)
         .sample(&[("why", "server")], paged.failed.load(Relaxed) as f64);
 }

@@ -72,6 +72,7 @@ pub(super) fn lanes(node: &Node, lines: &mut Lines) {
     lines.add("paged_pages", paged.pages.load(Relaxed));
     lines.add("paged_rejected", paged.rejected.load(Relaxed));
     lines.add("paged_cut_off", paged.cut_off.load(Relaxed));
+    lines.add("paged_displaced", paged.displaced.load(Relaxed));
     lines.add("paged_costly", paged.costly.load(Relaxed));
     lines.add("paged_failed", paged.failed.load(Relaxed));
 }

@@ -38,7 +38,7 @@ pub(super) fn server(node: &Node, lines: &mut Lines) {
     lines.add("lru_clock", (node.wall_ms() / 1000) & 0x00ff_ffff);
     let program = std::env::current_exe().map(|path| path.display().to_string());
     lines.add("executable", program.unwrap_or_default());
-    lines.add("config_file", "");
+    lines.add("config_file", node.config.program.shown_file());
     lines.add("io_threads_active", 0);
     let plain = node.addresses().into_iter().map(|address| ("tcp", address));
     let tls = node.tls_address().map(|address| ("tls", address));
@@ -107,6 +107,7 @@ pub(super) fn memory(node: &Node, lines: &mut Lines) {
         lines.add_bytes(&format!("memory_{part}"), bytes);
     }
     lines.add("memory_pressure", node.admission.memory.pressure().name());
+    lines.add("memory_oom", node.stats.oom());
     let stats = &node.admission.memory.stats;
     for (name, count) in [
         ("memory_shortages", &stats.shortages),

@@ -1,6 +1,7 @@
 //! CONFIG: the node's settings under Redis' names where Redis has them, and under ours.
 
 mod table;
+mod tls_files;
 mod values;
 
 use base::glob;
@@ -112,23 +113,27 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
         // Files are read elsewhere than on a network thread.
         let name = *name;
         return Ok(Answer::Heavy(Box::new(move |node, _| {
-            Outcome::ungated(set_with_tls(node, name, changes))
+            Outcome::ungated(apply(node, Some(name), changes).map_or_else(Error::reply, |()| Reply::Ok))
         })));
     }
-    apply(context.node, changes);
+    apply(context.node, None, changes)?;
     ok()
 }
 
-fn apply(node: &Node, changes: Vec<Change>) {
-    changes.into_iter().for_each(|change| change.apply(node));
-}
-
-fn set_with_tls(node: &Node, name: &str, changes: Vec<Change>) -> Reply {
-    if let Err(why) = table::apply_tls(node, &changes) {
-        return failed(name, &format!("Unable to update TLS configuration: {why}")).reply();
+/// First what may fail. `tls` is the name of a setting of TLS, if there is one among them.
+fn apply(node: &Node, tls: Option<&str>, changes: Vec<Change>) -> Result<(), Error> {
+    let threads = node.heavy.threads();
+    table::apply_threads(node, &changes).map_err(|why| failed("heavy-threads", &why))?;
+    if let Some(name) = tls
+        && let Err(why) = table::apply_tls(node, &changes)
+    {
+        if let Err(error) = node.heavy.set_threads(threads) {
+            tracing::error!(%error, threads, "the heavy pool does not get back the threads that it had");
+        }
+        return Err(failed(name, &format!("Unable to update TLS configuration: {why}")));
     }
-    apply(node, changes);
-    Reply::Ok
+    changes.into_iter().for_each(|change| change.apply(node));
+    Ok(())
 }
 
 fn reset_stat(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
@@ -137,8 +142,11 @@ fn reset_stat(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     ok()
 }
 
-fn rewrite(_: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
-    Err(Error::line("ERR The server is running without a config file"))
+fn rewrite(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
+    Err(Error::line(match context.node.config.program.config_file {
+        Some(_) => "ERR The configuration file belongs to whoever wrote it",
+        None => "ERR The server is running without a config file",
+    }))
 }
 
 #[cfg(test)]

@@ -7,13 +7,16 @@ use wal::Fsync;
 
 use command::events::Classes;
 
+use super::tls_files::{
+    AUTH_CLIENTS, CLIENT_AUTH, set_ca, set_cert, set_key, set_word, show_ca, show_cert, show_key, show_word,
+};
 use super::values::{bytes, integer, memory};
 use crate::admission::memory::Thresholds;
 use crate::engine::node::Node;
 use crate::engine::node::inside::Hosted;
 use crate::net::output_limits::{self, Class, Limit};
 use crate::process;
-use certs::{ClientAuth, TlsFiles};
+use certs::TlsFiles;
 
 /// A row.
 pub(super) struct Setting {
@@ -112,7 +115,8 @@ impl Setting {
 impl Change {
     pub(super) fn apply(self, node: &Node) {
         match self {
-            Self::Nothing | Self::Tls(..) => {}
+            // What may fail has been set before.
+            Self::Nothing | Self::Tls(..) | Self::HeavyThreads(_) => {}
             Self::SlowerThan(us) => node.live.set_slower_than_us(us),
             Self::SlowlogLen(len) => node.live.set_slowlog_len_max(len),
             Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
@@ -132,11 +136,6 @@ impl Change {
             }
             Self::TrackedKeys(keys) => node.tracker.set_keys_max(keys),
             Self::KeyEvents(classes) => node.hub.key_events.set(classes),
-            Self::HeavyThreads(threads) => {
-                if let Err(error) = node.heavy.set_threads(threads) {
-                    tracing::error!(%error, threads = node.heavy.threads(), "the heavy pool cannot have more threads");
-                }
-            }
             Self::HeavyQueue(places) => node.heavy.set_queue_max(places),
             Self::HeavyTimeout(ms) => node.live.set_heavy_timeout_ms(ms),
             Self::SampleKeys(is_on) => node.sampling.set_on(is_on),
@@ -146,6 +145,19 @@ impl Change {
             Self::OfGroup(of, value) => node.groups.iter().for_each(|group| of(&group.store).set(value)),
         }
     }
+}
+
+/// Sets how many threads the heavy pool has, if that is among the changes. It keeps those that it has if there can be no
+/// more.
+pub(super) fn apply_threads(node: &Node, changes: &[Change]) -> Result<(), String> {
+    let Some(threads) = changes.iter().find_map(|change| match change {
+        Change::HeavyThreads(threads) => Some(*threads),
+        _ => None,
+    }) else {
+        return Ok(());
+    };
+    let started = node.heavy.set_threads(threads);
+    started.map_err(|error| format!("there can be no more threads than {}: {error}", node.heavy.threads()))
 }
 
 /// Sets what belongs to TLS, all of it or none. This reads files.
@@ -276,54 +288,6 @@ const fn tls(
     Setting { name, get: |_| String::new(), set: Set::Tls(TlsSetting { get, set }) }
 }
 
-fn show_cert(files: &TlsFiles) -> String {
-    files.cert.display().to_string()
-}
-
-fn set_cert(files: &mut TlsFiles, value: &str) -> Result<(), String> {
-    files.cert = value.into();
-    Ok(())
-}
-
-fn show_key(files: &TlsFiles) -> String {
-    files.key.display().to_string()
-}
-
-fn set_key(files: &mut TlsFiles, value: &str) -> Result<(), String> {
-    files.key = value.into();
-    Ok(())
-}
-
-fn show_ca(files: &TlsFiles) -> String {
-    files.client_ca.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-}
-
-fn set_ca(files: &mut TlsFiles, value: &str) -> Result<(), String> {
-    files.client_ca = (!value.is_empty()).then(|| value.into());
-    Ok(())
-}
-
-/// As the command line has it.
-const CLIENT_AUTH: [(ClientAuth, &str); 3] =
-    [(ClientAuth::Off, "off"), (ClientAuth::Optional, "optional"), (ClientAuth::Required, "required")];
-/// As Redis has it.
-const AUTH_CLIENTS: [(ClientAuth, &str); 3] =
-    [(ClientAuth::Off, "no"), (ClientAuth::Optional, "optional"), (ClientAuth::Required, "yes")];
-
-fn show_word(words: &[(ClientAuth, &str)], files: &TlsFiles) -> String {
-    let found = words.iter().find(|(auth, _)| *auth == files.client_auth);
-    found.map_or("", |(_, word)| word).to_owned()
-}
-
-fn set_word(words: &[(ClientAuth, &str)], files: &mut TlsFiles, value: &str) -> Result<(), String> {
-    let found = words.iter().find(|(_, word)| word.eq_ignore_ascii_case(value));
-    files.client_auth = found.map(|(auth, _)| *auth).ok_or_else(|| {
-        let words: Vec<_> = words.iter().map(|(_, word)| *word).collect();
-        format!("argument(s) must be one of the following: {}", words.join(", "))
-    })?;
-    Ok(())
-}
-
 fn show_yes(is: bool) -> String {
     if is { "yes".into() } else { "no".into() }
 }
@@ -379,10 +343,12 @@ fn slower_than_us(node: &Node) -> String {
 pub(super) const SETTINGS: &[Setting] = &[
     // Ours, by the names that the command line has.
     immutable("ateapi", |node| address(node.inside.hosted().map(Hosted::address))),
+    immutable("background-cpus", |node| node.config.background_cpus.to_string()),
     of_group("budget-bytes", |group| &group.budget.bytes),
     of_group("budget-records", |group| &group.budget.records),
     of_group("budget-steps", |group| &group.budget.steps),
     immutable("cache", |node| node.config.cache().to_string()),
+    immutable("config", |node| node.config.program.shown_file()),
     immutable("data", directory),
     immutable("fsync", fsync),
     immutable("groups", |node| node.config.groups.to_string()),
@@ -391,6 +357,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     live("heavy-timeout", |node| node.live.heavy_timeout_ms().to_string(), heavy_timeout),
     immutable("http", |node| address(node.config.http)),
     immutable("listen", |node| address(node.addresses().first().copied())),
+    immutable("listen-any", |_| address(None)),
+    immutable("log-format", |node| node.config.program.log_format.clone()),
+    immutable("log-level", |node| node.config.program.log_level.clone()),
     live("tracking-table-max-keys", |node| node.tracker.keys_max().to_string(), tracked_keys),
     live("max-connections", |node| node.live.connections_max().to_string(), connections),
     live("max-connections-per-peer", |node| node.live.per_peer_max().to_string(), per_peer),

@@ -21,3 +21,4 @@ mod server;
 mod settings;
 mod threads;
 mod tls;
+mod waiting;

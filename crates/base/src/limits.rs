@@ -119,6 +119,15 @@ pub const WATCHED_IN_A_PART: usize = 64;
 /// hundredth of a millisecond each at most (COMMAND DOCS).
 pub const SESSION_ARGS_MAX: usize = 1_024;
 
+/// Keys that one client may wait for at a time: each is noted beside those of others in the section, and taken off
+/// again there, by a network thread as often as not. That is two tenths of a millisecond each time.
+pub const WAITED_KEYS_MAX: usize = 1_024;
+/// Arguments of a command that may have to wait: they are kept until it is served, and the names of its keys once
+/// more. On a network thread they are copied in the section, which takes some hundredths of a millisecond.
+pub const WAITED_BYTES_MAX: usize = 256 << 10;
+
+const _: () = assert!(2 * KEY_BYTES_MAX < WAITED_BYTES_MAX);
+
 /// Users: the names of all are one record, and their rules are in memory.
 pub const USERS_MAX: usize = 10_000;
 /// What the rules of one user are at most: a record.

@@ -251,8 +251,7 @@ impl Keys {
                 at += 2;
                 continue;
             }
-            let skipped = behind.skipped.iter().find(|(word, _)| args.is(at, word));
-            at += 1 + skipped.map_or(0, |(_, count)| *count);
+            at = behind_option(args, at, behind.skipped);
         }
         found
     }
@@ -269,8 +268,7 @@ impl Keys {
             KeySpec::Halves { word, skipped, .. } => {
                 let mut at = 1;
                 while at < args.len() && !args.is(at, word) {
-                    let option = skipped.iter().find(|(option, _)| args.is(at, option));
-                    at += 1 + option.map_or(0, |(_, count)| *count);
+                    at = behind_option(args, at, skipped);
                 }
                 let first = (at + 1).min(args.len());
                 Positions { next: first, last: first + (args.len() - first) / 2, step: 1, extra: None }
@@ -288,6 +286,12 @@ impl Keys {
             }
         }
     }
+}
+
+/// What comes behind the option at `at`, and behind the arguments that it has if it is one of these.
+pub(crate) fn behind_option(args: &Args<'_>, at: usize, options: &[(&str, usize)]) -> usize {
+    let option = options.iter().find(|(option, _)| args.is(at, option));
+    at + 1 + option.map_or(0, |(_, count)| *count)
 }
 
 /// Iterates over the positions of keys.

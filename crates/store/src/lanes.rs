@@ -204,7 +204,7 @@ impl Group {
             if (result.is_err() && !waits) || does == Does::NOTHING {
                 let gate = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
                 drop(txn);
-                let ticket = register(&mut section, &result, wait);
+                let ticket = register(&mut section, waiter_of(&result, wait));
                 return Ok(Done { ticket, ..Done::new(result, gate, Does::NOTHING) });
             }
             txn.derive().map_err(|stop| leave(&stop))?;
@@ -224,7 +224,7 @@ impl Group {
                 return Err(Leave::Outgrown);
             }
             let gate = self.commit(&mut section, begin.epoch, scratch);
-            let ticket = register(&mut section, &result, wait);
+            let ticket = register(&mut section, waiter_of(&result, wait));
             self.leave_section(section);
             return Ok(Done { ticket, ..Done::new(result, gate, does) });
         }
@@ -325,6 +325,7 @@ impl Group {
             return Ok(Ran::Lost);
         }
         since = upto;
+        let waiting = waiter_of(&result, wait);
         let mut section = self.enter(begin.epoch, scratch, cancel)?;
         let moved = section.catalog_version > pinned.pin.view;
         if moved || !self.unchanged(&mut reads, since) {
@@ -332,14 +333,14 @@ impl Group {
         }
         drop(reads);
         if waits && does == Does::NOTHING {
-            let ticket = register(&mut section, &result, wait);
+            let ticket = register(&mut section, waiting);
             return Ok(Ran::Done(Done { ticket, ..Done::new(result, seen, Does::NOTHING) }));
         }
         if let Some(ran) = self.settle_waiting(scratch)? {
             return Ok(ran);
         }
         let gate = self.commit(&mut section, begin.epoch, scratch);
-        let ticket = register(&mut section, &result, wait);
+        let ticket = register(&mut section, waiting);
         self.leave_section(section);
         Ok(Ran::Done(Done { ticket, ..Done::new(result, gate, does) }))
     }
@@ -386,6 +387,7 @@ impl Group {
         let seen = Gate { epoch: begin.epoch, stamp: txn.newest_seen };
         let does = txn.does();
         let waits = result.as_ref().err().is_some_and(Failure::waiting);
+        let waiting = waiter_of(&result, wait);
         if (result.is_err() && !waits) || does == Does::NOTHING {
             drop(txn);
             // What it found not to be there is reserved: nobody has written it since.
@@ -394,7 +396,7 @@ impl Group {
                 return Err(Leave::Closed);
             }
             self.check_watch(&section, scratch)?;
-            let ticket = register(&mut section, &result, wait);
+            let ticket = register(&mut section, waiting);
             return Ok(Ran::Done(Done { ticket, ..Done::new(result, seen, Does::NOTHING) }));
         }
         txn.derive().map_err(|stop| leave(&stop))?;
@@ -413,7 +415,7 @@ impl Group {
         // IMPORTANT: before those are served who waited for what was written, or it would be kept from them.
         section.reserved.release(reservation.token);
         self.sequencer.notify_released();
-        let ticket = register(&mut section, &result, wait);
+        let ticket = register(&mut section, waiting);
         self.leave_section(section);
         Ok(Ran::Done(Done { ticket, ..Done::new(result, gate, does) }))
     }
@@ -459,10 +461,14 @@ impl Group {
     }
 }
 
-/// Takes note of whoever waits because of a transaction's outcome.
-fn register<R, E>(section: &mut Section, result: &Result<R, E>, wait: &mut Wait<'_, E>) -> Option<Ticket> {
-    let waiting = wait(result.as_ref().err()?)?;
-    Some(section.waiters.add(waiting))
+/// Who is going to wait because of a transaction's outcome. It copies what is waited for: a transaction of the heavy
+/// lane, which may name many keys, does that before it enters the section.
+fn waiter_of<R, E>(result: &Result<R, E>, wait: &mut Wait<'_, E>) -> Option<Waiting> {
+    wait(result.as_ref().err()?)
+}
+
+fn register(section: &mut Section, waiting: Option<Waiting>) -> Option<Ticket> {
+    Some(section.waiters.add(waiting?))
 }
 
 /// What became of one run of a heavy transaction.

@@ -74,7 +74,7 @@ pub use tidings::Tiding;
 pub use txn::named::{Area, Index};
 pub use txn::{Stop, Txn};
 pub use view::Cancel;
-pub use waiters::{Attempt, Ticket, Tried, Waiting};
+pub use waiters::{Attempt, Ticket, Tried, Waiting, Wants};
 pub use watches::WatchId;
 
 #[cfg(test)]

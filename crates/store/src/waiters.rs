@@ -2,9 +2,13 @@
 //! commit finds out which of them may have something now; they are served in the section, each by a
 //! transaction of its own, before anybody else comes in between.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::hash_map::Entry;
+use hashbrown::{Equivalent, HashMap, HashSet};
 use parking_lot::MutexGuard;
 
 use crate::counters::Settled;
@@ -46,20 +50,46 @@ pub trait Attempt: Send {
 
 /// Somebody who is going to wait.
 pub struct Waiting {
+    pub wants: Wants,
+    pub attempt: Box<dyn Attempt>,
+}
+
+/// What somebody waits for.
+pub struct Wants {
     pub database: u8,
-    pub keys: Vec<Vec<u8>>,
+    /// Each is kept once: who waits for it and what is looked up by it share its name.
+    pub keys: Vec<Arc<[u8]>>,
     /// What the keys have to hold.
     pub kind: Kind,
     /// Whether it is something to it as well if a key does not hold that any more.
     pub if_gone: bool,
-    pub attempt: Box<dyn Attempt>,
+}
+
+impl Wants {
+    fn each(&self) -> impl Iterator<Item = Wanted> {
+        let kinds = || [Some(Some(self.kind)), self.if_gone.then_some(None)].into_iter().flatten();
+        let wanted = move |key: &Arc<[u8]>, kind| Wanted { database: self.database, key: key.clone(), kind };
+        self.keys.iter().flat_map(move |key| kinds().map(move |kind| wanted(key, kind)))
+    }
 }
 
 /// A key that is waited for, and what it has to hold; nothing of what it held if there is none.
-type Wanted = (u8, Vec<u8>, Option<Kind>);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Wanted<K = Arc<[u8]>> {
+    database: u8,
+    key: K,
+    kind: Option<Kind>,
+}
 
-struct Waiter {
-    wanted: Vec<Wanted>,
+/// What is written is looked up without a copy of its name.
+impl Equivalent<Wanted> for Wanted<&[u8]> {
+    fn equivalent(&self, other: &Wanted) -> bool {
+        *self == Wanted { database: other.database, key: &other.key, kind: other.kind }
+    }
+}
+
+pub(crate) struct Waiter {
+    wants: Wants,
     /// Taken out while it runs.
     attempt: Option<Box<dyn Attempt>>,
 }
@@ -69,10 +99,10 @@ struct Waiter {
 pub struct Waiters {
     last: u64,
     waiting: BTreeMap<Ticket, Waiter>,
-    by_key: HashMap<Wanted, BTreeSet<Ticket>>,
+    by_key: HashMap<Wanted, BTreeSet<Ticket>, RandomState>,
     /// Keys that have changed since their waiters were looked at, each once.
     ready: VecDeque<Wanted>,
-    is_ready: HashSet<Wanted>,
+    is_ready: HashSet<Wanted, RandomState>,
     /// Who was last looked at for the first of them, if those who came later may have something nevertheless.
     passed: Option<Ticket>,
 }
@@ -89,49 +119,49 @@ impl Waiters {
     pub(crate) fn add(&mut self, waiting: Waiting) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
-        let Waiting { database, keys, kind, if_gone, mut attempt } = waiting;
-        let kinds = || [Some(Some(kind)), if_gone.then_some(None)].into_iter().flatten();
-        let wanted: Vec<Wanted> =
-            keys.iter().flat_map(|key| kinds().map(|kind| (database, key.clone(), kind))).collect();
-        for wanted in &wanted {
-            self.by_key.entry(wanted.clone()).or_default().insert(ticket);
+        let Waiting { wants, mut attempt } = waiting;
+        for wanted in wants.each() {
+            self.by_key.entry(wanted).or_default().insert(ticket);
         }
         attempt.registered(ticket);
-        self.waiting.insert(ticket, Waiter { wanted, attempt: Some(attempt) });
+        self.waiting.insert(ticket, Waiter { wants, attempt: Some(attempt) });
         ticket
     }
 
     /// Somebody waits no longer. `None` if that is so already.
-    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Box<dyn Attempt>> {
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.waiting.remove(&ticket)?;
-        for wanted in &waiter.wanted {
-            if let Some(tickets) = self.by_key.get_mut(wanted) {
-                tickets.remove(&ticket);
-                if tickets.is_empty() {
-                    self.by_key.remove(wanted);
+        for wanted in waiter.wants.each() {
+            if let Entry::Occupied(mut tickets) = self.by_key.entry(wanted) {
+                tickets.get_mut().remove(&ticket);
+                if tickets.get().is_empty() {
+                    tickets.remove();
                 }
             }
         }
-        waiter.attempt
+        Some(waiter)
     }
 
     /// A key holds something of a kind now.
-    fn changed(&mut self, wanted: Wanted) {
-        if self.ready.front() == Some(&wanted) {
+    fn changed(&mut self, database: u8, key: &[u8], kind: Option<Kind>) {
+        let wanted = Wanted { database, key, kind };
+        if self.ready.front().is_some_and(|front| wanted.equivalent(front)) {
             self.passed = None;
         }
-        if self.by_key.contains_key(&wanted) && self.is_ready.insert(wanted.clone()) {
-            self.ready.push_back(wanted);
+        if let Some((wanted, _)) = self.by_key.get_key_value(&wanted)
+            && self.is_ready.insert(wanted.clone())
+        {
+            self.ready.push_back(wanted.clone());
         }
     }
 
     /// A database number means another space now. The key that was waited for first comes first.
     fn swapped(&mut self, database: u8) {
-        let all = self.by_key.iter().filter(|(wanted, _)| wanted.0 == database);
+        let all = self.by_key.iter().filter(|(wanted, _)| wanted.database == database);
         let mut all: Vec<_> =
             all.map(|(wanted, tickets)| (tickets.first().copied(), wanted.clone())).collect();
         all.sort_by_key(|(first, _)| *first);
-        all.into_iter().for_each(|(_, wanted)| self.changed(wanted));
+        all.into_iter().for_each(|(_, wanted)| self.changed(database, &wanted.key, wanted.kind));
     }
 
     pub(crate) fn has_ready(&self) -> bool {
@@ -159,7 +189,7 @@ impl Waiters {
     /// came later either; what is only read there may be.
     fn passed(&mut self, ticket: Ticket) {
         match self.ready.front() {
-            Some((_, _, Some(Kind::Stream) | None)) => self.passed = Some(ticket),
+            Some(Wanted { kind: Some(Kind::Stream) | None, .. }) => self.passed = Some(ticket),
             _ => self.exhausted(),
         }
     }
@@ -205,7 +235,9 @@ enum Step {
 impl Group {
     /// Somebody stops waiting; false if that is so already, and its outcome is under way.
     pub fn stop_waiting(&self, ticket: Ticket) -> bool {
-        self.sequencer.lock().waiters.remove(ticket).is_some()
+        // What was kept of it is freed once the section is left.
+        let gone = self.sequencer.lock().waiters.remove(ticket);
+        gone.is_some()
     }
 
     /// How many wait.
@@ -227,10 +259,10 @@ impl Group {
             let databases = section.catalog.spaces;
             let Some(database) = databases.iter().position(|mapped| *mapped == space) else { continue };
             if kind != Some(Kind::Stream) {
-                section.waiters.changed((database as u8, key.clone(), None));
+                section.waiters.changed(database as u8, &key, None);
             }
             if kind.is_some() {
-                section.waiters.changed((database as u8, key, kind));
+                section.waiters.changed(database as u8, &key, kind);
             }
         }
     }
@@ -256,7 +288,7 @@ impl Group {
                         if cold > TRIES_COLD { Err(Leave::Outgrown) } else { self.warm(&mut scratch) };
                     section = self.sequencer.lock();
                     if let (Err(why), Some((ticket, _))) = (warmed, section.waiters.next())
-                        && let Some(attempt) = section.waiters.remove(ticket)
+                        && let Some(Waiter { attempt: Some(attempt), .. }) = section.waiters.remove(ticket)
                     {
                         attempt.left(why);
                     }
@@ -268,7 +300,9 @@ impl Group {
     }
 
     fn serve_one(&self, section: &mut Section, scratch: &mut Scratch) -> Step {
-        let Some((ticket, (database, key, kind))) = section.waiters.next() else { return Step::Nobody };
+        let Some((ticket, Wanted { database, key, kind })) = section.waiters.next() else {
+            return Step::Nobody;
+        };
         let Some(begin) = self.begin_section(section) else { return Step::Nobody };
         let Some(mut attempt) = section.waiters.take(ticket) else {
             section.waiters.exhausted();
@@ -344,12 +378,16 @@ mod tests {
     }
 
     fn waiting(keys: &[&str], kind: Kind) -> Waiting {
-        let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
-        Waiting { database: 0, keys, kind, if_gone: false, attempt: Box::new(Nobody) }
+        let keys = keys.iter().map(|key| key.as_bytes().into()).collect();
+        Waiting { wants: Wants { database: 0, keys, kind, if_gone: false }, attempt: Box::new(Nobody) }
     }
 
     fn wanted(key: &str, kind: Kind) -> Wanted {
-        (0, key.as_bytes().to_vec(), Some(kind))
+        Wanted { database: 0, key: key.as_bytes().into(), kind: Some(kind) }
+    }
+
+    fn changed(waiters: &mut Waiters, key: &str, kind: Kind) {
+        waiters.changed(0, key.as_bytes(), Some(kind));
     }
 
     #[test]
@@ -358,10 +396,10 @@ mod tests {
         let first = waiters.add(waiting(&["a", "b"], Kind::List));
         let other_kind = waiters.add(waiting(&["b"], Kind::SortedSet));
         let second = waiters.add(waiting(&["b"], Kind::List));
-        waiters.changed(wanted("nobody", Kind::List));
+        changed(&mut waiters, "nobody", Kind::List);
         assert_eq!(waiters.next(), None);
-        waiters.changed(wanted("b", Kind::List));
-        waiters.changed(wanted("b", Kind::List));
+        changed(&mut waiters, "b", Kind::List);
+        changed(&mut waiters, "b", Kind::List);
         assert_eq!(waiters.next(), Some((first, wanted("b", Kind::List))));
         assert!(waiters.remove(first).is_some() && waiters.remove(first).is_none());
         assert_eq!(waiters.next(), Some((second, wanted("b", Kind::List))));
@@ -380,13 +418,13 @@ mod tests {
     fn all_who_read_a_stream_are_looked_at_and_again_when_it_has_changed() {
         let mut waiters = Waiters::default();
         let tickets: Vec<_> = (0..3).map(|_| waiters.add(waiting(&["s"], Kind::Stream))).collect();
-        waiters.changed(wanted("s", Kind::Stream));
+        changed(&mut waiters, "s", Kind::Stream);
         for ticket in &tickets[..2] {
             assert_eq!(waiters.next(), Some((*ticket, wanted("s", Kind::Stream))));
             waiters.passed(*ticket);
         }
         // Somebody has written to it while the lock was given up.
-        waiters.changed(wanted("s", Kind::Stream));
+        changed(&mut waiters, "s", Kind::Stream);
         for ticket in tickets {
             assert_eq!(waiters.next(), Some((ticket, wanted("s", Kind::Stream))));
             waiters.passed(ticket);
@@ -398,13 +436,14 @@ mod tests {
     #[test]
     fn who_cares_is_told_that_a_stream_is_gone() {
         let mut waiters = Waiters::default();
-        let gone = (0, b"s".to_vec(), None);
         waiters.add(waiting(&["s"], Kind::Stream));
-        waiters.changed(gone.clone());
+        waiters.changed(0, b"s", None);
         assert_eq!(waiters.next(), None);
-        let ticket = waiters.add(Waiting { if_gone: true, ..waiting(&["s"], Kind::Stream) });
-        waiters.changed(gone.clone());
-        assert_eq!(waiters.next(), Some((ticket, gone)));
+        let mut cares = waiting(&["s"], Kind::Stream);
+        cares.wants.if_gone = true;
+        let ticket = waiters.add(cares);
+        waiters.changed(0, b"s", None);
+        assert_eq!(waiters.next(), Some((ticket, Wanted { kind: None, ..wanted("s", Kind::Stream) })));
         assert!(waiters.remove(ticket).is_some());
         assert_eq!(waiters.next(), None);
     }
@@ -413,7 +452,7 @@ mod tests {
     fn nothing_is_kept_of_those_who_are_gone() {
         let mut waiters = Waiters::default();
         let ticket = waiters.add(waiting(&["a", "b"], Kind::List));
-        waiters.changed(wanted("a", Kind::List));
+        changed(&mut waiters, "a", Kind::List);
         waiters.remove(ticket);
         assert!(waiters.is_empty() && waiters.by_key.is_empty());
         assert_eq!(waiters.next(), None);

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use command::{Args, Error, OwnedArgs, Wait};
+use base::limits;
+use command::{Args, Error, OwnedArgs, Wait, flags};
 use resp::{Protocol, Reply};
-use store::{Attempt, Gate, Leave, Stop, Ticket, Tried, Txn, Waiting};
+use store::{Attempt, Gate, Leave, Stop, Ticket, Tried, Txn, Waiting, Wants};
 
 use crate::engine::heavy::{Finished, Target, Work};
 use crate::net::dispatch::left_reply;
@@ -19,6 +20,29 @@ const UNBLOCKED: &str = "UNBLOCKED force unblock from blocking operation, instan
                          (master -> replica?)";
 /// Times further away than this are not told apart from for ever.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Whether a command that a client calls on its own may have to wait.
+pub fn may_wait(entry: &Entry, args: &Args<'_>) -> bool {
+    entry.row.flags.has(flags::BLOCKING) && command::waits(entry.row.name, args)
+}
+
+/// Refuses a command that may have to wait for more than one client may, before it is known whether it has to.
+pub fn check_bounds(entry: &Entry, args: &Args<'_>) -> Result<(), Error> {
+    if !may_wait(entry, args) {
+        return Ok(());
+    }
+    if entry.row.keys.positions(args).nth(limits::WAITED_KEYS_MAX).is_some() {
+        let why = format!("ERR at most {} keys can be waited for", limits::WAITED_KEYS_MAX);
+        return Err(Error::text(why));
+    }
+    if args.bytes() > limits::WAITED_BYTES_MAX {
+        let most = limits::WAITED_BYTES_MAX;
+        return Err(Error::text(format!(
+            "ERR a command that may wait has at most {most} bytes of arguments"
+        )));
+    }
+    Ok(())
+}
 
 /// Who waits, and by which command.
 #[derive(Clone)]
@@ -41,8 +65,8 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn new(group: u16, ticket: Ticket, wait: &Wait) -> Self {
-        let timeout = wait.timeout_ms.map(Duration::from_millis).filter(|timeout| *timeout < FOREVER);
+    pub fn new(group: u16, ticket: Ticket, timeout_ms: Option<u64>) -> Self {
+        let timeout = timeout_ms.map(Duration::from_millis).filter(|timeout| *timeout < FOREVER);
         Self { group, ticket, until: timeout.map(|timeout| Instant::now() + timeout) }
     }
 }
@@ -52,22 +76,24 @@ struct Blocked {
     args: OwnedArgs,
     reply: Reply,
     /// The network thread is told by mail that its client waits.
-    announced: Option<Wait>,
+    is_announced: bool,
+    timeout_ms: Option<u64>,
 }
 
 impl Waiter {
     /// What the store is told of a client whose command has found nothing. From the heavy pool it is
     /// announced to the client's network thread.
-    pub fn waiting(&self, args: &Args<'_>, wait: &Wait, announce: bool) -> Waiting {
-        let keys = wait.keys.clone().map(|at| args.get(at).to_vec()).collect();
+    pub fn waiting(&self, args: &Args<'_>, wait: &Wait, is_announced: bool) -> Waiting {
+        let keys = wait.keys.clone().map(|at| args.get(at).into()).collect();
         let blocked = Blocked {
             waiter: self.clone(),
             args: wait.args.clone().unwrap_or_else(|| args.to_owned()),
             reply: Reply::Null,
-            announced: announce.then(|| wait.clone()),
+            is_announced,
+            timeout_ms: wait.timeout_ms,
         };
-        let (database, kind, if_gone) = (self.database, wait.kind, wait.if_gone);
-        Waiting { database, keys, kind, if_gone, attempt: Box::new(blocked) }
+        let wants = Wants { database: self.database, keys, kind: wait.kind, if_gone: wait.if_gone };
+        Waiting { wants, attempt: Box::new(blocked) }
     }
 }
 
@@ -82,8 +108,8 @@ impl Blocked {
 impl Attempt for Blocked {
     fn registered(&mut self, ticket: Ticket) {
         // IMPORTANT: sent before anybody can serve it: its outcome must come after this.
-        if let Some(wait) = self.announced.take() {
-            let place = Place::new(self.waiter.group, ticket, &wait);
+        if self.is_announced {
+            let place = Place::new(self.waiter.group, ticket, self.timeout_ms);
             self.waiter.mailbox.send(Mail::Blocked { client: self.waiter.client, place });
         }
     }

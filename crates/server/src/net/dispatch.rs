@@ -13,7 +13,7 @@ use crate::engine::group::Group;
 use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
 use crate::engine::paged::{Begun, Flow, Part};
-use crate::net::blocked::{Place, Waiter};
+use crate::net::blocked::{self, Place, Waiter};
 use crate::pubsub::{is_long, publishes};
 use crate::scripting::{self, Env, OnData};
 use crate::session::acl::{self, Denied};
@@ -187,7 +187,7 @@ pub fn run(
         Handler::Data(run) => OnData::Plain(run),
         Handler::Script(run) => OnData::Script(run),
     };
-    let target = match target(node, entry, args) {
+    let target = match blocked::check_bounds(entry, args).and_then(|()| target(node, entry, args)) {
         Ok(target) => target,
         Err(failed) => return error(failed),
     };
@@ -233,7 +233,7 @@ pub fn run(
     }
     match if_led(group, ran, || lap.end()) {
         Ok(Done { result: Err(Error::Wait(wait)), ticket: Some(ticket), .. }) => {
-            Step::Blocked(Place::new(id, ticket, &wait))
+            Step::Blocked(Place::new(id, ticket, wait.timeout_ms))
         }
         Ok(done) => finished(node, group, entry, done),
         Err(Leave::Outgrown) => {
@@ -265,7 +265,7 @@ pub fn lane(node: &Node, entry: &Entry, args: &Args<'_>) -> Lane {
         return Lane::Heavy;
     }
     // Whoever may have to wait has to be where it is known that there is nothing yet.
-    if entry.row.flags.has(flags::BLOCKING) && entry.row.lane() == Lane::Read && command::waits(args) {
+    if entry.row.lane() == Lane::Read && blocked::may_wait(entry, args) {
         return Lane::Inline;
     }
     // What a script writes is refused command by command: some of them free room.

@@ -119,7 +119,7 @@ pub fn check(client: &mut Client, line: &str, expected: &str) {
 }
 
 /// As testkit shows a reply, but however long it is.
-fn shown(reply: &Reply) -> String {
+pub fn shown(reply: &Reply) -> String {
     let list = |items: &[Reply]| items.iter().map(shown).collect::<Vec<_>>().join(", ");
     match reply {
         Reply::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),

@@ -22,3 +22,4 @@ mod server;
 mod settings;
 mod threads;
 mod tls;
+mod waiting;

@@ -202,14 +202,8 @@ impl Attempt for Pops {
 fn who_waits_is_served_by_a_writer_that_had_reserved_the_key() {
     let fixture = Fixture::new();
     let (sender, outcome) = channel();
-    let waiting = Waiting {
-        database: 0,
-        keys: vec![b"list".to_vec()],
-        kind: Kind::List,
-        if_gone: false,
-        attempt: Box::new(Pops(sender)),
-    };
-    fixture.group.sequencer.lock().waiters.add(waiting);
+    let wants = Wants { database: 0, keys: vec![b"list"[..].into()], kind: Kind::List, if_gone: false };
+    fixture.group.sequencer.lock().waiters.add(Waiting { wants, attempt: Box::new(Pops(sender)) });
     let mut runs = 0;
     let push = |txn: &mut Txn<'_>| {
         runs += 1;

@@ -61,14 +61,8 @@ fn read(fixture: &Fixture, key: &[u8]) {
 fn wait_for(fixture: &Fixture, seen: &Arc<Mutex<Seen>>, key: &'static [u8], behind: StreamId) {
     let number = seen.lock().looks.len();
     let reader = Reader { number, key, behind, seen: Arc::clone(seen) };
-    let waiting = Waiting {
-        database: 0,
-        keys: vec![key.to_vec()],
-        kind: Kind::Stream,
-        if_gone: false,
-        attempt: Box::new(reader),
-    };
-    fixture.group.sequencer.lock().waiters.add(waiting);
+    let wants = Wants { database: 0, keys: vec![key.into()], kind: Kind::Stream, if_gone: false };
+    fixture.group.sequencer.lock().waiters.add(Waiting { wants, attempt: Box::new(reader) });
 }
 
 fn id(number: u64) -> StreamId {

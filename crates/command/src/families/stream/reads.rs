@@ -5,6 +5,7 @@ use store::{Consumer, ConsumerGroup, Flow, Kind, Stream, StreamId, Txn};
 use super::*;
 use crate::arg::{self, Arg};
 use crate::args::OwnedArgs;
+use crate::keys::behind_option;
 use crate::paged::{Feed, Page, Progress, Shape, answer};
 use crate::row::access::{ACCESS, RO};
 use crate::row::flags::{BLOCKING, READONLY, WRITE};
@@ -47,9 +48,19 @@ struct Read<'a> {
     streams: usize,
 }
 
-/// Whether a call of XREAD may wait: then it begins in the section.
-pub fn waits(args: &Args<'_>) -> bool {
-    (1..args.len()).take_while(|at| !args.is(*at, "streams")).any(|at| args.is(at, "block"))
+/// Whether a call of a blocking command may wait. Reading streams does if that is asked for, all others always do.
+pub fn waits(name: &str, args: &Args<'_>) -> bool {
+    if !matches!(name, "xread" | "xreadgroup") {
+        return true;
+    }
+    let mut at = 1;
+    while at < args.len() && !args.is(at, "streams") {
+        if args.is(at, "block") {
+            return true;
+        }
+        at = behind_option(args, at, OPTIONS);
+    }
+    false
 }
 
 impl<'a> Read<'a> {

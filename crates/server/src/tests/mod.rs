@@ -19,5 +19,6 @@ mod pubsub;
 mod sampling;
 mod server;
 mod settings;
+mod stalls;
 mod threads;
 mod tls;

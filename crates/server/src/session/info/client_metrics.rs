@@ -130,6 +130,12 @@ pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
         "Clients that left more unread than client-output-buffer-limit allows.",
         clients.cut_off() as f64,
     );
+    page.single(
+        "bulkhead_clients_stalled_total",
+        Counter,
+        "Clients that held much and stood still for stall-timeout.",
+        clients.stalled() as f64,
+    );
     let mut metric = page.metric("bulkhead_acl_denied_total", Counter, "What users were refused, by reason.");
     for (reason, count) in node.users.log.counts() {
         metric.sample(&[("reason", reason.name())], count as f64);

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,7 +47,7 @@ impl Addresses {
     /// Nothing if the address has as many as it may.
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let count = counts.entry(address).or_default();
         if *count >= CONNECTIONS_PER_ADDRESS {
             return None;
@@ -58,7 +59,7 @@ impl Addresses {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.addresses.0.lock();
         if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -194,5 +195,41 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_has_a_part_of_the_connections() {
+        let addresses = Arc::<Addresses>::default();
+        let enter = |address: &str| addresses.enter(address.parse().unwrap());
+        let mut all: Vec<_> = (0..CONNECTIONS_PER_ADDRESS).map(|_| enter("192.0.2.1").unwrap()).collect();
+        assert!(enter("192.0.2.1").is_none());
+        // The same address, written otherwise.
+        assert!(enter("::ffff:192.0.2.1").is_none());
+        assert!(enter("192.0.2.2").is_some());
+        all.pop();
+        assert!(enter("192.0.2.1").is_some());
+        drop(all);
+        assert!(addresses.0.lock().is_empty());
+    }
+
+    #[test]
+    fn a_head_ends_with_an_empty_line() {
+        for (pieces, expected) in [
+            (&["GET / HTTP/1.1\r\n", "Host: x\r\n\r\n"][..], true),
+            (&["GET / HTTP/1.1\r", "\n\r", "\n"], true),
+            (&["GET / HTTP/1.1\r\r\n\r\nmore"], true),
+            (&["GET / HTTP/1.1\r\nHost: x\r\n"], false),
+            (&["\r\n\r\r\n"], false),
+            (&[], false),
+        ] {
+            let mut head = Head::default();
+            pieces.iter().for_each(|piece| head.take(piece.as_bytes()));
+            assert_eq!(head.is_complete(), expected, "{pieces:?}");
+        }
     }
 }

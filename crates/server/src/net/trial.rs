@@ -13,8 +13,8 @@ use crate::table::Entry;
 
 /// Whether a connection may not run this command: on trial an administrator shows who he is, and nothing else is done.
 pub fn forbids(connection: &Connection, found: &Result<&'static Entry, Error>) -> bool {
-    let shows = |entry: &&Entry| logs_in(entry, &connection.args()) || acts(connection, entry);
-    connection.seat.trial().is_some() && !found.as_ref().is_ok_and(|entry| shows(&entry))
+    let shows = |entry: &Entry| logs_in(entry, &connection.args()) || acts(connection, entry);
+    connection.seat.trial().is_some() && !found.as_ref().is_ok_and(|entry| shows(entry))
 }
 
 fn logs_in(entry: &Entry, args: &Args<'_>) -> bool {

@@ -135,6 +135,12 @@ pub struct Options {
     #[arg(long, env = "BULKHEAD_MAX_CONNECTIONS_PER_PEER", value_name = "N", default_value = "256")]
     pub max_connections_per_peer: u32,
 
+    /// A client that has sent half of a command, or leaves replies unread, of 64 KiB or more in all, and does not go on for so
+    /// long is disconnected. 0 for never.
+    #[arg(long, env = "BULKHEAD_STALL_TIMEOUT", value_name = "TIME", default_value = "60s")]
+    #[arg(value_parser = units::time)]
+    pub stall_timeout: Duration,
+
     /// Resident memory from which on heavy work, writes that need more and new connections are refused [default: 80 % of
     /// --memory-hard]
     #[arg(long, env = "BULKHEAD_MEMORY_SOFT", value_name = "SIZE", value_parser = units::size)]

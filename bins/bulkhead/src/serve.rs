@@ -96,6 +96,7 @@ pub fn config(options: &Options) -> Result<Config, String> {
     config.background_cpus = options.background_cpus.map_or(config.background_cpus, usize::from);
     config.heavy_queue = options.heavy_queue as usize;
     config.heavy_timeout = options.heavy_timeout;
+    config.stall_timeout = options.stall_timeout;
     config.max_connections = options.max_connections as usize;
     config.max_connections_per_peer = options.max_connections_per_peer as usize;
     config.memory_soft = options.memory_soft;

@@ -175,6 +175,11 @@ pub const HEARERS_SENT_TO_MEANWHILE: usize = 8;
 /// of the longest values.
 pub const CLIENT_OUTPUT_BYTES_MAX: usize = 4 << 30;
 
+/// A client that has sent so much of a command, or leaves so much unread, and then does not go on is cut off after
+/// `stall-timeout`: what holds less costs little, and a socket's buffer takes more than that at once.
+pub const STALLED_BYTES_MIN: usize = 64 << 10;
+pub const STALL_TIMEOUT_MS: u64 = 60_000;
+
 /// Keys that tracking clients have read: bytes of their names, and how often they were read. With more, some are
 /// forgotten, and whoever has read them is told that they have changed. A quarter of a gigabyte each, roughly.
 pub const TRACKED_BYTES_MAX: usize = 256 << 20;
@@ -219,11 +224,23 @@ pub const CONNECTIONS_PER_PEER: usize = 256;
 /// Of all connections, those kept back for administrators, and the share that these are at most.
 pub const ADMIN_CONNECTIONS: usize = 8;
 pub const ADMIN_CONNECTIONS_SHARE: usize = 10;
+/// Of those, half at most are for whoever comes from the machine itself and proves nothing, and so many are always left to
+/// those who prove that they are administrators.
+pub const ADMIN_CONNECTIONS_PROVEN_MIN: usize = 2;
+/// Connections that one address may have beyond its share, for an administrator who looks what its others are. Where no
+/// passwords tell administrators from applications, these would take whatever more there were.
+pub const ADMIN_CONNECTIONS_ABOVE_SHARE: usize = 1;
 /// Connections of the actor API that a node hosts, which take nobody's place. It needs one; another is opened while one
 /// that was killed is not closed yet.
 pub const INSIDE_CONNECTIONS_MAX: usize = 8;
-/// Who has been given such a place has to log in within this time: others wait for it.
+/// Who has been given a place of administrators on trial has to log in within this time: others wait for it.
 pub const ADMIN_LOGIN_MS_MAX: u64 = 3_000;
+/// The same where only the share of its address is taken. Most that come then are its applications, which are to hear soon that
+/// there is no place; what an administrator's program says first comes together with its connection.
+pub const ADMIN_LOGIN_ABOVE_SHARE_MS_MAX: u64 = 1_000;
+/// After a trial that came to nothing, the same address has no other one for so long: whoever comes again and again is
+/// turned away in between, and known by it.
+pub const TRIAL_PAUSE_MS: u64 = 200;
 /// A peer that was turned away more often within a second is not told why any more: each time costs the acceptor
 /// three more system calls.
 pub const REJECTIONS_TOLD_IN_A_SECOND: u32 = 50;

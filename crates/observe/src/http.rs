@@ -1,10 +1,11 @@
-//! The HTTP server: the dashboard, health, readiness, metrics. One thread, few connections, none of them for long.
+//! The HTTP server: the dashboard, health, readiness, metrics. One thread, few connections, none of them for long, and no
+//! address has most of them.
+
+mod few;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,27 +14,20 @@ use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::Listener;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use threads::Class;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::Sleep;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use few::Few;
 
 /// The dashboard: one file, which asks for `status.json` once a second. What changes from one answer to the next, and what
 /// was before, is worked out in the browser: this side keeps nothing for anybody.
 const DASHBOARD: &str = include_str!("dashboard.html");
-/// Connections at a time: scrapers, probes and a few people.
-const CONNECTIONS_MAX: usize = 64;
-/// A connection is closed after this long, whatever it does: nobody can occupy one for ever.
-const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
 /// What a stop waits for.
 const STOP_WITHIN: Duration = Duration::from_millis(500);
-/// After an accept that failed, usually because file descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the numbers come from.
 pub trait Source: Send + Sync + 'static {
@@ -59,13 +53,17 @@ pub struct HttpServer {
 impl HttpServer {
     /// Serves from now on.
     pub fn start(address: SocketAddr, source: Arc<dyn Source>) -> io::Result<Self> {
+        Self::start_with(address, source, few::HEAD_TIME_MAX)
+    }
+
+    fn start_with(address: SocketAddr, source: Arc<dyn Source>, head_time: Duration) -> io::Result<Self> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let body = move || {
-            runtime.block_on(serve(listener, source, stopped));
+            runtime.block_on(serve(listener, head_time, source, stopped));
             runtime.shutdown_timeout(STOP_WITHIN);
         };
         let thread = Class::Maint.spawn("http", body)?;
@@ -89,9 +87,14 @@ impl Drop for HttpServer {
     }
 }
 
-async fn serve(listener: StdListener, source: Arc<dyn Source>, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: StdListener,
+    head_time: Duration,
+    source: Arc<dyn Source>,
+    stopped: oneshot::Receiver<()>,
+) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
-    let listener = Few { listener, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
+    let listener = Few::new(listener, head_time);
     let router = Router::new()
         .route("/", get(front))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -161,89 +164,12 @@ fn hash_of(page: &str, open: &str, close: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
 }
 
-/// A listener that has few connections open at a time; more wait to be accepted.
-struct Few {
-    listener: TcpListener,
-    permits: Arc<Semaphore>,
-}
-
-impl Listener for Few {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        loop {
-            // The semaphore is never closed.
-            let Ok(permit) = self.permits.clone().acquire_owned().await else {
-                std::future::pending::<()>().await;
-                continue;
-            };
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    let until = Box::pin(tokio::time::sleep(CONNECTION_TIME_MAX));
-                    return (Connection { stream, until, _permit: permit }, peer);
-                }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that ends after a while.
-struct Connection {
-    stream: TcpStream,
-    until: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Connection {
-    fn check_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.until.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.check_time(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.check_time(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
 
     #[derive(Default)]
     struct Fake {
@@ -265,11 +191,14 @@ mod tests {
     }
 
     fn fetch(address: SocketAddr, path: &str) -> String {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        ask(connect(address), path).unwrap()
+    }
+
+    fn ask(mut stream: std::net::TcpStream, path: &str) -> io::Result<String> {
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        reply
+        stream.read_to_string(&mut reply)?;
+        Ok(reply)
     }
 
     #[track_caller]
@@ -297,6 +226,54 @@ mod tests {
         check(&fetch(at, "/nonsense"), "404", "");
         drop(server);
         assert!(std::net::TcpStream::connect(at).is_err());
+    }
+
+    fn connect(to: SocketAddr) -> std::net::TcpStream {
+        let stream = std::net::TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// What is said until the connection is closed, in whatever way.
+    fn rest(stream: &mut std::net::TcpStream) -> io::Result<usize> {
+        match stream.read(&mut [0; 1000]) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+            other => other,
+        }
+    }
+
+    #[test]
+    fn one_address_has_so_many_connections_and_no_more() {
+        let server = HttpServer::start(([127, 0, 0, 1], 0).into(), Arc::new(Fake::default())).unwrap();
+        let at = server.address();
+        let mut idle: Vec<_> = (0..few::CONNECTIONS_PER_ADDRESS).map(|_| connect(at)).collect();
+        // The next one is closed at once.
+        assert_eq!(rest(&mut connect(at)).unwrap(), 0);
+        // One that ends makes room, as soon as that is seen.
+        idle.pop();
+        let until = Instant::now() + Duration::from_secs(20);
+        while !ask(connect(at), "/healthz").is_ok_and(|reply| reply.contains("200 OK")) {
+            assert!(Instant::now() < until, "there is no room again");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_nothing_is_closed() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let short = Duration::from_millis(500);
+        let server = HttpServer::start_with(address, Arc::new(Fake::default()), short).unwrap();
+        for said in ["", "GET /healthz HTTP/1.1\r\nHost: x\r\n"] {
+            let mut stream = connect(server.address());
+            stream.write_all(said.as_bytes()).unwrap();
+            // Hyper may tell whoever has begun to ask that he was late.
+            while rest(&mut stream).unwrap() > 0 {}
+        }
+        // Nor is one kept that has been answered and asks for nothing more.
+        let mut stream = connect(server.address());
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        check(&reply, "200", "ok");
     }
 
     #[test]

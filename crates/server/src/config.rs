@@ -34,6 +34,8 @@ pub struct Config {
     pub heavy_queue: usize,
     /// What runs there for longer is stopped; zero for never.
     pub heavy_timeout: Duration,
+    /// Clients that hold much of the server's memory and stand still for so long are cut off; zero for never.
+    pub stall_timeout: Duration,
     pub max_connections: usize,
     /// From one address; zero for any number.
     pub max_connections_per_peer: usize,
@@ -109,6 +111,7 @@ impl Config {
             background_cpus: cpus.saturating_sub(kept_free(cpus)).max(1),
             heavy_queue: 64,
             heavy_timeout: Duration::from_millis(limits::HEAVY_TIMEOUT_MS),
+            stall_timeout: Duration::from_millis(limits::STALL_TIMEOUT_MS),
             max_connections: 10_000,
             max_connections_per_peer: limits::CONNECTIONS_PER_PEER,
             requirepass: None,
@@ -165,6 +168,7 @@ pub struct Live {
     per_peer_max: AtomicUsize,
     idle_s_max: AtomicU64,
     heavy_timeout_ms: AtomicU64,
+    stall_timeout_ms: AtomicU64,
     acl_log_len_max: AtomicUsize,
     pub output_limits: OutputLimits,
 }
@@ -179,6 +183,7 @@ impl Live {
             per_peer_max: AtomicUsize::new(config.max_connections_per_peer),
             idle_s_max: AtomicU64::new(0),
             heavy_timeout_ms: AtomicU64::new(millis(config.heavy_timeout)),
+            stall_timeout_ms: AtomicU64::new(millis(config.stall_timeout)),
             acl_log_len_max: AtomicUsize::new(ACL_LOG_LEN_MAX),
             output_limits: OutputLimits::default(),
         }
@@ -238,6 +243,15 @@ impl Live {
 
     pub fn set_heavy_timeout_ms(&self, ms: u64) {
         self.heavy_timeout_ms.store(ms, Relaxed);
+    }
+
+    /// Clients that stand still for so long are cut off; zero for never.
+    pub fn stall_timeout_ms(&self) -> u64 {
+        self.stall_timeout_ms.load(Relaxed)
+    }
+
+    pub fn set_stall_timeout_ms(&self, ms: u64) {
+        self.stall_timeout_ms.store(ms, Relaxed);
     }
 
     /// Connections from one address; zero for any number.

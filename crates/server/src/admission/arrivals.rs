@@ -1,8 +1,10 @@
 //! What is done about a new connection. Pure: the acceptor looks things up, and does as it is told.
 //!
 //! Most connections are *ordinary*. A few places are kept back for administrators: whoever comes from the machine itself
-//! gets one at once; anybody else gets one *on trial*, and has to log in as an administrator with the first command.
-//! Those places are all that either of them can take, so the bound on connections holds whoever comes.
+//! gets one of the first half at once; anybody else gets one *on trial*, and has to prove with the first command that he is an
+//! administrator. So does whoever comes from a peer that has its share, as he may be the one to end that.
+//! Those places are all that they can take, so the bound on connections holds whoever comes. Nobody owns a place: what is
+//! kept back is taken as far as ordinary places are not enough.
 
 use base::limits;
 
@@ -22,6 +24,16 @@ impl Bounds {
         limits::ADMIN_CONNECTIONS.min(self.connections_max / limits::ADMIN_CONNECTIONS_SHARE)
     }
 
+    pub fn ordinary(&self) -> usize {
+        self.connections_max - self.kept_back()
+    }
+
+    /// How many of the places kept back may be taken when somebody gets one without any proof.
+    fn without_proof(&self) -> usize {
+        let kept_back = self.kept_back();
+        (kept_back / 2).min(kept_back.saturating_sub(limits::ADMIN_CONNECTIONS_PROVEN_MIN))
+    }
+
     /// A quarter is for others. Where so few are allowed that this is none, whoever comes waits for a place as others do.
     fn handshakes_per_peer_max(&self) -> usize {
         match self.handshakes_max / 4 {
@@ -39,14 +51,17 @@ pub struct Arrival {
     /// Wants to shake hands first.
     pub is_tls: bool,
     pub is_memory_short: bool,
-    /// All connections, those of them on places kept back, and those of these on trial.
+    /// All connections, those of them on places kept back, and those on trial.
     pub connections: usize,
     pub on_kept_back: usize,
     pub on_trial: usize,
-    /// This peer's connections, those of them on trial, and those that shake hands.
+    /// This peer's connections, those of them beyond its share, those on trial, and those that shake hands.
     pub of_peer: usize,
+    pub of_peer_above: usize,
     pub of_peer_on_trial: usize,
     pub of_peer_shaking: usize,
+    /// A moment ago this peer had a trial that came to nothing.
+    pub has_failed: bool,
     /// How often this peer was turned away within the last second.
     pub turned_away: u32,
 }
@@ -56,8 +71,8 @@ pub struct Arrival {
 pub enum Place {
     Ordinary,
     KeptBack,
-    /// Kept back, for whoever logs in as an administrator at once.
-    OnTrial,
+    /// Kept back, for whoever proves at once to be an administrator. Anybody else is turned away, for this reason.
+    OnTrial(Why),
     /// For what the node's process hosts: none of those that connections are bounded by.
     Inside,
 }
@@ -92,14 +107,12 @@ impl Why {
     pub fn text(self) -> &'static str {
         match self {
             Self::Peer | Self::Handshakes => "ERR max connections per client exceeded",
-            Self::Full => FULL,
+            // As Redis says it.
+            Self::Full => "ERR max number of clients reached",
             Self::Memory => "ERR new connections are refused: the server is short of memory, retry later",
         }
     }
 }
-
-/// As Redis says it.
-pub const FULL: &str = "ERR max number of clients reached";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -114,38 +127,55 @@ pub enum Verdict {
 pub fn decide(bounds: &Bounds, arrival: &Arrival) -> Verdict {
     match place(bounds, arrival) {
         Ok(place) => Verdict::Admit(place),
-        Err(why) if arrival.turned_away > limits::REJECTIONS_TOLD_IN_A_SECOND => Verdict::Reset(why),
+        Err(why) if is_storm(arrival) => Verdict::Reset(why),
         Err(why) => Verdict::Refuse(why),
     }
 }
 
 fn place(bounds: &Bounds, arrival: &Arrival) -> Result<Place, Why> {
-    if bounds.per_peer_max > 0 && arrival.of_peer >= bounds.per_peer_max {
-        return Err(Why::Peer);
-    }
-    if arrival.is_tls && arrival.of_peer_shaking >= bounds.handshakes_per_peer_max() {
-        return Err(Why::Handshakes);
-    }
-    let kept_back = bounds.kept_back();
-    let ordinary = arrival.connections.saturating_sub(arrival.on_kept_back);
+    let Some(why) = barred(bounds, arrival) else { return Ok(Place::Ordinary) };
     let is_full = arrival.connections >= bounds.connections_max;
-    let has_room = !is_full && ordinary < bounds.connections_max - kept_back;
-    if has_room && !arrival.is_memory_short {
-        return Ok(Place::Ordinary);
-    }
-    let why = if has_room { Why::Memory } else { Why::Full };
-    if is_full || arrival.on_kept_back >= kept_back {
+    if is_full || arrival.on_kept_back >= bounds.kept_back() || shakes_on_too_many(bounds, arrival) {
         return Err(why);
     }
-    if arrival.is_local {
+    if arrival.is_local && why != Why::Peer && arrival.on_kept_back < bounds.without_proof() {
         return Ok(Place::KeptBack);
     }
-    // Half of the places at most, one for each peer: those who only try do not keep administrators out.
-    let trials_max = kept_back.div_ceil(2);
-    if arrival.on_trial < trials_max && arrival.of_peer_on_trial == 0 {
-        return Ok(Place::OnTrial);
+    if may_try(bounds, arrival, why) { Ok(Place::OnTrial(why)) } else { Err(why) }
+}
+
+/// Why there is no ordinary place for somebody, unless there is one.
+fn barred(bounds: &Bounds, arrival: &Arrival) -> Option<Why> {
+    let ordinary = arrival.connections.saturating_sub(arrival.on_kept_back);
+    let has_room = arrival.connections < bounds.connections_max && ordinary < bounds.ordinary();
+    if bounds.per_peer_max > 0 && arrival.of_peer >= bounds.per_peer_max {
+        Some(Why::Peer)
+    } else if shakes_on_too_many(bounds, arrival) {
+        Some(Why::Handshakes)
+    } else if !has_room {
+        Some(Why::Full)
+    } else {
+        arrival.is_memory_short.then_some(Why::Memory)
     }
-    Err(why)
+}
+
+fn shakes_on_too_many(bounds: &Bounds, arrival: &Arrival) -> bool {
+    arrival.is_tls && arrival.of_peer_shaking >= bounds.handshakes_per_peer_max()
+}
+
+/// Whether there is a place on trial: half of those kept back at most, one for each peer, and none for a peer that storms.
+/// Those who only try do not keep administrators out.
+fn may_try(bounds: &Bounds, arrival: &Arrival, why: Why) -> bool {
+    let trials_max = bounds.kept_back().div_ceil(2);
+    let has_one = arrival.of_peer_on_trial > 0 || arrival.has_failed;
+    // One of those within its share may have gone since, and left its place to one beyond it.
+    let above = arrival.of_peer_above.min(arrival.of_peer.saturating_sub(bounds.per_peer_max));
+    let has_more = why == Why::Peer && above >= limits::ADMIN_CONNECTIONS_ABOVE_SHARE;
+    arrival.on_trial < trials_max && !has_one && !has_more && !is_storm(arrival)
+}
+
+fn is_storm(arrival: &Arrival) -> bool {
+    arrival.turned_away > limits::REJECTIONS_TOLD_IN_A_SECOND
 }
 
 #[cfg(test)]
@@ -163,14 +193,33 @@ mod tests {
     #[test]
     fn one_peer_has_so_many_connections_and_no_more() {
         check(|_, a| a.of_peer = 19, Verdict::Admit(Place::Ordinary));
-        check(|_, a| a.of_peer = 20, Verdict::Refuse(Why::Peer));
-        check(|_, a| (a.of_peer, a.is_local) = (20, true), Verdict::Refuse(Why::Peer));
+        let tries = Verdict::Admit(Place::OnTrial(Why::Peer));
+        check(|_, a| a.of_peer = 20, tries);
+        check(|_, a| (a.of_peer, a.is_local) = (20, true), tries);
+        check(|_, a| (a.of_peer, a.of_peer_on_trial) = (20, 1), Verdict::Refuse(Why::Peer));
+        check(|_, a| (a.of_peer, a.has_failed) = (20, true), Verdict::Refuse(Why::Peer));
         check(|b, a| (b.per_peer_max, a.of_peer) = (0, 50), Verdict::Admit(Place::Ordinary));
     }
 
     #[test]
+    fn an_administrator_has_a_place_beyond_the_share_of_his_address() {
+        let (tries, refused) = (Verdict::Admit(Place::OnTrial(Why::Peer)), Verdict::Refuse(Why::Peer));
+        check(|_, a| (a.of_peer, a.of_peer_above) = (21, 1), refused);
+        // Another one has gone, and his place is within the share.
+        check(|_, a| (a.of_peer, a.of_peer_above) = (20, 1), tries);
+        // The share was made smaller.
+        check(|_, a| a.of_peer = 50, tries);
+        check(|_, a| (a.of_peer, a.connections, a.on_kept_back) = (20, 99, 7), tries);
+        check(|_, a| (a.of_peer, a.connections, a.on_kept_back) = (20, 100, 8), refused);
+        check(|_, a| (a.of_peer, a.is_memory_short) = (20, true), tries);
+        check(|_, a| (a.of_peer, a.is_tls, a.of_peer_shaking) = (20, true, 6), refused);
+        check(|b, a| (b.connections_max, b.per_peer_max, a.of_peer) = (9, 2, 2), refused);
+    }
+
+    #[test]
     fn who_was_turned_away_too_often_is_told_nothing() {
-        check(|_, a| (a.of_peer, a.turned_away) = (20, 50), Verdict::Refuse(Why::Peer));
+        check(|_, a| (a.of_peer, a.of_peer_above, a.turned_away) = (21, 1, 50), Verdict::Refuse(Why::Peer));
+        // A storm takes no places on trial.
         check(|_, a| (a.of_peer, a.turned_away) = (20, 51), Verdict::Reset(Why::Peer));
         // There is room for it again.
         check(|_, a| a.turned_away = 51, Verdict::Admit(Place::Ordinary));
@@ -179,13 +228,17 @@ mod tests {
     #[test]
     fn the_last_places_are_for_administrators() {
         assert_eq!(BOUNDS.kept_back(), 8);
-        let (ordinary, on_trial) = (Verdict::Admit(Place::Ordinary), Verdict::Admit(Place::OnTrial));
+        let (ordinary, on_trial) =
+            (Verdict::Admit(Place::Ordinary), Verdict::Admit(Place::OnTrial(Why::Full)));
         let (kept_back, full) = (Verdict::Admit(Place::KeptBack), Verdict::Refuse(Why::Full));
         for (connections, on_kept_back, is_local, expected) in [
             (91, 0, false, ordinary),
             (92, 0, false, on_trial),
             (92, 0, true, kept_back),
-            (99, 7, true, kept_back),
+            (95, 3, true, kept_back),
+            // The others are for those who prove to be administrators.
+            (96, 4, true, on_trial),
+            (99, 7, true, on_trial),
             (100, 8, true, full),
             (100, 8, false, full),
             // Administrators take no place from others.
@@ -198,6 +251,13 @@ mod tests {
             };
             check(change, expected);
         }
+        // Where few are kept back, they are all for these.
+        check(|b, a| (b.connections_max, a.connections, a.is_local) = (20, 18, true), on_trial);
+        check(|b, a| (b.connections_max, a.connections, a.is_local) = (30, 27, true), kept_back);
+        check(
+            |b, a| (b.connections_max, a.connections, a.on_kept_back, a.is_local) = (30, 28, 1, true),
+            on_trial,
+        );
         // Where there are few places, none is kept back.
         check(|b, a| (b.connections_max, a.connections) = (2, 1), ordinary);
         check(|b, a| (b.connections_max, a.connections, a.is_local) = (2, 2, true), full);
@@ -211,7 +271,7 @@ mod tests {
                 (a.on_kept_back, a.on_trial, a.of_peer_on_trial) = (on_trial, on_trial, of_peer_on_trial);
             }
         };
-        check(tries(3, 0), Verdict::Admit(Place::OnTrial));
+        check(tries(3, 0), Verdict::Admit(Place::OnTrial(Why::Full)));
         check(tries(4, 0), Verdict::Refuse(Why::Full));
         check(tries(1, 1), Verdict::Refuse(Why::Full));
     }
@@ -219,14 +279,15 @@ mod tests {
     #[test]
     fn where_memory_is_short_only_administrators_come_in() {
         check(|_, a| (a.is_memory_short, a.is_local) = (true, true), Verdict::Admit(Place::KeptBack));
-        check(|_, a| a.is_memory_short = true, Verdict::Admit(Place::OnTrial));
+        check(|_, a| a.is_memory_short = true, Verdict::Admit(Place::OnTrial(Why::Memory)));
         let short = |on_kept_back| {
             move |_: &mut Bounds, a: &mut Arrival| {
                 (a.is_memory_short, a.is_local) = (true, true);
                 (a.connections, a.on_kept_back) = (50, on_kept_back);
             }
         };
-        check(short(7), Verdict::Admit(Place::KeptBack));
+        check(short(3), Verdict::Admit(Place::KeptBack));
+        check(short(4), Verdict::Admit(Place::OnTrial(Why::Memory)));
         check(short(8), Verdict::Refuse(Why::Memory));
     }
 

@@ -37,7 +37,8 @@ pub struct AdmissionStats {
     pub reset: AtomicU64,
     /// How often a peer began to be closed without a word.
     pub storms: AtomicU64,
-    /// Admitted on trial, and not let in.
+    /// Admitted on trial to a place kept back, and not let in; where only its peer's share was taken, it counts as turned
+    /// away for that.
     pub failed_trials: AtomicU64,
 }
 
@@ -85,7 +86,11 @@ impl Admission {
     ) -> Result<Seat, Turned> {
         let peer = PeerName::of(address);
         let now_ms = self.ms(now);
+        let is_memory_short = self.memory.is_short();
         let mut peers = self.peers.lock();
+        if !is_memory_short {
+            peers.move_over(bounds);
+        }
         let turned_away = peers.turned_away(peer, now_ms);
         let of_peer = peers.get(peer);
         let verdict = arrivals::decide(
@@ -93,13 +98,15 @@ impl Admission {
             &Arrival {
                 is_local: peer.is_local(),
                 is_tls,
-                is_memory_short: self.memory.is_short(),
+                is_memory_short,
                 connections: peers.connections,
                 on_kept_back: peers.on_kept_back,
                 on_trial: peers.on_trial,
                 of_peer: of_peer.map_or(0, |peer| peer.connections),
+                of_peer_above: of_peer.map_or(0, |peer| peer.above),
                 of_peer_on_trial: of_peer.map_or(0, |peer| peer.on_trial),
                 of_peer_shaking: of_peer.map_or(0, |peer| peer.shaking),
+                has_failed: of_peer.is_some_and(|peer| peer.has_failed(now_ms)),
                 turned_away,
             },
         );
@@ -107,7 +114,7 @@ impl Admission {
             Verdict::Admit(place) => {
                 peers.enter(peer, place, is_tls);
                 drop(peers);
-                let until = now + Duration::from_millis(limits::ADMIN_LOGIN_MS_MAX);
+                let until = now + login_within(place);
                 return Ok(Seat { admission: self.clone(), peer, place, until, shakes: is_tls, bytes: 0 });
             }
             Verdict::Refuse(why) => (why, Turned::Told(why)),
@@ -115,15 +122,19 @@ impl Admission {
         };
         let begins = peers.reject(peer, turned == Turned::Reset, now_ms);
         drop(peers);
-        if let Some(count) = self.refused.get(why as usize) {
-            count.fetch_add(1, Relaxed);
-        }
+        self.count(why);
         self.stats.reset.fetch_add(u64::from(turned == Turned::Reset), Relaxed);
         if begins {
             self.stats.storms.fetch_add(1, Relaxed);
             tracing::warn!(%peer, why = why.name(), "turned away on and on: closed without a word until it calms down");
         }
         Err(turned)
+    }
+
+    fn count(&self, why: Why) {
+        if let Some(count) = self.refused.get(why as usize) {
+            count.fetch_add(1, Relaxed);
+        }
     }
 
     /// What the node hosts comes: it is let in whoever else is, and whether or not memory is short. Nothing if it has
@@ -161,10 +172,23 @@ impl Admission {
         }
     }
 
-    /// Forgets peers that are gone. Called once in a while.
-    pub fn tidy(&self, now: Instant) {
-        self.peers.lock().forget(self.ms(now));
+    /// Forgets peers that are gone, and has those on places kept back move over to ordinary ones. Called ten times a
+    /// second: how things are when memory becomes short is from a moment ago.
+    pub fn tidy(&self, bounds: &Bounds, now: Instant) {
+        let mut peers = self.peers.lock();
+        peers.forget(self.ms(now));
+        if !self.memory.is_short() {
+            peers.move_over(bounds);
+        }
     }
+}
+
+/// In which time somebody on trial has to prove to be an administrator.
+fn login_within(place: Place) -> Duration {
+    Duration::from_millis(match place {
+        Place::OnTrial(Why::Peer) => limits::ADMIN_LOGIN_ABOVE_SHARE_MS_MAX,
+        _ => limits::ADMIN_LOGIN_MS_MAX,
+    })
 }
 
 /// A connection's place, until it is dropped.
@@ -185,22 +209,22 @@ impl Seat {
         self.peer
     }
 
-    /// By when it has to have logged in as an administrator, unless it need not.
-    pub fn trial_until(&self) -> Option<Instant> {
-        (self.place == Place::OnTrial).then_some(self.until)
+    /// If it is on trial, why anybody else is turned away.
+    pub fn trial(&self) -> Option<Why> {
+        if let Place::OnTrial(why) = self.place { Some(why) } else { None }
     }
 
-    /// An administrator has logged in.
+    /// By when it has to have proved to be an administrator's, unless it need not.
+    pub fn trial_until(&self) -> Option<Instant> {
+        self.trial().map(|_| self.until)
+    }
+
+    /// An administrator's it is.
     pub fn confirm(&mut self) {
-        if self.place == Place::OnTrial {
+        if self.trial().is_some() {
             self.admission.peers.lock().confirm(self.peer);
             self.place = Place::KeptBack;
         }
-    }
-
-    /// No administrator has logged in.
-    pub fn fail(&self) {
-        self.admission.stats.failed_trials.fetch_add(1, Relaxed);
     }
 
     /// Its buffers hold so much now.
@@ -230,6 +254,15 @@ impl Drop for Seat {
         self.shaken();
         self.holds(0);
         let now_ms = self.admission.ms(Instant::now());
-        self.admission.peers.lock().leave(self.peer, self.place, now_ms);
+        let mut peers = self.admission.peers.lock();
+        // However it ended, it was not let in.
+        if let Some(why) = self.trial() {
+            peers.fail(self.peer, now_ms);
+            match why {
+                Why::Peer => self.admission.count(why),
+                _ => drop(self.admission.stats.failed_trials.fetch_add(1, Relaxed)),
+            }
+        }
+        peers.leave(self.peer, self.place, now_ms);
     }
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use base::limits;
 
-use super::arrivals::Place;
+use super::arrivals::{Bounds, Place, Why};
 
 /// The last second, in steps.
 const STEPS: usize = 10;
@@ -129,6 +129,8 @@ impl fmt::Display for PeerName {
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
     pub connections: usize,
+    /// Connections that it was given beyond its share, less those that have ended since, whichever these were.
+    pub above: usize,
     pub on_trial: usize,
     pub shaking: usize,
     /// How often it was turned away, and how often it went on and on, since it was last forgotten.
@@ -136,10 +138,22 @@ pub struct Peer {
     pub storms: u64,
     lately: Lately,
     rejected_ms: u64,
+    /// When a trial came to nothing.
+    failed_ms: Option<u64>,
     is_storming: bool,
 }
 
 impl Peer {
+    /// Whether a trial came to nothing a moment ago.
+    pub fn has_failed(&self, now_ms: u64) -> bool {
+        self.failed_ms.is_some_and(|at| now_ms.saturating_sub(at) < limits::TRIAL_PAUSE_MS)
+    }
+
+    fn note_rejection(&mut self, now_ms: u64) {
+        self.rejections += 1;
+        self.rejected_ms = now_ms;
+    }
+
     fn is_idle(&self) -> bool {
         self.connections == 0 && self.shaking == 0
     }
@@ -155,7 +169,10 @@ pub struct Peers {
     by_name: HashMap<PeerName, Peer>,
     /// Those without a connection.
     idle: usize,
+    /// Those who were turned away when there were too many of these: one, without a name.
+    nameless: Peer,
     pub connections: usize,
+    /// How many places of those kept back are taken. Which connections these are is nowhere: see [`Self::move_over`].
     pub on_kept_back: usize,
     pub on_trial: usize,
 }
@@ -171,7 +188,7 @@ impl Peers {
     }
 
     pub fn enter(&mut self, name: PeerName, place: Place, shakes: bool) {
-        let (counted, kept_back, on_trial) = weight(place);
+        let Weight { counted, kept_back, on_trial, above } = Weight::of(place);
         self.connections += counted;
         self.on_kept_back += kept_back;
         self.on_trial += on_trial;
@@ -181,20 +198,27 @@ impl Peers {
             self.idle -= 1;
         }
         peer.connections += 1;
+        peer.above += above;
         peer.on_trial += on_trial;
         peer.shaking += usize::from(shakes);
     }
 
-    /// A connection is closed.
+    /// A connection is closed. Whichever it was, one on a place kept back has its place from now on.
     pub fn leave(&mut self, name: PeerName, place: Place, now_ms: u64) {
-        let (counted, kept_back, on_trial) = weight(place);
+        let Weight { counted, on_trial, .. } = Weight::of(place);
         self.connections -= counted;
-        self.on_kept_back -= kept_back;
+        self.on_kept_back = self.on_kept_back.saturating_sub(counted);
         self.on_trial -= on_trial;
         self.change(name, now_ms, |peer| {
             peer.connections -= 1;
+            peer.above = peer.above.saturating_sub(1);
             peer.on_trial -= on_trial;
         });
+    }
+
+    /// Ordinary places are for everybody: those kept back are taken by as many as there are more.
+    pub fn move_over(&mut self, bounds: &Bounds) {
+        self.on_kept_back = self.connections.saturating_sub(bounds.ordinary()).min(bounds.kept_back());
     }
 
     /// A connection on trial has been let in.
@@ -202,6 +226,16 @@ impl Peers {
         self.on_trial -= 1;
         if let Some(peer) = self.by_name.get_mut(&name) {
             peer.on_trial -= 1;
+        }
+    }
+
+    /// A connection on trial is turned away, or has gone.
+    pub fn fail(&mut self, name: PeerName, now_ms: u64) {
+        // It came before the storm, if there is one: that goes on.
+        let is_storming = self.by_name.get(&name).is_some_and(|peer| peer.is_storming);
+        self.reject(name, is_storming, now_ms);
+        if let Some(peer) = self.by_name.get_mut(&name) {
+            peer.failed_ms = Some(now_ms);
         }
     }
 
@@ -223,18 +257,16 @@ impl Peers {
     /// A peer is turned away. Says whether that is the beginning of a storm.
     pub fn reject(&mut self, name: PeerName, is_reset: bool, now_ms: u64) -> bool {
         if !self.by_name.contains_key(&name) {
+            // They are forgotten in time: to look for such here would be a look at all of them for each that comes.
             if self.idle >= limits::QUIET_PEERS_MAX {
-                self.forget(now_ms);
-            }
-            if self.idle >= limits::QUIET_PEERS_MAX {
+                self.nameless.note_rejection(now_ms);
                 return false;
             }
             self.idle += 1;
         }
         let peer = self.by_name.entry(name).or_default();
         peer.lately.note(now_ms);
-        peer.rejections += 1;
-        peer.rejected_ms = now_ms;
+        peer.note_rejection(now_ms);
         let begins = is_reset && !peer.is_storming;
         peer.is_storming = is_reset;
         peer.storms += u64::from(begins);
@@ -243,6 +275,9 @@ impl Peers {
 
     /// Forgets who has no connection and has been quiet for a while.
     pub fn forget(&mut self, now_ms: u64) {
+        if self.nameless.may_be_forgotten(now_ms) {
+            self.nameless = Peer::default();
+        }
         if self.idle > 0 {
             self.by_name.retain(|_, peer| !peer.may_be_forgotten(now_ms));
             self.idle = self.by_name.values().filter(|peer| peer.is_idle()).count();
@@ -259,17 +294,29 @@ impl Peers {
         let mut all: Vec<_> = self.by_name.iter().map(of).filter(|(_, number)| *number > 0).collect();
         all.sort_unstable_by_key(|&(name, number)| (std::cmp::Reverse(number), name));
         let others = all.split_off(all.len().min(limits::PEERS_NAMED));
-        (all, others.iter().map(|(_, number)| number).sum())
+        (all, others.iter().map(|(_, number)| number).sum::<u64>() + number(&self.nameless))
     }
 }
 
-/// How many places a place takes, how many of those kept back, and how many on trial.
-fn weight(place: Place) -> (usize, usize, usize) {
-    match place {
-        Place::Inside => (0, 0, 0),
-        Place::Ordinary => (1, 0, 0),
-        Place::KeptBack => (1, 1, 0),
-        Place::OnTrial => (1, 1, 1),
+/// How many places a place takes, how many of those kept back, how many on trial, and how many beyond its peer's share.
+#[derive(Default)]
+struct Weight {
+    counted: usize,
+    kept_back: usize,
+    on_trial: usize,
+    above: usize,
+}
+
+impl Weight {
+    fn of(place: Place) -> Self {
+        match place {
+            Place::Inside => Self::default(),
+            Place::Ordinary => Self { counted: 1, ..Self::default() },
+            Place::KeptBack => Self { counted: 1, kept_back: 1, ..Self::default() },
+            Place::OnTrial(why) => {
+                Self { counted: 1, kept_back: 1, on_trial: 1, above: usize::from(why == Why::Peer) }
+            }
+        }
     }
 }
 
@@ -307,7 +354,7 @@ mod tests {
     fn who_is_gone_and_quiet_is_forgotten() {
         let mut peers = Peers::default();
         let (one, other) = (address(1), address(2));
-        for place in [Place::Ordinary, Place::KeptBack, Place::OnTrial] {
+        for place in [Place::Ordinary, Place::KeptBack, Place::OnTrial(Why::Full)] {
             peers.enter(one, place, true);
         }
         peers.enter(other, Place::Ordinary, false);
@@ -328,6 +375,55 @@ mod tests {
         assert_eq!((peers.len(), peers.connections, peers.on_kept_back), (0, 0, 0));
     }
 
+    const BOUNDS: Bounds = Bounds { connections_max: 100, per_peer_max: 0, handshakes_max: 0 };
+
+    #[test]
+    fn places_kept_back_are_free_again_when_ordinary_ones_are() {
+        let mut peers = Peers::default();
+        let one = address(1);
+        let enter = |peers: &mut Peers, place, count| (0..count).for_each(|_| peers.enter(one, place, false));
+        enter(&mut peers, Place::Ordinary, BOUNDS.ordinary());
+        enter(&mut peers, Place::KeptBack, 4);
+        peers.move_over(&BOUNDS);
+        assert_eq!(peers.on_kept_back, 4);
+        // Whoever leaves leaves his place to one of these.
+        peers.leave(one, Place::Ordinary, 0);
+        assert_eq!(peers.on_kept_back, 3);
+        (0..3).for_each(|_| peers.leave(one, Place::Ordinary, 0));
+        assert_eq!(peers.on_kept_back, 0);
+        // Let in while memory was short, and there is room without that.
+        (0..10).for_each(|_| peers.leave(one, Place::Ordinary, 0));
+        enter(&mut peers, Place::KeptBack, 8);
+        assert_eq!(peers.on_kept_back, 8);
+        peers.move_over(&BOUNDS);
+        assert_eq!(peers.on_kept_back, 0);
+    }
+
+    #[test]
+    fn a_place_beyond_the_share_is_within_it_when_another_one_ends() {
+        let mut peers = Peers::default();
+        let one = address(1);
+        for place in [Place::Ordinary, Place::OnTrial(Why::Peer)] {
+            peers.enter(one, place, false);
+        }
+        let above = |peers: &Peers| peers.get(one).map(|peer| peer.above);
+        assert_eq!(above(&peers), Some(1));
+        peers.confirm(one);
+        peers.leave(one, Place::Ordinary, 0);
+        assert_eq!(above(&peers), Some(0));
+    }
+
+    #[test]
+    fn a_trial_that_failed_counts_and_is_known_for_a_moment() {
+        let mut peers = Peers::default();
+        let one = address(1);
+        peers.fail(one, 1_000);
+        assert_eq!(peers.turned_away(one, 1_000), 1);
+        let has_failed = |now_ms| peers.get(one).map(|peer| peer.has_failed(now_ms));
+        assert_eq!(has_failed(1_000 + limits::TRIAL_PAUSE_MS - 1), Some(true));
+        assert_eq!(has_failed(1_000 + limits::TRIAL_PAUSE_MS), Some(false));
+    }
+
     #[test]
     fn only_so_many_are_remembered_that_have_no_connection() {
         let mut peers = Peers::default();
@@ -335,8 +431,17 @@ mod tests {
             peers.reject(address(number), false, 0);
         }
         assert_eq!(peers.len(), limits::QUIET_PEERS_MAX);
-        // They make room when they have been quiet.
+        // The others are counted all the same.
+        let (top, others) = peers.top(|peer| peer.rejections);
+        assert_eq!(top.len() as u64 + others, 2 * limits::QUIET_PEERS_MAX as u64);
+        // To turn one away takes no look at all of them, even where they could be forgotten.
         peers.reject(address(u32::MAX >> 8), false, limits::QUIET_PEER_KEPT_MS);
+        assert_eq!(peers.len(), limits::QUIET_PEERS_MAX);
+        peers.forget(limits::QUIET_PEER_KEPT_MS);
+        assert_eq!(peers.len(), 0);
+        peers.forget(2 * limits::QUIET_PEER_KEPT_MS);
+        assert_eq!(peers.top(|peer| peer.rejections).1, 0);
+        peers.reject(address(u32::MAX >> 8), false, 2 * limits::QUIET_PEER_KEPT_MS);
         assert_eq!(peers.len(), 1);
         peers.enter(address(u32::MAX >> 8), Place::Ordinary, false);
         assert_eq!(peers.idle, 0);

@@ -93,6 +93,8 @@ pub struct Client {
     pub tracks: AtomicBool,
     /// Until when it may leave as much unread as it does: zero if that is nothing to speak of.
     unread_until_ms: AtomicU64,
+    /// Since when it stands still: zero if it does not.
+    stands_since_ms: AtomicU64,
     /// What it waits for, as its network thread has noted at the end of its last turn.
     pub waits: Mutex<Waits>,
     /// It has closed its side: it says nothing more, and may be gone.
@@ -125,6 +127,11 @@ pub enum Waits {
 }
 
 impl Client {
+    /// Since when it stands still, if it does.
+    pub fn stands_since_ms(&self) -> Option<u64> {
+        Some(self.stands_since_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0)
+    }
+
     pub fn new(
         id: u64,
         ((peer, local), is_tls): ((Origin, Origin), bool),
@@ -158,6 +165,7 @@ impl Client {
             tracking: Mutex::default(),
             tracks: false.into(),
             unread_until_ms: 0.into(),
+            stands_since_ms: 0.into(),
             waits: Mutex::default(),
             hung_up: false.into(),
             killed: false.into(),
@@ -213,6 +221,9 @@ pub struct Clients {
     /// Clients that leave much unread, and clients that were cut off for it.
     with_unread: AtomicUsize,
     cut_off: AtomicU64,
+    /// Clients that stand still, and clients that were cut off for it.
+    standing: AtomicUsize,
+    stalled: AtomicU64,
 }
 
 impl Clients {
@@ -237,6 +248,7 @@ impl Clients {
             }
             drop(connected);
             self.note_unread(&client, None, || 0);
+            self.note_standing(&client, None);
         }
     }
 
@@ -272,13 +284,46 @@ impl Clients {
         }
     }
 
+    /// A client stands still since then, or it does not. It has to hold much to be noted.
+    pub fn note_standing(&self, client: &Client, since_ms: Option<u64>) {
+        let since_ms = since_ms.map_or(0, |ms| ms.max(1));
+        match (client.stands_since_ms.swap(since_ms, Ordering::Relaxed), since_ms) {
+            (0, 1..) => drop(self.standing.fetch_add(1, Ordering::Relaxed)),
+            (1.., 0) => drop(self.standing.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+    }
+
+    /// Cuts those off who have stood still for too long; zero for never. What the node hosts is spared.
+    pub fn cut_off_stalled(&self, now_ms: u64, timeout_ms: u64) {
+        if timeout_ms == 0 || self.standing.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        for client in self.list() {
+            let since_ms = client.stands_since_ms.load(Ordering::Relaxed);
+            let is_late = since_ms != 0 && now_ms.saturating_sub(since_ms) >= timeout_ms;
+            if is_late && !client.peer.is_inside() && !client.killed.load(Ordering::Relaxed) {
+                let input = client.input_bytes.load(Ordering::Relaxed);
+                let output = client.output_bytes.load(Ordering::Relaxed);
+                tracing::warn!(client = client.id, peer = %client.peer, input, output, "cut off: it stands still");
+                self.stalled.fetch_add(1, Ordering::Relaxed);
+                client.kill();
+            }
+        }
+    }
+
+    /// How many clients were cut off because they stood still.
+    pub fn stalled(&self) -> u64 {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
     /// A client is cut off because it does not take what it is told.
     pub fn note_cut_off(&self, client: &Client) {
         client.killed.store(true, Ordering::SeqCst);
         self.cut_off.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many clients were cut off because they did not read.
+    /// How many clients were cut off because they left more unread than they may.
     pub fn cut_off(&self) -> u64 {
         self.cut_off.load(Ordering::Relaxed)
     }

@@ -71,7 +71,8 @@ fn round(node: &Weak<Node>, scratch: &mut Scratch) -> bool {
     disconnect_idle(&node);
     node.heavy.look(&node, node.live.heavy_timeout());
     node.clients.cut_off_unread(node.wall_ms());
-    node.admission.tidy(Instant::now());
+    node.clients.cut_off_stalled(node.wall_ms(), node.live.stall_timeout_ms());
+    node.admission.tidy(&node.bounds(), Instant::now());
     if let Some(tls) = &node.tls {
         tls.look();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use base::limits::COMMAND_BYTES_MAX;
+use base::limits::{COMMAND_BYTES_MAX, STALLED_BYTES_MIN};
 use command::{Args, OwnedArgs};
 use resp::{Limits, Parsed, Parser, Reply, Span};
 use store::{Cancel, Fate};
@@ -101,6 +101,10 @@ pub struct Connection {
     spans: Vec<Span>,
     pub readable: bool,
     pub writable: bool,
+    /// What has come is not the whole of a command.
+    is_partial: bool,
+    /// Whether the client has sent or taken something since that was last asked.
+    has_moved: bool,
     /// Until when it waits in all, if the heavy pool had to look in between.
     pub waits_until: Option<Instant>,
     /// How many messages its thread has to have handed out before it has its turn.
@@ -156,6 +160,8 @@ impl Connection {
             spans: Vec::new(),
             readable: true,
             writable: true,
+            is_partial: false,
+            has_moved: false,
             waits_until: None,
             hears_first: None,
             is_unsent: false,
@@ -193,7 +199,9 @@ impl Connection {
             self.input.clear();
             self.consumed = 0;
         }
+        let before = self.input.len();
         let got = self.stream.read(buffer, &mut self.input)?;
+        self.has_moved |= self.input.len() > before;
         // The end of what a client says may have come together with the last of it: no event tells of it then.
         self.readable = got == Got::More || (got == Got::All && self.hung_up);
         self.ended |= got == Got::End;
@@ -206,6 +214,7 @@ impl Connection {
         if self.session.begun.is_some() {
             return Ok(Some(self.used));
         }
+        self.is_partial = false;
         loop {
             let limits = Limits { authenticated: self.session.is_authenticated(), ..Limits::default() };
             let input = self.input.get(self.consumed..).unwrap_or_default();
@@ -219,6 +228,7 @@ impl Connection {
                 }
                 Ok(Parsed::Nothing { used }) => self.consume(used),
                 Ok(Parsed::Incomplete { want }) => {
+                    self.is_partial = true;
                     self.compact(want);
                     return Ok(None);
                 }
@@ -304,8 +314,21 @@ impl Connection {
         self.output.mute(muted);
     }
 
+    /// Takes note of a client that holds much and stands still: it does not send the rest of a command, or take what it
+    /// could.
+    fn note_standing(&mut self, node: &Node) {
+        let lacks = self.is_partial && !self.readable && matches!(self.state, State::Ready);
+        let half = if lacks { self.input_len() } else { 0 };
+        let unread = if self.writable { 0 } else { self.output.sendable() };
+        let has_moved = std::mem::take(&mut self.has_moved);
+        let since_ms = (half + unread >= STALLED_BYTES_MIN)
+            .then(|| self.client.stands_since_ms().filter(|_| !has_moved).unwrap_or_else(|| node.wall_ms()));
+        node.clients.note_standing(&self.client, since_ms);
+    }
+
     /// Whether it has left more unread than its class may. Takes note of one that may for a while.
-    pub fn is_over_limit(&self, node: &Node) -> bool {
+    pub fn is_over_limit(&mut self, node: &Node) -> bool {
+        self.note_standing(node);
         let class = if self.session.hears { Class::PubSub } else { Class::Normal };
         let (limit, unread) = (node.live.output_limits.get(class), self.output.len() as u64);
         node.clients
@@ -343,7 +366,9 @@ impl Connection {
         if !self.writable || (self.output.sendable() == 0 && !self.stream.has_pending()) {
             return Ok(());
         }
+        let before = self.output.len();
         self.writable = self.output.send(&mut self.stream)? && self.stream.send_pending()?;
+        self.has_moved |= self.output.len() < before;
         Ok(())
     }
 

@@ -84,7 +84,7 @@ pub fn execute(
     if matches!(connection.state, State::Stalled | State::Sleeping(..)) {
         waiting.push(at);
     }
-    trial::judge(connection);
+    trial::judge(connection, entry);
     goes_on && !matches!(connection.state, State::Closing)
 }
 

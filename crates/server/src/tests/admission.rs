@@ -50,7 +50,7 @@ pub fn answers(stream: &mut TcpStream, line: &str, expected: &str) {
 fn deserted(node: &TestNode) {
     let quiet = Instant::now() + Duration::from_millis(2 * limits::QUIET_PEER_KEPT_MS);
     let gone = || {
-        node.node.admission.tidy(quiet);
+        node.node.admission.tidy(&node.node.bounds(), quiet);
         let shown = node.node.admission.shown();
         let buffers_bytes = node.node.admission.memory.buffers_bytes();
         let is_left = !node.node.clients.is_empty() || shown.peers > 0 || shown.on_kept_back > 0;
@@ -129,24 +129,108 @@ fn a_host_with_many_addresses_of_ipv6_has_one_share() {
         admission.admit(address, false, &node.node.bounds(), Instant::now())
     };
     let both = [admit("2001:db8::1").unwrap(), admit("2001:db8::2").unwrap()];
+    let on_trial = [admit("2001:db8::dead:beef").unwrap()];
+    assert!(on_trial[0].trial().is_some());
     assert_eq!(admit("2001:db8::dead:beef").map(|_| ()), Err(Turned::Told(Why::Peer)));
     let neighbour = admit("2001:db8:0:1::1").unwrap();
     let written_otherwise = [admit("::ffff:192.0.2.1").unwrap(), admit("192.0.2.1").unwrap()];
-    assert_eq!(admit("192.0.2.1").map(|_| ()), Err(Turned::Told(Why::Peer)));
+    drop(admit("192.0.2.1").unwrap());
+    assert_eq!(admit("192.0.2.1").map(|_| ()), Err(Turned::Told(Why::Peer)), "it was on trial a moment ago");
     let shown = admission.shown().rejections.0;
     let shown: Vec<_> = shown.iter().map(|(peer, count)| (peer.to_string(), *count)).collect();
-    assert_eq!(shown, [("192.0.2.1".to_owned(), 1), ("2001:db8::/64".to_owned(), 1)]);
-    drop((both, neighbour, written_otherwise));
+    assert_eq!(shown, [("192.0.2.1".to_owned(), 2), ("2001:db8::/64".to_owned(), 1)]);
+    drop((both, on_trial, neighbour, written_otherwise));
     deserted(&node);
 }
 
 #[test]
 fn places_kept_back_are_no_more_than_those_that_there_are() {
-    let node = TestNode::with(|config| config.max_connections = 20);
-    let mut all: Vec<_> = (0..20).map(|_| from(HERE, &node)).collect();
+    let node = TestNode::with(|config| config.max_connections = 40);
+    let mut all: Vec<_> = (0..38).map(|_| from(HERE, &node)).collect();
     all.iter_mut().for_each(|stream| answers(stream, "PING", "+PONG\r\n"));
+    // The other half of them is for those who prove to be administrators: who needs no password does by what he does.
+    let mut other = from(HERE, &node);
+    answers(&mut other, "PING", FULL);
+    for _ in 0..2 {
+        all.push(tried(|| from(HERE, &node), "CONFIG SET max-connections 40", "+OK\r\n"));
+    }
     assert_eq!(said(&mut from(ELSEWHERE, &node)), FULL);
-    assert_eq!(node.node.admission.shown().on_kept_back, 2);
+    assert_eq!(node.node.admission.shown().on_kept_back, 4);
+    drop((all, other));
+    deserted(&node);
+}
+
+/// Connects and says something until that is answered as expected: after a trial there is none for a moment, and it is not
+/// to be a storm.
+fn tried(connect: impl Fn() -> TcpStream, line: &str, expected: &str) -> TcpStream {
+    let mut next = Instant::now();
+    let one = || {
+        if Instant::now() < next {
+            return None;
+        }
+        next = Instant::now() + Duration::from_millis(limits::TRIAL_PAUSE_MS);
+        let mut stream = connect();
+        let _ = stream.write_all(format!("{line}\r\n").as_bytes());
+        let mut reply = vec![0; expected.len()];
+        stream.read_exact(&mut reply).ok()?;
+        (reply == expected.as_bytes()).then_some(stream)
+    };
+    wait::until(&format!("{line} to be answered"), PATIENCE, one).unwrap()
+}
+
+/// What is on places kept back has moved over to ordinary ones, as far as there are some.
+fn kept_back(node: &TestNode, expected: usize) {
+    let moved = || (node.node.admission.shown().on_kept_back == expected).then_some(());
+    wait::until("the places to be taken as expected", PATIENCE, moved).unwrap();
+}
+
+#[test]
+fn who_was_let_in_while_there_were_no_places_does_not_keep_one_from_administrators() {
+    let node = TestNode::with(|config| config.max_connections = 40);
+    let mut ordinary: Vec<_> = (0..36).map(|_| from(ELSEWHERE, &node)).collect();
+    ordinary.iter_mut().for_each(|stream| answers(stream, "PING", "+PONG\r\n"));
+    let mut long = [from(HERE, &node), from(HERE, &node)];
+    long.iter_mut().for_each(|stream| answers(stream, "PING", "+PONG\r\n"));
+    kept_back(&node, 2);
+    ordinary.truncate(30);
+    let have_gone = || (node.node.clients.len() == 32).then_some(());
+    wait::until("them to have gone", PATIENCE, have_gone).unwrap();
+    kept_back(&node, 0);
+    ordinary.extend((0..4).map(|_| from(ELSEWHERE, &node)));
+    ordinary.iter_mut().for_each(|stream| answers(stream, "PING", "+PONG\r\n"));
+    // All ordinary places are taken again, and two of these by those who came without one.
+    let mut others = [from(HERE, &node), from(HERE, &node)];
+    others.iter_mut().for_each(|stream| answers(stream, "PING", "+PONG\r\n"));
+    kept_back(&node, 2);
+    drop((ordinary, long, others));
+    deserted(&node);
+}
+
+#[test]
+fn an_administrator_gets_in_beside_the_applications_that_have_the_share_of_his_address() {
+    let node = TestNode::with(|config| config.max_connections_per_peer = 3);
+    let mut all = vec![from(HERE, &node), from(HERE, &node), from(HERE, &node)];
+    answers(&mut all[0], "ACL SETUSER boss on >pw +@all ~*", "+OK\r\n");
+    answers(&mut all[0], "ACL SETUSER app on >pw +@all -@admin ~*", "+OK\r\n");
+    all.iter_mut().for_each(|stream| answers(stream, "PING", "+PONG\r\n"));
+    for line in ["PING", "HELLO 3", "NOSUCH", "QUIT", "MULTI"] {
+        tried(|| from(HERE, &node), line, PEER);
+    }
+    tried(|| from(HERE, &node), "AUTH app pw", &format!("+OK\r\n{PEER}"));
+    all.push(tried(|| from(HERE, &node), "AUTH boss pw", "+OK\r\n"));
+    answers(&mut all[3], "PING", "+PONG\r\n");
+    // One, and no more.
+    tried(|| from(HERE, &node), "AUTH boss pw", PEER);
+    // Another one that ends makes room for him within the share, and so for the next one beyond it.
+    all.remove(1);
+    all.push(tried(|| from(HERE, &node), "AUTH boss pw", "+OK\r\n"));
+    all.drain(2..);
+    wait::until("them to be gone", PATIENCE, || (node.node.clients.len() == 2).then_some(())).unwrap();
+    // Who needs no password is known by what he does.
+    all.push(from(HERE, &node));
+    answers(&mut all[2], "PING", "+PONG\r\n");
+    all.push(tried(|| from(HERE, &node), "CONFIG SET max-connections-per-peer 3", "+OK\r\n"));
+    answers(&mut all[3], "PING", "+PONG\r\n");
     drop(all);
     deserted(&node);
 }
@@ -182,27 +266,25 @@ fn who_is_not_from_here_has_to_log_in_as_an_administrator() {
     // One place of two may be tried for.
     for (line, expected) in [
         ("PING", FULL.to_owned()),
-        ("HELLO 3", format!("%7\r\n…{FULL}")),
-        ("AUTH boss wrong", format!("-WRONGPASS…{FULL}")),
+        ("HELLO 3", FULL.to_owned()),
+        ("CONFIG GET port", FULL.to_owned()),
+        (
+            "AUTH boss wrong",
+            format!("-WRONGPASS invalid username-password pair or user is disabled.\r\n{FULL}"),
+        ),
         ("AUTH app pw", format!("+OK\r\n{FULL}")),
         ("NOSUCH", FULL.to_owned()),
     ] {
-        let mut stream = connect();
-        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        let said = said(&mut stream);
-        assert!(super::harness::is_like(&said, &expected), "{line}: {said}");
-        let left = || (node.node.admission.shown().on_kept_back == 0).then_some(());
-        wait::until("the place to be free", PATIENCE, left).unwrap();
+        tried(connect, line, &expected);
+        kept_back(&node, 0);
     }
-    let mut boss = connect();
-    answers(&mut boss, "AUTH boss pw", "+OK\r\n");
+    let mut boss = tried(connect, "AUTH boss pw", "+OK\r\n");
     answers(&mut boss, "PING", "+PONG\r\n");
     // Who says nothing has his time, and only one of a peer.
     let mut silent = connect();
     assert_eq!(said(&mut connect()), FULL);
     assert_eq!(said(&mut silent), FULL);
-    let mut local = from_port(HERE, &node);
-    answers(&mut local, "PING", "+PONG\r\n");
+    let local = tried(|| from_port(HERE, &node), "CONFIG SET max-connections 20", "+OK\r\n");
     assert_eq!(said(&mut from_port(HERE, &node)), FULL);
     answers(&mut boss, "PING", "+PONG\r\n");
     drop((admin, ordinary, boss, local));

@@ -58,10 +58,10 @@ fn what_takes_memory_is_refused_and_what_frees_it_is_not() {
 #[test]
 fn a_node_that_starts_short_of_memory_lets_administrators_in() {
     let node = TestNode::with(|config| config.memory_soft = Some(1));
-    let mut all: Vec<_> = (0..base::limits::ADMIN_CONNECTIONS).map(|_| from(HERE, &node)).collect();
+    let mut all: Vec<_> = (0..base::limits::ADMIN_CONNECTIONS / 2).map(|_| from(HERE, &node)).collect();
     all.iter_mut().for_each(|stream| answers(stream, "PING", "+PONG\r\n"));
     let refused = "-ERR new connections are refused: the server is short of memory, retry later\r\n";
-    assert_eq!(said(&mut from(HERE, &node)), refused);
+    answers(&mut from(HERE, &node), "PING", refused);
     answers(&mut all[0], "SET a 1", &format!("{OOM}\r\n"));
     answers(&mut all[0], "CONFIG SET memory-soft 0", "+OK\r\n");
     answers(&mut all[0], "SET a 1", "+OK\r\n");

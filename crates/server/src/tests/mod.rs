@@ -20,6 +20,7 @@ mod pubsub;
 mod sampling;
 mod server;
 mod settings;
+mod stalls;
 mod threads;
 mod tls;
 mod waiting;

@@ -62,13 +62,10 @@ fn rogue(number: usize) -> IpAddr {
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 1, 0).to_bits() + number as u32).into()
 }
 
-/// What a server keeps back for administrators and for who comes from its machine, as all do here.
-const KEPT_BACK: usize = 8;
-
-/// Those who misbehave may take all places but those kept back, which are then left to the one who behaves: he needs half
-/// of them. With fewer places the others would have these too, and turning him away would be right.
+/// All have their share, with the one beyond it that a peer may have: those who misbehave cannot take that of the one who
+/// behaves, and turning him away is a fault.
 fn connections_max(plan: &Plan) -> String {
-    (plan.rogues * PER_PEER_MAX + KEPT_BACK).to_string()
+    ((plan.rogues + 1) * (PER_PEER_MAX + 1)).to_string()
 }
 
 /// Caches that fill do not look like a leak.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use observe::{Exposition, Kind};
 
+use crate::engine::clients::Clients;
 use crate::engine::memory_parts;
 use crate::engine::node::Node;
 
@@ -73,6 +74,13 @@ pub(super) fn about_admission(node: &Node, page: &mut Exposition) {
     }
 }
 
+fn about_cut_off(clients: &Clients, page: &mut Exposition) {
+    let help = "Clients that left more unread than client-output-buffer-limit allows.";
+    page.single("bulkhead_clients_cut_off_total", Kind::Counter, help, clients.cut_off() as f64);
+    let help = "Clients that held much and stood still for stall-timeout.";
+    page.single("bulkhead_clients_stalled_total", Kind::Counter, help, clients.stalled() as f64);
+}
+
 pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
     use Kind::{Counter, Gauge};
     let (clients, stats) = (&node.clients, &node.stats);
@@ -123,12 +131,7 @@ pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
         "Keys whose readers are to be told when they change.",
         tracker.noted().0 as f64,
     );
-    page.single(
-        "bulkhead_clients_cut_off_total",
-        Counter,
-        "Clients that left more unread than client-output-buffer-limit allows.",
-        clients.cut_off() as f64,
-    );
+    about_cut_off(clients, page);
     let mut metric = page.metric("bulkhead_acl_denied_total", Counter, "What users were refused, by reason.");
     for (reason, count) in node.users.log.counts() {
         metric.sample(&[("reason", reason.name())], count as f64);

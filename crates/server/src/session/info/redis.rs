@@ -201,6 +201,7 @@ pub(super) fn stats(node: &Node, lines: &mut Lines) {
     lines.add("pubsubshard_channels", node.hub.len(Kind::Shard));
     lines.add("pubsub_bytes_under_way", node.hub.under_way());
     lines.add("client_output_buffer_limit_disconnections", node.clients.cut_off());
+    lines.add("stall_timeout_disconnections", node.clients.stalled());
     lines.add("latest_fork_usec", 0);
     lines.add("total_forks", 0);
     lines.add("migrate_cached_sockets", 0);

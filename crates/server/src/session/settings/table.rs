@@ -66,6 +66,7 @@ pub(super) enum Change {
     HeavyThreads(usize),
     HeavyQueue(usize),
     HeavyTimeout(u64),
+    StallTimeout(u64),
     TrackedKeys(usize),
     KeyEvents(Classes),
     SampleKeys(bool),
@@ -138,6 +139,7 @@ impl Change {
             Self::KeyEvents(classes) => node.hub.key_events.set(classes),
             Self::HeavyQueue(places) => node.heavy.set_queue_max(places),
             Self::HeavyTimeout(ms) => node.live.set_heavy_timeout_ms(ms),
+            Self::StallTimeout(seconds) => node.live.set_stall_timeout_ms(seconds.saturating_mul(1000)),
             Self::SampleKeys(is_on) => node.sampling.set_on(is_on),
             Self::Idle(seconds) => node.live.set_idle_s_max(seconds),
             Self::BusyAfter(ms) => node.live.set_busy_after(Duration::from_millis(ms)),
@@ -250,6 +252,15 @@ fn heavy_queue(value: &[u8]) -> Result<Change, String> {
 
 fn heavy_timeout(value: &[u8]) -> Result<Change, String> {
     Ok(Change::HeavyTimeout(integer(value, 0, i64::MAX)? as u64))
+}
+
+/// In seconds, as Redis' `timeout`; a part of one counts as a whole.
+fn stall_timeout(node: &Node) -> String {
+    node.live.stall_timeout_ms().div_ceil(1000).to_string()
+}
+
+fn set_stall_timeout(value: &[u8]) -> Result<Change, String> {
+    Ok(Change::StallTimeout(integer(value, 0, i32::MAX.into())? as u64))
 }
 
 fn idle(value: &[u8]) -> Result<Change, String> {
@@ -368,6 +379,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     immutable("net-threads", |node| node.config.net_threads.to_string()),
     immutable("node-id", |node| node.config.node_id.to_string()),
     live("sample-keys", |node| show_yes(node.sampling.is_on()), sample_keys),
+    live("stall-timeout", stall_timeout, set_stall_timeout),
     tls("tls-cert", show_cert, set_cert),
     tls("tls-client-auth", |f| show_word(&CLIENT_AUTH, f), |f, value| set_word(&CLIENT_AUTH, f, value)),
     tls("tls-client-ca", show_ca, set_ca),

@@ -175,7 +175,7 @@ pub struct Seat {
     until: Instant,
     /// It has not come to the end of its handshake.
     shakes: bool,
-    /// What its buffers hold.
+    /// What it holds.
     bytes: u64,
 }
 
@@ -203,7 +203,7 @@ impl Seat {
         self.admission.stats.failed_trials.fetch_add(1, Relaxed);
     }
 
-    /// Its buffers hold so much now.
+    /// It holds so much now.
     pub fn holds(&mut self, bytes: u64) {
         if bytes != self.bytes {
             self.admission.memory.buffers_changed(self.bytes, bytes);

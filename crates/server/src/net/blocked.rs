@@ -8,7 +8,9 @@ use command::{Args, Error, OwnedArgs, Wait};
 use resp::{Protocol, Reply};
 use store::{Attempt, Gate, Leave, Stop, Ticket, Tried, Txn, Waiting};
 
+use crate::engine::clients::NOTED_NAME_BYTES;
 use crate::engine::heavy::{Finished, Target, Work};
+use crate::engine::node::Node;
 use crate::net::dispatch::left_reply;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
@@ -38,12 +40,31 @@ pub struct Place {
     pub group: u16,
     pub ticket: Ticket,
     pub until: Option<Instant>,
+    /// What is kept of its command.
+    pub said_bytes: usize,
 }
 
 impl Place {
-    pub fn new(group: u16, ticket: Ticket, wait: &Wait) -> Self {
+    pub fn new(group: u16, ticket: Ticket, wait: &Wait, args: &Args<'_>) -> Self {
         let timeout = wait.timeout_ms.map(Duration::from_millis).filter(|timeout| *timeout < FOREVER);
-        Self { group, ticket, until: timeout.map(|timeout| Instant::now() + timeout) }
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        Self { group, ticket, until, said_bytes: said_bytes(wait, args) }
+    }
+}
+
+/// Roughly what is kept of a command that waits: its arguments; and its keys once more for each way in which they are waited
+/// for, as the waiter has them and as they are found.
+fn said_bytes(wait: &Wait, args: &Args<'_>) -> usize {
+    let said = wait.args.as_ref().map_or_else(|| args.held_bytes(), OwnedArgs::held_bytes);
+    let names = wait.keys.clone().map(|at| 2 * args.get(at).len() + NOTED_NAME_BYTES).sum::<usize>();
+    said + names * if wait.if_gone { 2 } else { 1 }
+}
+
+/// Who waits is kept: while memory is short nobody begins to.
+pub fn unless_short(node: &Node, ran: command::Result<Reply>) -> command::Result<Reply> {
+    match ran {
+        Err(Error::Wait(wait)) => node.check_memory().and(Err(Error::Wait(wait))),
+        ran => ran,
     }
 }
 
@@ -83,7 +104,7 @@ impl Attempt for Blocked {
     fn registered(&mut self, ticket: Ticket) {
         // IMPORTANT: sent before anybody can serve it: its outcome must come after this.
         if let Some(wait) = self.announced.take() {
-            let place = Place::new(self.waiter.group, ticket, &wait);
+            let place = Place::new(self.waiter.group, ticket, &wait, &self.args.as_args());
             self.waiter.mailbox.send(Mail::Blocked { client: self.waiter.client, place });
         }
     }

@@ -218,6 +218,10 @@ pub const TLS_OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// A file of certificates or with a key. A bundle of all public authorities has a quarter of a megabyte.
 pub const TLS_FILE_BYTES_MAX: u64 = 4 << 20;
 
+/// What a client says of itself: its name, and the name and the version of its library. They stand in each line of CLIENT LIST, and
+/// are kept with each slow command.
+pub const CLIENT_NAME_BYTES_MAX: usize = 1_024;
+
 /// Connections from one address, unless `--max-connections-per-peer` says otherwise: applications behind one address
 /// commonly need some hundreds.
 pub const CONNECTIONS_PER_PEER: usize = 256;
@@ -319,7 +323,8 @@ pub const DIRTY: Bound = Bound { percent: 8, bytes_min: 16 << 20, bytes_max: DIR
 pub const LOG_CACHE: Bound = Bound { percent: 2, bytes_min: 4 << 20, bytes_max: 32 << 20 };
 /// What was written while somebody reads from a snapshot: some seconds of writes for whoever takes a long reply slowly.
 pub const SNAPSHOTS: Bound = Bound { percent: 12, bytes_min: 32 << 20, bytes_max: 512 << 20 };
-/// Of the scripts on all threads of the heavy pool together.
+/// Of the scripts on all threads of the heavy pool together, unless that left one of them with less than it needs to do anything:
+/// with many threads it is what is left of all memory that bounds what they have together.
 pub const SCRIPTS: Bound = Bound { percent: 20, bytes_min: 16 << 20, bytes_max: SCRIPT_BYTES_MAX as u64 };
 /// While memory is short, a client that holds less in buffers is not worth disconnecting: a page of a long reply.
 pub const CLIENT_EVICTED_BYTES_MIN: u64 = PAGE_BYTES as u64;

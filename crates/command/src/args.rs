@@ -70,6 +70,11 @@ impl<'a> Args<'a> {
         self.spans.iter().map(|span| span.len()).sum()
     }
 
+    /// What a copy of them takes up in memory.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes() + size_of_val(self.spans)
+    }
+
     /// A copy that outlives the client's input buffer.
     pub fn to_owned(&self) -> OwnedArgs {
         let mut source = Vec::with_capacity(self.bytes());

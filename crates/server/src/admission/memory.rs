@@ -1,7 +1,8 @@
 //! How much memory there is left, and what goes on while it is short.
 //!
-//! What counts is the resident set, looked at ten times a second, or fifty times when much is in use, against two thresholds. Buffers of clients are what
-//! may grow by much in between: they are counted, and memory is short at once when they grow too far.
+//! What counts is the resident set, looked at ten times a second, or fifty times when much is in use, against two thresholds. What clients hold
+//! (buffers, what they have queued, what waits with them, and names that are noted for them) is what may grow by much in between: it is counted, and memory
+//! is short at once when it grows too far.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub enum Pressure {
     None = 0,
     /// Near the soft threshold: caches give back what they can.
     Tight = 1,
-    /// Above it: what would take more is refused, and clients with much in their buffers are disconnected.
+    /// Above it: what would take more is refused, and clients that hold much are disconnected.
     Short = 2,
     /// Above the hard threshold: as above, and without a pause.
     Critical = 3,
@@ -63,12 +64,25 @@ impl Thresholds {
         let hard_bytes = hard.unwrap_or_else(|| share(available.unwrap_or(0), limits::MEMORY_HARD_PERCENT));
         let soft_bytes = soft.unwrap_or_else(|| share(hard_bytes, limits::MEMORY_SOFT_PERCENT));
         let thresholds = Self { soft_bytes, hard_bytes };
-        if hard_bytes > 0 && soft_bytes > hard_bytes {
+        thresholds.check()?;
+        Ok(thresholds)
+    }
+
+    /// Whether they fit together, however they came about.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { soft_bytes, hard_bytes } = self;
+        if *hard_bytes > 0 && soft_bytes > hard_bytes {
             return Err(format!(
                 "memory-soft is {soft_bytes} bytes, and memory-hard {hard_bytes}: it must not be more"
             ));
         }
-        Ok(thresholds)
+        Ok(())
+    }
+
+    /// Where memory is not short any more: somewhat below the lowest threshold that there is.
+    fn calm(&self) -> u64 {
+        let lowest = if self.soft_bytes > 0 { self.soft_bytes } else { self.hard_bytes };
+        lowest - share(lowest, limits::MEMORY_SLACK_PERCENT)
     }
 
     /// The way from which threshold on a pressure is.
@@ -136,6 +150,7 @@ impl Still {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub client: u64,
+    /// All that it holds.
     pub bytes: u64,
     /// As CLIENT NO-EVICT says.
     pub is_spared: bool,
@@ -276,7 +291,7 @@ impl Memory {
         );
     }
 
-    /// A client's buffers have changed, or what was thrown away and is not freed yet.
+    /// What a client holds has changed, or what was thrown away and is not freed yet.
     pub(crate) fn buffers_changed(&self, before: u64, after: u64) {
         if after < before {
             self.buffers_bytes.fetch_sub(before - after, Relaxed);
@@ -320,8 +335,7 @@ impl Memory {
             return None;
         }
         *evicted = Some(now);
-        let from = thresholds.soft_bytes - share(thresholds.soft_bytes, limits::MEMORY_SLACK_PERCENT);
-        Some(self.resident_bytes().saturating_sub(from).max(1))
+        Some(self.resident_bytes().saturating_sub(thresholds.calm()).max(1))
     }
 }
 

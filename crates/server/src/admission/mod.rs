@@ -199,7 +199,7 @@ pub struct Seat {
     until: Instant,
     /// It has not come to the end of its handshake.
     shakes: bool,
-    /// What its buffers hold.
+    /// What it holds.
     bytes: u64,
 }
 
@@ -227,7 +227,7 @@ impl Seat {
         }
     }
 
-    /// Its buffers hold so much now.
+    /// It holds so much now.
     pub fn holds(&mut self, bytes: u64) {
         if bytes != self.bytes {
             self.admission.memory.buffers_changed(self.bytes, bytes);

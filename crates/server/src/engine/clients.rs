@@ -14,6 +14,10 @@ use crate::pubsub::Hearing;
 use crate::session::monitor::Monitors;
 use crate::tracking::Options;
 
+/// What a name takes that is noted for a client, beside its bytes: its places in the tables, by the name and by the client. Measured
+/// with short names: 260 bytes where it is waited for, 340 where it is heard, 430 where it is watched.
+pub const NOTED_NAME_BYTES: usize = 384;
+
 /// The network threads' mailboxes.
 #[derive(Default)]
 pub struct Wakers {
@@ -70,6 +74,12 @@ pub struct Client {
     /// Commands queued after MULTI, and one more: zero outside of it.
     pub queued: AtomicU64,
     pub queued_bytes: AtomicU64,
+    /// Of the command that it waits with, or that the heavy pool has.
+    pub said_bytes: AtomicU64,
+    /// Of names that are noted for it: those it watches, those it hears, and prefixes that it tracks.
+    pub watched_bytes: AtomicU64,
+    pub heard_bytes: AtomicU64,
+    pub prefix_bytes: AtomicU64,
     pub resp3: AtomicBool,
     pub input_bytes: AtomicU64,
     /// Room in the input buffer that is not used.
@@ -149,6 +159,10 @@ impl Client {
             commands: 0.into(),
             queued: 0.into(),
             queued_bytes: 0.into(),
+            said_bytes: 0.into(),
+            watched_bytes: 0.into(),
+            heard_bytes: 0.into(),
+            prefix_bytes: 0.into(),
             resp3: false.into(),
             input_bytes: 0.into(),
             input_free_bytes: 0.into(),
@@ -172,6 +186,20 @@ impl Client {
             details: Mutex::new(Details { user: "default".into(), ..Details::default() }),
             mailbox,
         }
+    }
+
+    /// All that is held for it: what is in its buffers, what it has queued, what waits or is worked on, and names.
+    pub fn held_bytes(&self) -> u64 {
+        let parts = [
+            &self.input_bytes,
+            &self.output_bytes,
+            &self.queued_bytes,
+            &self.said_bytes,
+            &self.watched_bytes,
+            &self.heard_bytes,
+            &self.prefix_bytes,
+        ];
+        parts.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// Whether it waits for something else than a key.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn thresholds(config: &Config) -> Result<Thresholds, String> {
 }
 
 fn shares(thresholds: &Thresholds, config: &Config) -> Shares {
-    Shares::of(thresholds.hard_bytes, config.groups, config.heavy_threads)
+    Shares::of(thresholds.hard_bytes, config.groups)
 }
 
 /// The memory for caches where nobody says how much it shall be.
@@ -106,15 +106,14 @@ pub fn relieve(node: &Node) {
 }
 
 fn holder(client: &Arc<Client>) -> Holder {
-    let sizes: [&AtomicU64; 3] = [&client.input_bytes, &client.output_bytes, &client.queued_bytes];
     Holder {
         client: client.id,
-        bytes: sizes.iter().map(|bytes| bytes.load(Relaxed)).sum(),
+        bytes: client.held_bytes(),
         is_spared: client.no_evict.load(Relaxed) || client.killed.load(Relaxed),
     }
 }
 
-/// Disconnects clients with much in their buffers, the fattest first, until so much is free.
+/// Disconnects clients that hold much, the fattest first, until so much is free.
 fn disconnect_fat(node: &Node, excess_bytes: u64) {
     let chosen = memory::choose(node.clients.list().iter().map(holder).collect(), excess_bytes);
     let Some(first) = chosen.first() else { return };

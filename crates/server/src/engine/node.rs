@@ -317,7 +317,12 @@ impl Node {
         self.health.refusal(grows).or_else(no_memory)
     }
 
-    /// The same, whether or not memory is short: for what administrators write.
+    /// Refuses what is kept for a client (names that it watches or hears, that it waits) while memory is short.
+    pub fn check_memory(&self) -> command::Result<()> {
+        if self.admission.memory.is_short() { Err(command::Error::line(OOM)) } else { Ok(()) }
+    }
+
+    /// As [`Self::write_refusal`], whether or not memory is short: for what administrators write.
     pub fn disk_refusal(&self, grows: bool) -> Option<String> {
         self.health.refusal(grows)
     }

@@ -9,7 +9,9 @@ use command::{Args, Error, OwnedArgs, Wait, flags};
 use resp::{Protocol, Reply};
 use store::{Attempt, Gate, Leave, Stop, Ticket, Tried, Txn, Waiting, Wants};
 
+use crate::engine::clients::NOTED_NAME_BYTES;
 use crate::engine::heavy::{Finished, Target, Work};
+use crate::engine::node::Node;
 use crate::net::dispatch::left_reply;
 use crate::net::mailbox::{Mail, Mailbox};
 use crate::net::output::Encoded;
@@ -62,12 +64,31 @@ pub struct Place {
     pub group: u16,
     pub ticket: Ticket,
     pub until: Option<Instant>,
+    /// What is kept of its command.
+    pub said_bytes: usize,
 }
 
 impl Place {
-    pub fn new(group: u16, ticket: Ticket, timeout_ms: Option<u64>) -> Self {
+    pub fn new(group: u16, ticket: Ticket, timeout_ms: Option<u64>, said_bytes: usize) -> Self {
         let timeout = timeout_ms.map(Duration::from_millis).filter(|timeout| *timeout < FOREVER);
-        Self { group, ticket, until: timeout.map(|timeout| Instant::now() + timeout) }
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        Self { group, ticket, until, said_bytes }
+    }
+}
+
+/// Roughly what is kept of a command that waits: its arguments, and its keys once more with a note for each way in which they
+/// are waited for.
+pub fn said_bytes(wait: &Wait, args: &Args<'_>) -> usize {
+    let said = wait.args.as_ref().map_or_else(|| args.held_bytes(), OwnedArgs::held_bytes);
+    let notes = NOTED_NAME_BYTES * if wait.if_gone { 2 } else { 1 };
+    said + wait.keys.clone().map(|at| args.get(at).len() + notes).sum::<usize>()
+}
+
+/// Who waits is kept: while memory is short nobody begins to.
+pub fn unless_short(node: &Node, ran: command::Result<Reply>) -> command::Result<Reply> {
+    match ran {
+        Err(Error::Wait(wait)) => node.check_memory().and(Err(Error::Wait(wait))),
+        ran => ran,
     }
 }
 
@@ -78,6 +99,7 @@ struct Blocked {
     /// The network thread is told by mail that its client waits.
     is_announced: bool,
     timeout_ms: Option<u64>,
+    said_bytes: usize,
 }
 
 impl Waiter {
@@ -91,6 +113,7 @@ impl Waiter {
             reply: Reply::Null,
             is_announced,
             timeout_ms: wait.timeout_ms,
+            said_bytes: said_bytes(wait, args),
         };
         let wants = Wants { database: self.database, keys, kind: wait.kind, if_gone: wait.if_gone };
         Waiting { wants, attempt: Box::new(blocked) }
@@ -109,7 +132,7 @@ impl Attempt for Blocked {
     fn registered(&mut self, ticket: Ticket) {
         // IMPORTANT: sent before anybody can serve it: its outcome must come after this.
         if self.is_announced {
-            let place = Place::new(self.waiter.group, ticket, self.timeout_ms);
+            let place = Place::new(self.waiter.group, ticket, self.timeout_ms, self.said_bytes);
             self.waiter.mailbox.send(Mail::Blocked { client: self.waiter.client, place });
         }
     }

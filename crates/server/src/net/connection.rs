@@ -69,9 +69,13 @@ impl State {
         }
     }
 
-    /// What it has said and somebody works on.
+    /// What it has said that somebody works on, or that waits.
     fn said_bytes(&self) -> usize {
-        if let Self::Working { said_bytes, .. } = self { *said_bytes } else { 0 }
+        match self {
+            Self::Working { said_bytes, .. } => *said_bytes,
+            Self::Blocked(place) => place.said_bytes,
+            _ => 0,
+        }
     }
 }
 
@@ -183,6 +187,7 @@ impl Connection {
             mailbox: self.client.mailbox.clone(),
             user: self.session.login.user().clone(),
             reader,
+            has_waited: false,
             // Nothing else may come between the pages.
             may_page: self.session.monitoring.is_none() && !self.session.hears,
         }
@@ -297,6 +302,7 @@ impl Connection {
     /// Throws away what it holds: nobody will read it.
     pub fn discard(&mut self) {
         let (input, output) = (std::mem::take(&mut self.input), std::mem::take(&mut self.output));
+        self.consumed = 0;
         let bytes = input.len() + output.len();
         self.count_held();
         self.rubbish.throw((input, output), bytes);
@@ -372,11 +378,15 @@ impl Connection {
         Ok(())
     }
 
-    /// What its buffers hold counts as memory, and what they do not hold any more does not.
+    /// What it holds counts as memory, and what it does not hold any more does not.
     fn count_held(&mut self) {
-        let queued = self.client.queued_bytes.load(Relaxed);
-        let held = self.input.len() + self.output.len() + self.state.said_bytes();
-        self.seat.holds(held as u64 + queued);
+        let client = &self.client;
+        client.input_bytes.store(self.input_len() as u64, Relaxed);
+        client.output_bytes.store(self.output.len() as u64, Relaxed);
+        client.said_bytes.store(self.state.said_bytes() as u64, Relaxed);
+        client.watched_bytes.store(self.session.watched_bytes() as u64, Relaxed);
+        // What has been understood lies in its buffer until the next command does.
+        self.seat.holds(client.held_bytes() + self.consumed as u64);
     }
 
     /// Tells others how it is at the end of a turn, at which it had so much to send.
@@ -384,14 +394,11 @@ impl Connection {
         self.count_held();
         let client = &self.client;
         let (pieces, room) = self.output.buffers();
-        let input = self.input_len();
-        client.output_bytes.store(self.output.len() as u64, Relaxed);
         client.output_pieces.store(pieces as u64, Relaxed);
         client.output_buffer_bytes.store(room as u64, Relaxed);
         client.output_peak_bytes.fetch_max(before as u64, Relaxed);
-        client.input_bytes.store(input as u64, Relaxed);
         // What is reserved beyond that was never written to.
-        let free = (self.input.capacity() - input).min(READ_BYTES_MAX);
+        let free = (self.input.capacity() - self.input_len()).min(READ_BYTES_MAX);
         client.input_free_bytes.store(free as u64, Relaxed);
         let waits = match &self.state {
             State::Blocked(place) => Waits::Key(*place),

@@ -13,7 +13,7 @@ use crate::engine::group::Group;
 use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
 use crate::engine::paged::{Begun, Flow, Part};
-use crate::net::blocked::{self, Place, Waiter};
+use crate::net::blocked::{self, Place, Waiter, unless_short};
 use crate::pubsub::{is_long, publishes};
 use crate::scripting::{self, Env, OnData};
 use crate::session::acl::{self, Denied};
@@ -207,7 +207,7 @@ pub fn run(
     }
     let f = |txn: &mut store::Txn<'_>| {
         env.begin();
-        handler.run(entry, txn, args, &mut env)
+        unless_short(node, handler.run(entry, txn, args, &mut env))
     };
     let database = session.database;
     let client = &session.client;
@@ -233,7 +233,7 @@ pub fn run(
     }
     match if_led(group, ran, || lap.end()) {
         Ok(Done { result: Err(Error::Wait(wait)), ticket: Some(ticket), .. }) => {
-            Step::Blocked(Place::new(id, ticket, wait.timeout_ms))
+            Step::Blocked(Place::new(id, ticket, wait.timeout_ms, blocked::said_bytes(&wait, args)))
         }
         Ok(done) => finished(node, group, entry, done),
         Err(Leave::Outgrown) => {
@@ -429,7 +429,10 @@ fn run_in_group(
             txn.allow_pages(node.config.paged.page_bytes);
         }
         env.begin();
-        let result = handler.run(entry, txn, args, &mut env);
+        let ran = handler.run(entry, txn, args, &mut env);
+        // Who has waited goes on waiting: it would not know what it has missed.
+        let result =
+            if caller.is_some_and(|caller| caller.has_waited) { ran } else { unless_short(node, ran) };
         sizes = match result {
             Ok(_) | Err(Error::Paged(_)) => node.sampling.sizes(entry, txn, args),
             Err(_) => Vec::new(),

@@ -231,7 +231,8 @@ fn takes_memory(work: &Work) -> bool {
 /// know what it has missed.
 pub fn go_on(node: &Node, connection: &mut Connection, work: Work) {
     let said_bytes = work.held_bytes();
-    let job = job(connection, work);
+    let mut job = job(connection, work);
+    job.caller.has_waited = true;
     connection.state = State::Working { cancel: job.cancel.clone(), said_bytes };
     node.heavy.go_on(job);
 }

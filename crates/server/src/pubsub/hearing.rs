@@ -6,6 +6,7 @@ use base::limits;
 use command::Error;
 
 use super::{ByKind, Kind, Name};
+use crate::engine::clients::NOTED_NAME_BYTES;
 use crate::session::acl::User;
 
 #[derive(Default)]
@@ -23,6 +24,11 @@ impl Hearing {
     /// How many names of each kind, in their order.
     pub fn counts(&self) -> [usize; 3] {
         Kind::ALL.map(|kind| self.of(kind).len())
+    }
+
+    /// Roughly what it takes up: the names lie in one place, wherever they are noted.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes + self.counts().iter().sum::<usize>() * NOTED_NAME_BYTES
     }
 
     /// What a client is told that it hears now: of shards by themselves, as in Redis.

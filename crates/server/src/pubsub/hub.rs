@@ -77,6 +77,7 @@ impl Hub {
     }
 
     fn note(&self, client: &Client, hearing: &Hearing) {
+        client.heard_bytes.store(hearing.held_bytes() as u64, Ordering::Relaxed);
         let hears = !hearing.is_empty();
         match (client.hears.swap(hears, Ordering::Relaxed), hears) {
             (false, true) => self.clients.fetch_add(1, Ordering::Relaxed),

@@ -12,6 +12,7 @@ use super::cache::{self, Script};
 use super::host::InTxn;
 use super::running::Kind;
 use super::{Env, READ_KEYS, SCRIPT_KEYS, ScriptRun, local};
+use crate::engine::memory_shares;
 use crate::engine::node::Node;
 
 pub(super) const fn row(
@@ -168,7 +169,10 @@ pub(super) fn prepare(node: &Node, args: &Args<'_>) -> bool {
 
 /// The memory that a script may take.
 pub(super) fn memory_bytes_max(node: &Node, txn: &Txn<'_>) -> usize {
-    if txn.is_metered() { limits::SCRIPT_BYTES_INLINE } else { node.config.shares.script_bytes as usize }
+    if txn.is_metered() {
+        return limits::SCRIPT_BYTES_INLINE;
+    }
+    memory_shares::script_bytes(node.admission.memory.thresholds().hard_bytes, node.heavy.threads()) as usize
 }
 
 /// In the heavy pool, all of a reply is there before it is told.

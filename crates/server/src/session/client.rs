@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use base::limits;
 use command::{Arg, Args, Command, Error, arg};
 use resp::Reply;
 
@@ -227,14 +228,20 @@ fn get_name(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     reply(if name.is_empty() { Reply::Null } else { Reply::bulk(name) })
 }
 
-fn is_printable(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_graphic)
+/// What a client says of itself goes into the lines of CLIENT LIST, whose fields are separated by spaces.
+fn check_said(what: &str, text: &[u8]) -> command::Result<()> {
+    let why = if text.len() > limits::CLIENT_NAME_BYTES_MAX {
+        format!("ERR {what} cannot have more than {} bytes.", limits::CLIENT_NAME_BYTES_MAX)
+    } else if !text.iter().all(u8::is_ascii_graphic) {
+        format!("ERR {what} cannot contain spaces, newlines or special characters.")
+    } else {
+        return Ok(());
+    };
+    Err(Error::text(why))
 }
 
-/// A name goes into the lines of CLIENT LIST, whose fields are separated by spaces.
 pub(super) fn check_name(name: &[u8]) -> command::Result<()> {
-    const WHY: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
-    if is_printable(name) { Ok(()) } else { Err(Error::line(WHY)) }
+    check_said("Client names", name)
 }
 
 fn set_name(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
@@ -254,11 +261,7 @@ fn set_info(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     } else {
         return Err(Error::quoting("ERR Unrecognized option '", option, "'"));
     };
-    if !is_printable(value) {
-        let name = String::from_utf8_lossy(option);
-        let why = format!("ERR {name} cannot contain spaces, newlines or special characters.");
-        return Err(Error::text(why));
-    }
+    check_said(&String::from_utf8_lossy(option), value)?;
     *field = value.to_vec();
     ok()
 }
@@ -271,7 +274,7 @@ fn on_or_off(args: &Args<'_>) -> command::Result<bool> {
     }
 }
 
-/// Whether it is spared when memory is short and clients with much in their buffers are disconnected.
+/// Whether it is spared when memory is short and clients that hold much are disconnected.
 fn no_evict(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     context.session.client.no_evict.store(on_or_off(args)?, Relaxed);
     ok()

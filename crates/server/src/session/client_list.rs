@@ -61,10 +61,12 @@ impl About {
         let number = |number: &AtomicU64| number.load(Relaxed);
         let (input, free) = (number(&client.input_bytes), number(&client.input_free_bytes));
         let (output, buffer) = (number(&client.output_bytes), number(&client.output_buffer_bytes));
-        // Those whose command does not run now hold its bytes as input.
-        let argv = if client.id == self.me { self.said as u64 } else { 0 };
+        // Of those whose command neither runs now nor waits, its bytes lie in the input.
+        let mine = if client.id == self.me { self.said as u64 } else { 0 };
+        let argv = mine + number(&client.said_bytes);
         let queued = number(&client.queued_bytes);
-        let memory = input + free + output.max(buffer) + argv + queued + size_of::<Client>() as u64;
+        let room = free + buffer.saturating_sub(output);
+        let memory = client.held_bytes() + room + mine + size_of::<Client>() as u64;
         let [channels, patterns, shards] = client.hearing.lock().counts();
         let tracking = client.tracking.lock().clone();
         format!(

@@ -205,14 +205,6 @@ impl Session {
         self.watching = exec.watching;
     }
 
-    fn set_multi(&mut self, multi: Option<Multi>) {
-        let queued = multi.as_ref().map_or(0, |multi| multi.unit.commands.len() as u64 + 1);
-        let bytes = multi.as_ref().map_or(0, |multi| multi.unit.bytes as u64);
-        self.client.queued.store(queued, Ordering::Relaxed);
-        self.client.queued_bytes.store(bytes, Ordering::Relaxed);
-        self.multi = multi;
-    }
-
     /// A command begins.
     pub fn begin_command(&mut self) {
         self.replies = match self.replies {

@@ -2,6 +2,7 @@
 //! transaction depends on beside what it reads.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base::{limits, slot};
 use command::{Args, Class, Command, Error, Flags, Keys, OwnedArgs, access, arg, flags};
@@ -11,6 +12,7 @@ use store::{Scratch, WatchId};
 use super::acl::{self, Denied, Place};
 use super::rows::{self, ok};
 use super::{Answer, Context, Session, SessionRun};
+use crate::engine::clients::NOTED_NAME_BYTES;
 use crate::engine::group::Group;
 use crate::engine::node::Node;
 use crate::net::dispatch;
@@ -70,6 +72,8 @@ pub struct Queued {
 pub struct Unit {
     pub commands: Vec<Queued>,
     pub bytes: usize,
+    /// What they take up in memory.
+    held_bytes: usize,
     /// Arguments of those of them that are on the session.
     session_args: usize,
 }
@@ -105,6 +109,13 @@ pub struct Watching {
     pub bytes: usize,
 }
 
+impl Watching {
+    /// Roughly what is noted: each name as the client's, and as one that somebody watches.
+    fn held_bytes(&self) -> usize {
+        2 * self.bytes + self.keys * NOTED_NAME_BYTES
+    }
+}
+
 impl Drop for Watching {
     fn drop(&mut self) {
         self.group.store.unwatch(self.id);
@@ -115,6 +126,27 @@ impl Drop for Watching {
 pub struct Exec {
     pub unit: Unit,
     pub watching: Option<Watching>,
+}
+
+impl Exec {
+    pub fn held_bytes(&self) -> usize {
+        self.unit.held_bytes + self.watching.as_ref().map_or(0, Watching::held_bytes)
+    }
+}
+
+impl Session {
+    /// What is noted of keys that it watches.
+    pub fn watched_bytes(&self) -> usize {
+        self.watching.as_ref().map_or(0, Watching::held_bytes)
+    }
+
+    pub(super) fn set_multi(&mut self, multi: Option<Multi>) {
+        let queued = multi.as_ref().map_or(0, |multi| multi.unit.commands.len() as u64 + 1);
+        let bytes = multi.as_ref().map_or(0, |multi| multi.unit.held_bytes as u64);
+        self.client.queued.store(queued, Ordering::Relaxed);
+        self.client.queued_bytes.store(bytes, Ordering::Relaxed);
+        self.multi = multi;
+    }
 }
 
 impl Multi {
@@ -133,6 +165,7 @@ impl Multi {
         self.unit.bytes += bytes;
         self.unit.session_args = session_args;
         if !self.is_spoiled {
+            self.unit.held_bytes += args.held_bytes() + size_of::<Queued>();
             self.unit.commands.push(Queued { entry, args, denied: None });
         }
         Reply::QUEUED
@@ -197,6 +230,7 @@ fn watch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     }
     let (before, done) = (session.watching.as_ref(), session.names_done());
     if done == 0 {
+        node.check_memory()?;
         check_room(before, args)?;
     }
     let names: Vec<&[u8]> = args.from(1 + done).take(limits::WATCHED_IN_A_PART).collect();

@@ -139,6 +139,7 @@ fn hear(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static s
     let Context { node, session } = context;
     let (client, done) = (&session.client, session.names_done());
     if done == 0 {
+        node.check_memory()?;
         client.hearing.lock().check_room(args.from(1))?;
     }
     let answer = |name| push(word, Reply::copied(name), node.hub.subscribe(client, kind, name));

@@ -159,6 +159,10 @@ fn prefixes(known: &[Arc<[u8]>], new: Vec<Arc<[u8]>>) -> command::Result<Vec<Arc
     if known.len() + new.len() > limits::PREFIXES_MAX {
         return Err(Error::text(format!("ERR a client has at most {} prefixes", limits::PREFIXES_MAX)));
     }
+    // No key has a longer one.
+    if new.iter().any(|prefix| prefix.len() > limits::KEY_BYTES_MAX) {
+        return Err(Error::text(format!("ERR a prefix has at most {} bytes", limits::KEY_BYTES_MAX)));
+    }
     for (at, prefix) in new.iter().enumerate() {
         if let Some(other) = known.iter().find(|other| overlap(prefix, other)) {
             return Err(refuse(prefix, b"an existing", other));
@@ -180,6 +184,7 @@ fn tracking(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     if !args.is(2, "on") {
         return Err(Error::SYNTAX);
     }
+    node.check_memory()?;
     let before = session.client.tracking.lock().clone();
     node.tracker.begin(&session.client, said.options(before.as_ref())?);
     // IMPORTANT: whoever is in the section now may have found that nobody looks.

@@ -7,13 +7,14 @@ use std::thread;
 
 use command::{Class, OwnedArgs};
 use resp::Protocol;
-use store::Cancel;
+use store::{Cancel, Scratch};
 use testkit::{Client, Reply, wait};
 
 use super::harness::{PATIENCE, TestNode, check, field, text, words};
 use crate::admission::PeerName;
 use crate::engine::heavy::schedule::{Load, Shares};
-use crate::engine::heavy::{Caller, Job, Outcome, Target, Work};
+use crate::engine::heavy::{Caller, Job, Outcome, Target, Told, Work};
+use crate::net::dispatch::{Call, run_heavy};
 use crate::table::table;
 
 const BUSY: &str = "-BUSY server overloaded, retry later";
@@ -28,6 +29,19 @@ fn pool(threads: usize, queue: usize) -> TestNode {
     })
 }
 
+fn caller(node: &TestNode, host: u8) -> Caller {
+    Caller {
+        client: u64::MAX,
+        peer: PeerName::of(Ipv4Addr::new(10, 0, 0, host).into()),
+        protocol: Protocol::Resp2,
+        mailbox: node.node.mailboxes()[0].clone(),
+        user: node.node.users.default_user(),
+        reader: None,
+        may_page: false,
+        has_waited: false,
+    }
+}
+
 /// Work of a command's class that takes its thread until what is given back is dropped. Nothing is given back if it is
 /// turned away.
 fn hold(node: &TestNode, command: &str, host: u8) -> Option<Sender<()>> {
@@ -37,15 +51,7 @@ fn hold(node: &TestNode, command: &str, host: u8) -> Option<Sender<()>> {
         Outcome::waiting()
     });
     let entry = table().find(command.as_bytes()).unwrap();
-    let caller = Caller {
-        client: u64::MAX,
-        peer: PeerName::of(Ipv4Addr::new(10, 0, 0, host).into()),
-        protocol: Protocol::Resp2,
-        mailbox: node.node.mailboxes()[0].clone(),
-        user: node.node.users.default_user(),
-        reader: None,
-        may_page: false,
-    };
+    let caller = caller(node, host);
     let work = Work::Task { entry, args: OwnedArgs::default(), task };
     node.node
         .heavy
@@ -91,6 +97,22 @@ fn push(client: &mut Client, items: usize) {
     }
     client.flush().unwrap();
     (0..items).for_each(|_| assert!(!client.receive().unwrap().is_error()));
+}
+
+#[test]
+fn while_memory_is_short_who_has_waited_goes_on_waiting_and_nobody_else_begins() {
+    let node = TestNode::start();
+    check(&mut node.client(), "CONFIG SET memory-soft 1", "+OK");
+    let entry = table().find(b"blpop").unwrap();
+    let args = OwnedArgs::of([&b"BLPOP"[..], b"a", b"0"]);
+    for has_waited in [false, true] {
+        let caller = Caller { has_waited, ..caller(&node, 1) };
+        let (args, target) = (args.as_args(), Target::One(0));
+        let call = Call { entry, args, database: 0, target, caller: Some(&caller) };
+        let outcome = run_heavy(&node.node, &call, &Arc::default(), &mut Scratch::default());
+        assert_eq!(matches!(outcome.told, Told::Later), has_waited);
+        assert_eq!(node.node.groups[0].store.waiting(), usize::from(has_waited));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod faults;
 mod groups;
 mod harness;
 mod heavy;
+mod held;
 mod info;
 mod inside;
 mod lifecycle;

@@ -84,6 +84,7 @@ impl Tracker {
         }
         options.prefixes.iter().for_each(|prefix| prefixes.add(prefix, reader));
         drop(prefixes);
+        client.prefix_bytes.store(options.held_bytes() as u64, Ordering::Relaxed);
         *tracking = Some(options);
         client.tracks.store(true, Ordering::Relaxed);
         if self.clients.lock().insert(client.id, reader).is_none() {
@@ -96,6 +97,7 @@ impl Tracker {
         if !client.tracks.swap(false, Ordering::Relaxed) {
             return;
         }
+        client.prefix_bytes.store(0, Ordering::Relaxed);
         let reader = Reader::of(client);
         if let Some(options) = client.tracking.lock().take() {
             let mut prefixes = self.prefixes.write();

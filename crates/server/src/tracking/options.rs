@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::engine::clients::NOTED_NAME_BYTES;
+
 /// Which of the keys that a client reads are noted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -28,6 +30,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Roughly what its prefixes take up.
+    pub fn held_bytes(&self) -> usize {
+        self.prefixes.iter().map(|prefix| prefix.len() + NOTED_NAME_BYTES).sum()
+    }
+
     /// Whether what is read now is noted, when the client has said so or said otherwise.
     pub fn notes(&self, has_said: bool) -> bool {
         match self.mode {

@@ -158,3 +158,13 @@ fn clients_are_disconnected_with_pauses_unless_it_is_critical() {
     let flushes = [0, 1_999, 2_000].map(|ms| memory.should_flush(later(ms)));
     assert_eq!(flushes, [true, false, true]);
 }
+
+#[test]
+fn without_a_soft_threshold_no_more_is_freed_than_the_hard_one_needs() {
+    let memory = Memory::default();
+    memory.set_thresholds(Thresholds { soft_bytes: 0, ..THRESHOLDS });
+    memory.look(999 * MIB);
+    assert_eq!(memory.excess(Instant::now()), None);
+    memory.look(1010 * MIB);
+    assert_eq!(memory.excess(Instant::now()), Some(60 * MIB));
+}

@@ -71,10 +71,7 @@ impl Work {
     pub fn held_bytes(&self) -> usize {
         match self {
             Self::Command { args, .. } | Self::Task { args, .. } => args.held_bytes(),
-            Self::Unit { args, exec, .. } => {
-                let queued = exec.unit.commands.iter().map(|queued| queued.args.held_bytes());
-                args.held_bytes() + queued.sum::<usize>()
-            }
+            Self::Unit { args, exec, .. } => args.held_bytes() + exec.held_bytes(),
             Self::Page(_) => 0,
         }
     }
@@ -154,6 +151,8 @@ pub struct Caller {
     /// Whether it may be told page by page. Not while it monitors, or hears something: that would come
     /// between the pages.
     pub may_page: bool,
+    /// Whether it has waited for what it asks for now: it is not turned away.
+    pub has_waited: bool,
 }
 
 impl Caller {

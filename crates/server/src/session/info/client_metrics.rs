@@ -142,7 +142,7 @@ pub(super) fn about_clients(node: &Node, page: &mut Exposition) {
     page.single(
         "bulkhead_client_buffer_bytes",
         Gauge,
-        "What connections hold: input not understood yet, output not taken yet.",
-        super::client_bytes(node) as f64,
+        "What connections hold in buffers: input not understood yet, output not taken yet.",
+        super::buffer_bytes(node) as f64,
     );
 }

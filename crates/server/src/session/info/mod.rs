@@ -161,8 +161,13 @@ pub fn pending_bytes(node: &Node) -> u64 {
     node.groups.iter().map(|group| group.store.sequencer.dirty_bytes()).sum()
 }
 
-/// What connections hold in buffers.
+/// What clients hold in all.
 pub fn client_bytes(node: &Node) -> u64 {
+    node.clients.list().iter().map(|client| client.held_bytes()).sum()
+}
+
+/// What of that lies in their connections' buffers.
+fn buffer_bytes(node: &Node) -> u64 {
     use std::sync::atomic::Ordering::Relaxed;
     let clients = node.clients.list();
     clients.iter().map(|client| client.input_bytes.load(Relaxed) + client.output_bytes.load(Relaxed)).sum()

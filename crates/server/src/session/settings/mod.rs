@@ -108,6 +108,7 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
         names.push(setting.name);
         changes.push(setting.parse(context.node, value).map_err(|why| failed(setting.name, &why))?);
     }
+    check_thresholds(context.node, &names, &changes)?;
     let tls = changes.iter().zip(&names).find(|(change, _)| matches!(change, Change::Tls(..)));
     if let Some((_, name)) = tls {
         // Files are read elsewhere than on a network thread.
@@ -118,6 +119,18 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     }
     apply(context.node, None, changes)?;
     ok()
+}
+
+/// Whether the thresholds of memory fit together with all of these changes, in whatever order they were said.
+fn check_thresholds(node: &Node, names: &[&str], changes: &[Change]) -> command::Result<()> {
+    let mut thresholds = node.admission.memory.thresholds();
+    let mut last = "";
+    for (name, change) in names.iter().zip(changes) {
+        let before = thresholds;
+        thresholds = change.thresholds(before);
+        last = if thresholds == before { last } else { name };
+    }
+    thresholds.check().map_err(|why| failed(last, &why))
 }
 
 /// First what may fail. `tls` is the name of a setting of TLS, if there is one among them.

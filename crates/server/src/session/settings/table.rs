@@ -114,6 +114,15 @@ impl Setting {
 }
 
 impl Change {
+    /// The thresholds of memory with this change.
+    pub(super) fn thresholds(&self, before: Thresholds) -> Thresholds {
+        match *self {
+            Self::MemorySoft(soft_bytes) => Thresholds { soft_bytes, ..before },
+            Self::MemoryHard(hard_bytes) => Thresholds { hard_bytes, ..before },
+            _ => before,
+        }
+    }
+
     pub(super) fn apply(self, node: &Node) {
         match self {
             // What may fail has been set before.
@@ -123,13 +132,9 @@ impl Change {
             Self::LatencyThreshold(ms) => node.stats.latency.set_threshold_ms(ms),
             Self::Connections(count) => node.live.set_connections_max(count),
             Self::PerPeer(count) => node.live.set_per_peer_max(count),
-            Self::MemorySoft(soft_bytes) => {
+            Self::MemorySoft(_) | Self::MemoryHard(_) => {
                 let memory = &node.admission.memory;
-                memory.set_thresholds(Thresholds { soft_bytes, ..memory.thresholds() });
-            }
-            Self::MemoryHard(hard_bytes) => {
-                let memory = &node.admission.memory;
-                memory.set_thresholds(Thresholds { hard_bytes, ..memory.thresholds() });
+                memory.set_thresholds(self.thresholds(memory.thresholds()));
             }
             Self::AclLogLen(len) => node.live.set_acl_log_len_max(len),
             Self::OutputLimits(all) => {

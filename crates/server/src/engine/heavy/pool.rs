@@ -175,6 +175,7 @@ impl HeavyPool {
 
     fn spawn(&self, at: usize) -> io::Result<JoinHandle<()>> {
         let node = self.node.get().cloned().unwrap_or_default();
+        #[cfg(debug_assertions)]
         node.upgrade().map_or(Ok(()), |node| node.faults.check_threads())?;
         threads::Class::Heavy.spawn(at, move || work(&node, at))
     }

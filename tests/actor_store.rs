@@ -1,6 +1,7 @@
 //! The store of the actor API on real servers: single ones, clusters of Redis and Valkey, and Bulkhead; while
 //! slots move, and when a primary dies.
 
+use ateapi::record::RECORD_BYTES_MAX;
 use ateapi::store::redis::{Options, RedisStore};
 use ateapi::store::{Error, NodeId, Scan, Shard, SlotSet, Store, Swap};
 use base::slot;
@@ -87,7 +88,7 @@ async fn scan_of(store: &RedisStore, shard: &Shard) -> BTreeSet<Bytes> {
 async fn has_values(store: &RedisStore, shard: &Shard, keys: &BTreeSet<Bytes>) {
     let keys: Vec<Bytes> = keys.iter().cloned().collect();
     for keys in keys.chunks(BATCH) {
-        let values = store.mget(shard, keys, soon()).await.unwrap();
+        let values = store.mget(shard, keys, RECORD_BYTES_MAX, soon()).await.unwrap();
         assert_eq!(values, keys.iter().map(|key| Ok(Some(key.clone()))).collect::<Vec<_>>());
     }
 }
@@ -110,7 +111,7 @@ async fn keeps_its_promises(store: &RedisStore, shards_expected: usize, position
     assert_eq!((slots, found.len()), (SlotSet::all(), KEYS));
     let absent = [Bytes::from("actor:team:none")];
     let at = shards.iter().find(|shard| shard.slots.contains(slot::of(&absent[0]))).unwrap();
-    assert_eq!(store.mget(at, &absent, soon()).await.unwrap(), [Ok(None)]);
+    assert_eq!(store.mget(at, &absent, RECORD_BYTES_MAX, soon()).await.unwrap(), [Ok(None)]);
 }
 
 async fn changes_compare_what_was_read(store: &RedisStore) {
@@ -390,7 +391,7 @@ fn what_is_no_record_is_refused_and_harms_nothing_else() {
         assert!(refused.to_string().contains("WRONGTYPE"), "{refused}");
         let shard = shard_with(&store, 0).await;
         let keys = ["actor:a:list", "actor:a:huge", "actor:a:good"].map(Bytes::from);
-        let values = store.mget(&shard, &keys, soon()).await.unwrap();
+        let values = store.mget(&shard, &keys, RECORD_BYTES_MAX, soon()).await.unwrap();
         assert_eq!(values, [Err(refused), Err(Error::TooLarge), Ok(Some(Bytes::from("fine")))]);
     });
 }

@@ -132,7 +132,7 @@ fn a_record_that_is_none_is_told_where_it_is_asked_for_and_left_out_where_all_ar
         is(client.get_actor(get("team", "text")).await, Code::DataLoss, "actor:team:text cannot be used");
         is(client.get_actor(get("team", "liar")).await, Code::DataLoss, "the record actor:team:somebody");
         is(client.get_actor(get("team", "huge")).await, Code::DataLoss, "");
-        is(client.get_actor(get("team", "list")).await, Code::Internal, "WRONGTYPE");
+        is(client.get_actor(get("team", "list")).await, Code::DataLoss, "WRONGTYPE");
         let mut names = list_from(&mut client, 3, "", "team").await;
         names.sort_unstable();
         assert_eq!(names, (0..10).map(|number| format!("a-{number}")).collect::<Vec<_>>());

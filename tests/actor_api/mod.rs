@@ -6,6 +6,7 @@ mod life;
 mod pages;
 mod processes;
 mod python;
+mod rights;
 mod security;
 mod trouble;
 

@@ -34,6 +34,8 @@ pub struct Walk {
 struct At {
     shard: Shard,
     cursor: u64,
+    /// It has been scanned to its end, and is to be looked at again.
+    has_passed: bool,
 }
 
 /// Slots that have been scanned at their source, and are on their way to their target.
@@ -51,6 +53,16 @@ pub struct Found {
     pub keys: Vec<Bytes>,
 }
 
+/// What a step of the walk has come to.
+#[derive(Debug)]
+pub enum Step {
+    /// Some keys, which are never none.
+    Found(Found),
+    Further,
+    /// All have come.
+    End,
+}
+
 impl Walk {
     pub fn new(pattern: impl Into<String>) -> Self {
         Self { pattern: pattern.into(), done: SlotSet::new(), at: None, half: None }
@@ -62,28 +74,38 @@ impl Walk {
             if Instant::now() >= deadline {
                 return Err(Error::Deadline);
             }
-            let Some(at) = &mut self.at else {
-                if self.begin(store, deadline).await? {
-                    continue;
-                }
-                return Ok(None);
-            };
-            let step = Scan { cursor: at.cursor, pattern: &self.pattern, count: STEP_KEYS };
-            let Some(scanned) = fresh(store.scan(&at.shard, step, deadline).await)? else {
-                // Another process has its place: what is not done of it is scanned there.
-                (self.at, self.half) = (None, None);
-                continue;
-            };
-            at.cursor = scanned.cursor;
-            let shard = at.shard.clone();
-            if at.cursor == 0 {
-                self.at = None;
-                self.end(store, &shard, deadline).await?;
-            }
-            if !scanned.keys.is_empty() {
-                return Ok(Some(Found { shard, keys: scanned.keys }));
+            match self.step(store, deadline).await? {
+                Step::Found(found) => return Ok(Some(found)),
+                Step::Further => {}
+                Step::End => return Ok(None),
             }
         }
+    }
+
+    /// A little of the way. If it fails, or is given up, it can be made again, and nothing is missed.
+    pub async fn step(&mut self, store: &impl Store, deadline: Instant) -> Result<Step> {
+        let Some(at) = &mut self.at else {
+            let is_begun = self.begin(store, deadline).await?;
+            return Ok(if is_begun { Step::Further } else { Step::End });
+        };
+        if at.has_passed {
+            let shard = at.shard.clone();
+            self.end(store, &shard, deadline).await?;
+            self.at = None;
+            return Ok(Step::Further);
+        }
+        let scan = Scan { cursor: at.cursor, pattern: &self.pattern, count: STEP_KEYS };
+        let Some(scanned) = fresh(store.scan(&at.shard, scan, deadline).await)? else {
+            // Another process has its place: what is not done of it is scanned there.
+            (self.at, self.half) = (None, None);
+            return Ok(Step::Further);
+        };
+        at.cursor = scanned.cursor;
+        at.has_passed = at.cursor == 0;
+        if scanned.keys.is_empty() {
+            return Ok(Step::Further);
+        }
+        Ok(Step::Found(Found { shard: at.shard.clone(), keys: scanned.keys }))
     }
 
     /// Begins with the target of slots that are half done, or with the shard of the first one that is not
@@ -100,7 +122,7 @@ impl Walk {
         };
         match fresh(store.shard(&node, deadline).await)? {
             Some(shard) if self.half.is_some() || shard.slots.contains(slot) => {
-                self.at = Some(At { shard, cursor: 0 });
+                self.at = Some(At { shard, cursor: 0, has_passed: false });
             }
             // The map is old, and now in doubt.
             _ => {
@@ -227,6 +249,29 @@ mod tests {
         sim.begin_move(3000..=4000, 2);
         sim.move_keys(150);
         assert_eq!(keys_of(&mut Walk::new("actor:a:*"), &sim, usize::MAX).await.len(), KEYS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_walk_that_fails_goes_on_where_it_was() {
+        for call in 1..24 {
+            let sim = filled(call);
+            sim.at_call(call, |sim| (0..3).for_each(|node| sim.set_up(node, false)));
+            let (mut walk, mut keys, mut failures) = (Walk::new("actor:a:*"), BTreeSet::new(), 0);
+            loop {
+                match walk.next(&sim, soon()).await {
+                    Ok(Some(found)) => keys.extend(found.keys),
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+                        failures += 1;
+                        (0..3).for_each(|node| sim.set_up(node, true));
+                    }
+                }
+            }
+            assert!(keys.len() == KEYS && failures <= 1, "failing at call {call}");
+            // Every key of the store is looked at once.
+            assert_eq!(sim.counts().keys, KEYS as u64, "failing at call {call}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,9 +29,17 @@ pub(super) const COUNT_SMALL: u32 = 16;
 /// Steps of scans that one call makes.
 pub(super) const SCANS_MAX: u32 = 256;
 
-/// Values that are fetched at once: a page of the usual size. In the worst case they are all as large as a record
-/// may be, and take 32 MiB for a moment.
+/// Values that are fetched at once: a page of the usual size.
 pub(super) const BATCH_KEYS_MAX: usize = 128;
+
+/// What is fetched of each of them at first: more than all but few records have. So a batch takes no more than a
+/// page, whatever the store holds.
+pub(super) const SMALL_BYTES_MAX: usize = RESPONSE_BYTES_MAX / BATCH_KEYS_MAX - 1;
+const _: () = assert!(BATCH_KEYS_MAX * (SMALL_BYTES_MAX + 1) <= RESPONSE_BYTES_MAX);
+
+/// Values that are fetched at once where a larger one was met: they take no more than a page either.
+pub(super) const LARGE_KEYS_MAX: usize = RESPONSE_BYTES_MAX / (RECORD_BYTES_MAX + 1);
+const _: () = assert!(LARGE_KEYS_MAX > 0 && LARGE_KEYS_MAX < BATCH_KEYS_MAX);
 
 /// So many times in a call the cluster may turn out to be another one than it was; then the caller has the
 /// token, and goes on with another call.

@@ -87,6 +87,7 @@ impl Model {
             batches: after.batches - before.batches,
             keys: after.keys - before.keys,
             bytes: after.bytes - before.bytes,
+            batch_bytes_max: after.batch_bytes_max,
         };
         Ok(cost)
     }

@@ -2,13 +2,13 @@
 
 use super::ListError;
 use super::counters::{Counters, add};
-use super::limits::{CALL_TIME_MAX, LOG_INTERVAL, PAUSE};
+use super::limits::{BATCH_KEYS_MAX, CALL_TIME_MAX, LARGE_KEYS_MAX, LOG_INTERVAL, PAUSE, SMALL_BYTES_MAX};
 use super::page::Page;
 use super::progress::Progress;
 use super::walker::{Found, Walker, Want};
 use crate::names;
 use crate::proto::Actor;
-use crate::record::Record;
+use crate::record::{RECORD_BYTES_MAX, Record};
 use crate::store::{Error, Scan, Store};
 use base::slot;
 use bytes::Bytes;
@@ -43,6 +43,7 @@ impl<'a, S: Store> Run<'a, S> {
         let time = CALL_TIME_MAX.min(self.deadline.saturating_duration_since(begin) / 2);
         let pattern = names::actor_pattern(Some(self.atespace).filter(|name| !name.is_empty()));
         let mut walker = Walker::new(self.atespace, progress, page);
+        let mut size = Size::Small;
         loop {
             match walker.next(begin.elapsed() >= time) {
                 Want::End => break,
@@ -72,10 +73,12 @@ impl<'a, S: Store> Run<'a, S> {
                     }
                 }
                 Want::Values { shard, keys } => {
+                    let keys = keys.get(..size.keys_max()).unwrap_or(keys).to_vec();
                     add(&self.counters.batches, 1);
-                    match known(self.store.mget(shard, keys, self.deadline).await)? {
-                        Some(values) => {
-                            let keys = keys.to_vec();
+                    let values = self.store.mget(shard, &keys, size.bytes_max(), self.deadline).await;
+                    match known(values)? {
+                        Some(mut values) => {
+                            size = size.next(&mut values);
                             self.tell(&mut walker, &keys, values)?;
                         }
                         None => walker.heard_stale(),
@@ -114,9 +117,9 @@ impl<'a, S: Store> Run<'a, S> {
                 add(&self.counters.vanished, 1);
                 return Ok(Found::Nothing);
             }
-            Err(error @ (Error::TooLarge | Error::Refused { .. })) => {
-                return Ok(self.report(key, &error));
-            }
+            Err(error) if error.is_of_value() => return Ok(self.report(key, &error)),
+            // IMPORTANT: whatever else keeps the store from giving a record, it may well be an actor, and a
+            // listing without it would not be complete.
             Err(error) => return Err(error.into()),
         };
         match Actor::decode(key, &text) {
@@ -140,6 +143,45 @@ impl<'a, S: Store> Run<'a, S> {
             tracing::warn!(%key, so_far = total(count), "a record is left out of a listing: {why}");
         }
         Found::Nothing
+    }
+}
+
+/// How large the values of a batch may be: many small ones, or few of any size. Either takes no more memory
+/// than a page.
+#[derive(Debug, Clone, Copy)]
+enum Size {
+    Small,
+    Large,
+}
+
+impl Size {
+    fn keys_max(self) -> usize {
+        match self {
+            Self::Small => BATCH_KEYS_MAX,
+            Self::Large => LARGE_KEYS_MAX,
+        }
+    }
+
+    fn bytes_max(self) -> usize {
+        match self {
+            Self::Small => SMALL_BYTES_MAX,
+            Self::Large => RECORD_BYTES_MAX,
+        }
+    }
+
+    /// What the next batch is like, after one. Small ones end before the first value that is larger: from there
+    /// on the walk asks again.
+    fn next(self, values: &mut Vec<Result<Option<Bytes>, Error>>) -> Self {
+        let is_larger = |value: &Result<Option<Bytes>, Error>| match value {
+            Ok(Some(text)) => text.len() > SMALL_BYTES_MAX,
+            Ok(None) => false,
+            Err(error) => *error == Error::TooLarge,
+        };
+        let Some(first) = values.iter().position(is_larger) else { return Self::Small };
+        if matches!(self, Self::Small) {
+            values.truncate(first);
+        }
+        Self::Large
     }
 }
 

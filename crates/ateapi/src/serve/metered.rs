@@ -33,7 +33,7 @@ fn failure(error: &Error) -> usize {
         Error::Deadline => 1,
         Error::Unknown { .. } => 2,
         Error::Stale { .. } => 3,
-        Error::Refused { .. } => 4,
+        Error::Refused { .. } | Error::WrongType { .. } => 4,
         Error::TooLarge => 5,
     }
 }
@@ -89,9 +89,10 @@ impl<S: Store> Store for Metered<S> {
         &self,
         shard: &Shard,
         keys: &[Bytes],
+        bytes_max: usize,
         deadline: Instant,
     ) -> Result<Vec<Result<Option<Bytes>>>> {
-        self.count(Operation::Mget, self.store.mget(shard, keys, deadline)).await
+        self.count(Operation::Mget, self.store.mget(shard, keys, bytes_max, deadline)).await
     }
 }
 

@@ -65,12 +65,16 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
             ..Actor::default()
         };
         let made = self.records.create(actor, deadline).await?;
-        let Some(made) = made else { return Err(Error::Exists(name(&key))) };
-        if self.keep_atespace(&home, deadline).await? {
-            return Ok(made.record);
+        // Also if it exists: by a call that has come no further, which this one repeats.
+        let is_kept = self.keep_atespace(&home, deadline).await?;
+        match made {
+            Some(made) if is_kept => return Ok(made.record),
+            // If somebody has found it already and changed it, it is theirs: it was never acknowledged here.
+            Some(made) => drop(self.records.delete(&made, deadline).await?),
+            None if is_kept => return Err(Error::Exists(name(&key))),
+            // It was never acknowledged either, but it is not ours to take back.
+            None => {}
         }
-        // If somebody has found it already and changed it, it is theirs: it was never acknowledged here.
-        self.records.delete(&made, deadline).await?;
         Err(Error::State(format!("{} was deleted meanwhile", name(&home))))
     }
 

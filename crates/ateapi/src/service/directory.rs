@@ -15,9 +15,8 @@ use super::selector::Wanted;
 use crate::document::{Document, random};
 use crate::proto::Worker;
 use crate::record::Record;
-use crate::walk::Walk;
 
-/// Workers that are remembered: more than a cluster of Kubernetes has pods. Others are found by the walk only.
+/// Workers that are remembered: more than a cluster of Kubernetes has pods. Others are not used.
 const WORKERS_MAX: usize = 200_000;
 
 /// A worker that a caller has got is offered to others here after this, whatever has become of the caller: longer
@@ -27,17 +26,6 @@ const TAKEN_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Directory {
     seen: Mutex<Seen>,
-    /// One walk at a time; those who want one at the same time share it.
-    pub walking: tokio::sync::Mutex<Walking>,
-}
-
-/// The walk over the store. Whoever has found a worker stops it; the next one who needs one goes on with it.
-#[derive(Debug, Default)]
-pub struct Walking {
-    pub walk: Option<Walk>,
-    /// The number of the walk that began last, and of the last one that came to its end.
-    pub begun: u64,
-    pub ended: u64,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +41,13 @@ struct Known {
     extra: Map<String, Value>,
     /// Until when it is left to a caller here who has got it, and has not said what became of it.
     taken_until: Option<Instant>,
+}
+
+impl Seen {
+    fn busy(&self, wanted: &Wanted<'_>) -> impl Iterator<Item = &Known> {
+        let busy = self.workers.iter().filter(|known| !is_free(&known.worker));
+        busy.filter(move |known| wanted.is_met_by(&known.worker, &known.extra))
+    }
 }
 
 impl Known {
@@ -120,10 +115,12 @@ impl Directory {
 
     /// Workers that are as wanted and seem to run somebody, at most so many.
     pub fn busy(&self, wanted: &Wanted<'_>, max: usize) -> Vec<Worker> {
-        let seen = self.seen.lock();
-        let busy = seen.workers.iter().filter(|known| !is_free(&known.worker));
-        let wanted = busy.filter(|known| wanted.is_met_by(&known.worker, &known.extra));
-        wanted.take(max).map(|known| known.worker.clone()).collect()
+        self.seen.lock().busy(wanted).take(max).map(|known| known.worker.clone()).collect()
+    }
+
+    /// How many there are of these.
+    pub fn busy_count(&self, wanted: &Wanted<'_>) -> usize {
+        self.seen.lock().busy(wanted).count()
     }
 
     /// How many are known, and how many of them seem to be free.

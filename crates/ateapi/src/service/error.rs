@@ -43,6 +43,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is about one record, which nobody can use.
+    pub fn is_of_record(&self) -> bool {
+        match self {
+            Self::Record { .. } => true,
+            Self::Store(error) => error.is_of_value(),
+            _ => false,
+        }
+    }
+
     pub fn code(&self) -> Code {
         use store::Error as Of;
         match self {
@@ -60,12 +69,13 @@ impl Error {
             Self::Listing(ListError::Unavailable { .. }) => Code::Unavailable,
             Self::Listing(ListError::Deadline) => Code::DeadlineExceeded,
             Self::Unfinished(_) | Self::Runtime(_) => Code::Unavailable,
-            Self::Record { .. } | Self::Store(Of::TooLarge) => Code::DataLoss,
-            Self::Store(Of::Unavailable { .. } | Of::Unknown { .. } | Of::Stale { .. }) => Code::Unavailable,
+            Self::Record { .. } | Self::Store(Of::TooLarge | Of::WrongType { .. }) => Code::DataLoss,
             Self::Store(Of::Deadline) => Code::DeadlineExceeded,
-            // A wrong password, a missing permission, a key of another type: no caller can help it, and
-            // to repeat the call does not either.
-            Self::Store(Of::Refused { .. }) => Code::Internal,
+            // Also a wrong password, or a missing permission: when whoever runs the store has mended it, the
+            // call can be repeated.
+            Self::Store(
+                Of::Unavailable { .. } | Of::Unknown { .. } | Of::Stale { .. } | Of::Refused { .. },
+            ) => Code::Unavailable,
         }
     }
 }
@@ -92,7 +102,8 @@ mod tests {
             (store::Error::unavailable("why"), Code::Unavailable),
             (store::Error::unknown("why"), Code::Unavailable),
             (store::Error::stale("why"), Code::Unavailable),
-            (store::Error::refused("why"), Code::Internal),
+            (store::Error::refused("why"), Code::Unavailable),
+            (store::Error::wrong_type("why"), Code::DataLoss),
         ] {
             let status = Status::from(Error::from(error));
             assert!(status.code() == code && status.message().ends_with("why"), "{status:?}");

@@ -44,6 +44,15 @@ use crate::store::{self, Store};
 /// What comes of a step: the actor after it, or that another call has come before it.
 type Step = Result<Option<Document<Actor>>>;
 
+/// How far a resume has come.
+enum Resumed {
+    Running(Actor),
+    /// It needs a worker.
+    Homeless(Document<Actor>),
+    /// Another call has come before it.
+    Overtaken,
+}
+
 /// Where an actor is at rest whose resume is given up, or whose snapshot is taken.
 fn at_rest(actor: &Actor) -> Status {
     match actor.latest_snapshot_info.as_ref().map(SnapshotInfo::r#type) {
@@ -54,28 +63,56 @@ fn at_rest(actor: &Actor) -> Status {
 
 impl<S: Store, W: WorkerRuntime> Service<S, W> {
     pub(super) async fn resume_actor(&self, key: &Key<'_>, boot: bool, deadline: Instant) -> Result<Actor> {
-        let _turn = self.moves.take(key, deadline).await?;
+        let mut named = None;
         for tries in 0..BEGINNINGS_MAX {
-            let actor = self.records.need::<Actor>(key, deadline).await?;
-            let resuming = match decide(actor.record.status(), Verb::Resume) {
-                Decision::Refuse(why) => return refuse(key, why),
-                Decision::Nothing => return Ok(actor.record),
-                Decision::Begin => self.name_worker(&actor, boot, deadline).await?,
-                Decision::Continue => Some(actor),
-            };
-            if let Some(resuming) = resuming
-                && let Some(running) = self.run(&resuming, boot, key, deadline).await?
-            {
-                return Ok(running.record);
+            match self.try_resume(named.take(), boot, key, deadline).await? {
+                Resumed::Running(actor) => return Ok(actor),
+                // IMPORTANT: it is nobody's turn meanwhile. To find a worker may take long, and whoever keeps
+                // others from suspending may wait for the very worker that this would free.
+                Resumed::Homeless(actor) => named = self.name_worker(&actor, boot, key, deadline).await?,
+                Resumed::Overtaken => {}
             }
-            pause(tries, deadline).await;
+            if named.is_none() {
+                pause(tries, deadline).await;
+            }
         }
         Err(Error::Raced(name(key)))
     }
 
-    /// Chooses a worker and writes its name down.
-    async fn name_worker(&self, actor: &Document<Actor>, boot: bool, deadline: Instant) -> Step {
-        let worker = self.find_worker(&actor.record, boot, deadline).await?;
+    /// Resumes an actor as far as it goes without looking for a worker. `named`: as it is now.
+    async fn try_resume(
+        &self,
+        named: Option<Document<Actor>>,
+        boot: bool,
+        key: &Key<'_>,
+        deadline: Instant,
+    ) -> Result<Resumed> {
+        let _turn = self.moves.take(key, deadline).await?;
+        let actor = match named {
+            Some(actor) => actor,
+            None => self.records.need::<Actor>(key, deadline).await?,
+        };
+        match decide(actor.record.status(), Verb::Resume) {
+            Decision::Refuse(why) => refuse(key, why),
+            Decision::Nothing => Ok(Resumed::Running(actor.record)),
+            Decision::Begin => Ok(Resumed::Homeless(actor)),
+            Decision::Continue => self.run(actor, boot, key, deadline).await,
+        }
+    }
+
+    /// Chooses a worker and writes its name down. If there is none, the resume ends.
+    async fn name_worker(
+        &self,
+        actor: &Document<Actor>,
+        boot: bool,
+        key: &Key<'_>,
+        deadline: Instant,
+    ) -> Step {
+        let worker = match self.find_worker(&actor.record, boot, deadline).await {
+            Ok(worker) => worker,
+            Err(error @ Error::Exhausted(_)) => return self.give_up(actor, error, key, deadline).await,
+            Err(error) => return Err(error),
+        };
         let mut resuming = actor.record.clone();
         resuming.set_status(Status::Resuming);
         set_worker(&mut resuming, Some(&worker.record));
@@ -87,8 +124,32 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         Ok(named)
     }
 
-    /// Brings an actor that is being resumed to the worker that it names, or to another if that is taken.
-    async fn run(&self, actor: &Document<Actor>, boot: bool, key: &Key<'_>, deadline: Instant) -> Step {
+    /// There is no worker for an actor: it rests, and the call fails, unless another has changed it meanwhile.
+    async fn give_up(&self, actor: &Document<Actor>, error: Error, key: &Key<'_>, deadline: Instant) -> Step {
+        let is_still_so = match actor.record.status() {
+            Status::Resuming => {
+                let mut resting = actor.record.clone();
+                resting.set_status(at_rest(&actor.record));
+                set_worker(&mut resting, None);
+                self.records.swap(actor, resting, deadline).await?.is_some()
+            }
+            _ => self.records.need::<Actor>(key, deadline).await?.text == actor.text,
+        };
+        if !is_still_so {
+            return Ok(None);
+        }
+        tracing::debug!(actor = %key, %error, "a resume is given up");
+        Err(error)
+    }
+
+    /// Brings an actor that is being resumed to the worker that it names.
+    async fn run(
+        &self,
+        actor: Document<Actor>,
+        boot: bool,
+        key: &Key<'_>,
+        deadline: Instant,
+    ) -> Result<Resumed> {
         let named = match key_named_by(&actor.record) {
             Some(named) => self.records.get::<Worker>(&named, deadline).await?,
             None => None,
@@ -96,41 +157,20 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         let usable = named.filter(|worker| {
             directory::is_free(&worker.record) || is_claimed_by(&worker.record, &actor.record)
         });
-        let Some(worker) = usable else { return self.run_elsewhere(actor, boot, key, deadline).await };
-        let Some(claimed) = self.claim(&worker, &actor.record, deadline).await? else { return Ok(None) };
+        // It is gone, or somebody else's.
+        let Some(worker) = usable else { return Ok(Resumed::Homeless(actor)) };
+        let claimed = self.claim(&worker, &actor.record, deadline).await?;
+        let Some(claimed) = claimed else { return Ok(Resumed::Overtaken) };
         self.ask(self.runtime.start(&actor.record, &claimed.record, boot), deadline).await?;
         let mut running = actor.record.clone();
         running.set_status(Status::Running);
         set_worker(&mut running, Some(&claimed.record));
-        let running = self.records.swap(actor, running, deadline).await?;
-        if running.is_none() {
-            self.let_go(&claimed, key, deadline).await?;
-        }
-        Ok(running)
-    }
-
-    /// The named worker is gone, or somebody else's: names another, or ends the resume.
-    async fn run_elsewhere(
-        &self,
-        actor: &Document<Actor>,
-        boot: bool,
-        key: &Key<'_>,
-        deadline: Instant,
-    ) -> Step {
-        match self.name_worker(actor, boot, deadline).await {
-            // Its claim is the next beginning's.
-            Ok(_) => Ok(None),
-            Err(error @ Error::Exhausted(_)) => {
-                let mut resting = actor.record.clone();
-                resting.set_status(at_rest(&actor.record));
-                set_worker(&mut resting, None);
-                if self.records.swap(actor, resting, deadline).await?.is_none() {
-                    return Ok(None);
-                }
-                tracing::debug!(actor = %key, %error, "a resume is given up");
-                Err(error)
+        match self.records.swap(&actor, running, deadline).await? {
+            Some(running) => Ok(Resumed::Running(running.record)),
+            None => {
+                self.let_go(&claimed, key, deadline).await?;
+                Ok(Resumed::Overtaken)
             }
-            Err(error) => Err(error),
         }
     }
 

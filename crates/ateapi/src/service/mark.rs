@@ -22,6 +22,9 @@
 //! the creation sees the mark and removes it before it succeeds: step 3 cannot succeed at D. If R is after
 //! D, it finds the atespace gone, or one that was created since, which is where the actor then lives.
 //!
+//! A creation that finds the actor there takes step 3 as well before it says so: whoever repeats a creation
+//! that has failed after its step 2, and is told that the actor exists, takes it for acknowledged.
+//!
 //! A creation that dies between its steps 2 and 3 may leave an actor behind that nobody was told of. It is
 //! found when an atespace of that name exists again.
 

@@ -1,7 +1,7 @@
 //! The service: every call of `Control`, over any [`Store`].
 //!
 //! - `rpc` takes requests apart; `atespaces`, `actors` and `lifecycle` do what they want; `workers` finds,
-//!   claims and frees workers; `all` lists and clears.
+//!   claims and frees workers, which `search` looks for and `directory` remembers; `all` lists and clears.
 //! - `records` changes one record without losing anything; `transition` and `selector` decide, purely.
 //!
 //! A call may fail or be given up anywhere. What it leaves in the store is such that the same call, made
@@ -17,6 +17,7 @@ mod mark;
 mod records;
 mod rpc;
 pub mod runtime;
+mod search;
 mod selector;
 #[cfg(test)]
 mod tests;
@@ -28,10 +29,11 @@ pub use rpc::Deadline;
 pub use runtime::{Acknowledge, WorkerRuntime};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use self::directory::Directory;
 use self::records::Records;
+use self::search::Search;
 use crate::listing::{self, Lister, TokenKey};
 use crate::store::Store;
 
@@ -51,15 +53,14 @@ impl Default for Options {
 }
 
 pub struct Service<S, W = Acknowledge> {
-    records: Records<S>,
+    records: Arc<Records<S>>,
     lister: Lister<S>,
     runtime: W,
-    directory: Directory,
+    directory: Arc<Directory>,
+    search: Search<S>,
     /// Held by the calls that move an actor from one state to another, so that two of them on the same
     /// replica do not work at it at once.
     moves: records::Turns,
-    /// Walks in search of a worker.
-    walks_begun: AtomicU64,
     options: Options,
 }
 
@@ -77,13 +78,14 @@ pub struct Counts {
 
 impl<S: Store, W: WorkerRuntime> Service<S, W> {
     pub fn new(store: Arc<S>, runtime: W, options: Options) -> Self {
+        let (records, directory) = (Arc::new(Records::new(Arc::clone(&store))), Arc::default());
         Self {
-            lister: Lister::new(Arc::clone(&store), options.token_key.clone()),
-            records: Records::new(store),
+            lister: Lister::new(store, options.token_key.clone()),
+            search: Search::new(Arc::clone(&records), Arc::clone(&directory)),
+            records,
             runtime,
-            directory: Directory::default(),
+            directory,
             moves: records::Turns::default(),
-            walks_begun: AtomicU64::new(0),
             options,
         }
     }
@@ -103,7 +105,7 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
             repeated_writes: self.records.stats.repeated_writes.load(Relaxed),
             unusable_records: self.records.stats.unusable.load(Relaxed),
             store_retries: self.records.store.retries(),
-            worker_walks: self.walks_begun.load(Relaxed),
+            worker_walks: self.search.begun(),
             workers_known: known as u64,
             workers_seemingly_free: free as u64,
         }

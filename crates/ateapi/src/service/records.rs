@@ -5,11 +5,13 @@
 //! says whether one was.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fmt::Display;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Map;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -18,8 +20,9 @@ use super::error::{Error, Result};
 use crate::document::{Document, random};
 use crate::names::Key;
 use crate::proto::{Actor, Worker};
-use crate::record::Record;
+use crate::record::{RECORD_BYTES_MAX, Record};
 use crate::store::{self, Store, Swap};
+use crate::walk::Found;
 
 /// How often a change is tried that others have come before. Changes of this process take turns, so that
 /// others are other processes: with three of them, one loses ten times in a row once in a million.
@@ -27,6 +30,9 @@ const TRIES_MAX: u32 = 16;
 
 /// How often a write is sent whose outcome is not known: the store itself waits and tries in between.
 const SENT_MAX: u32 = 8;
+
+/// Records that are read in one go: 8 MiB in the worst case.
+pub const BATCH_KEYS: usize = 32;
 
 /// The wait before the next try: twice as long each time, and spread.
 const WAIT_MIN: Duration = Duration::from_millis(1);
@@ -113,6 +119,58 @@ impl<S: Store> Records<S> {
     /// Like [`Self::get`], of what has to be there.
     pub async fn need<R: Record>(&self, key: &Key<'_>, deadline: Instant) -> Result<Document<R>> {
         self.get(key, deadline).await?.ok_or_else(|| Error::Missing(name(key)))
+    }
+
+    /// The records of keys that a walk has found. One that is gone by now is left out, and so is one that
+    /// cannot be used, which is logged.
+    pub async fn read_all<R: Record>(
+        &self,
+        found: &Found,
+        deadline: Instant,
+    ) -> store::Result<Vec<Document<R>>> {
+        let mut documents = Vec::new();
+        for keys in found.keys.chunks(BATCH_KEYS) {
+            for (key, value) in keys.iter().zip(self.read_batch(found, keys, deadline).await?) {
+                match value {
+                    Ok(None) => {}
+                    Ok(Some(text)) => match Document::read(key, text) {
+                        Ok(document) => documents.push(document),
+                        Err(problem) => self.report(key, &problem),
+                    },
+                    Err(error) if error.is_of_value() => self.report(key, &error),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(documents)
+    }
+
+    pub async fn read_batch(
+        &self,
+        found: &Found,
+        keys: &[Bytes],
+        deadline: Instant,
+    ) -> store::Result<Vec<store::Result<Option<Bytes>>>> {
+        match self.store.mget(&found.shard, keys, RECORD_BYTES_MAX, deadline).await {
+            // Its process is gone: the keys are read from where they are now.
+            Err(store::Error::Stale { .. }) => {
+                let mut values = Vec::with_capacity(keys.len());
+                for key in keys {
+                    values.push(match std::str::from_utf8(key) {
+                        Ok(key) => self.store.get(key, deadline).await,
+                        Err(_) => Ok(None),
+                    });
+                }
+                Ok(values)
+            }
+            read => read,
+        }
+    }
+
+    /// Says of a record that it cannot be used.
+    pub fn report(&self, key: &[u8], problem: &dyn Display) {
+        self.stats.unusable.fetch_add(1, Relaxed);
+        tracing::warn!(key = %key.escape_ascii(), %problem, "a record cannot be used and is left out");
     }
 
     /// Makes a record. `None`: there is one with its key.

@@ -1,23 +1,21 @@
 //! Finding a worker, claiming it, and giving it back.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::Service;
-use super::directory::{Walking, is_free};
+use super::directory::is_free;
 use super::error::{Error, Result};
 use super::records::pause;
 use super::runtime::WorkerRuntime;
+use super::search::{Since, Stand};
 use super::selector::Wanted;
 use crate::document::Document;
-use crate::names::{Key, WORKER_PATTERN};
+use crate::names::Key;
 use crate::proto::actor::Status;
 use crate::proto::{Actor, Worker};
 use crate::record::Record;
 use crate::store::{self, Store};
-use crate::walk::Walk;
 
 /// How many busy workers are looked at, when none is free, whether the actor that has claimed them still
 /// wants them; and how many at once.
@@ -73,14 +71,7 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
     ) -> Result<Document<Worker>> {
         let wanted = Wanted::of(actor, boot);
         let except = key_named_by(actor).map(|key| key.to_string()).unwrap_or_default();
-        let before = self.walks_begun.load(Relaxed);
-        if let Some(worker) = self.known_worker(&wanted, &except, deadline).await? {
-            return Ok(worker);
-        }
-        // Those who wait here share a walk.
-        let mut walking = timeout_at(deadline, self.directory.walking.lock())
-            .await
-            .map_err(|_| Error::Store(store::Error::Deadline))?;
+        let since = self.search.now();
         if let Some(worker) = self.known_worker(&wanted, &except, deadline).await? {
             return Ok(worker);
         }
@@ -88,13 +79,9 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         if let Some(worker) = self.recheck(&wanted, &except, false, deadline).await? {
             return Ok(worker);
         }
-        // What is there now is found by a walk that begins from now on.
-        while walking.ended <= before {
-            if let Some(worker) = self.walk_for_worker(&mut walking, &wanted, &except, deadline).await? {
-                return Ok(worker);
-            }
+        if let Some(worker) = self.searched_worker(&since, &wanted, &except, deadline).await? {
+            return Ok(worker);
         }
-        drop(walking);
         if let Some(worker) = self.recheck(&wanted, &except, true, deadline).await? {
             return Ok(worker);
         }
@@ -108,7 +95,7 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
                 return Ok(worker);
             }
         }
-        let busy = self.directory.busy(&wanted, usize::MAX).len();
+        let busy = self.directory.busy_count(&wanted);
         let text = wanted.text();
         Err(Error::Exhausted(match busy {
             0 => format!("there is no worker{text}"),
@@ -134,37 +121,38 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
                     self.directory.saw(&worker);
                 }
                 Ok(None) => self.directory.lost(&key_text),
-                Err(Error::Record { .. }) => {}
+                // It is no worker any more.
+                Err(error) if error.is_of_record() => self.directory.lost(&key_text),
                 Err(error) => return Err(error),
             }
         }
         Ok(None)
     }
 
-    /// Walks over the store until a worker comes that can be used, and remembers all that it meets.
-    async fn walk_for_worker(
+    /// Waits for the search to meet one. `None`: it has met all that there are.
+    async fn searched_worker(
         &self,
-        walking: &mut Walking,
+        since: &Since,
         wanted: &Wanted<'_>,
         except: &str,
         deadline: Instant,
     ) -> Result<Option<Document<Worker>>> {
-        // If it fails, or is given up, it is over.
-        let mut walk = walking.walk.take().unwrap_or_else(|| {
-            walking.begun = self.walks_begun.fetch_add(1, Relaxed) + 1;
-            Walk::new(WORKER_PATTERN)
-        });
-        while let Some(found) = walk.next(&*self.records.store, deadline).await? {
-            for worker in self.read_all::<Worker>(&found, deadline).await? {
-                self.directory.saw(&worker);
-            }
+        let mut news = self.search.news();
+        loop {
+            // IMPORTANT: in this order, so that what was met at last is known.
+            let stand = self.search.stand(since, deadline);
             if let Some(worker) = self.known_worker(wanted, except, deadline).await? {
-                walking.walk = Some(walk);
                 return Ok(Some(worker));
             }
+            match stand {
+                Stand::Over => return Ok(None),
+                Stand::Failed(error) => return Err(error.into()),
+                Stand::Going => {}
+            }
+            if timeout_at(deadline, news.changed()).await.is_err() {
+                return Err(store::Error::Deadline.into());
+            }
         }
-        walking.ended = walking.begun;
-        Ok(None)
     }
 
     /// Looks again at workers that were busy. `reclaims`: also for a claim that nobody wants any more, as
@@ -198,9 +186,14 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
     ) -> Result<Option<Document<Worker>>> {
         // IMPORTANT: the claim is read before the actor. If it was wanted then, the actor has let go of it
         // since, and whoever claims it again for the same actor writes it anew: the swap below fails.
-        let Some(worker) = self.records.get::<Worker>(&seen.key(), deadline).await? else {
-            self.directory.lost(&seen.key().to_string());
-            return Ok(None);
+        let worker = match self.records.get::<Worker>(&seen.key(), deadline).await {
+            Ok(Some(worker)) => worker,
+            Err(error) if !error.is_of_record() => return Err(error),
+            // It is gone, or no worker any more.
+            Ok(None) | Err(_) => {
+                self.directory.lost(&seen.key().to_string());
+                return Ok(None);
+            }
         };
         if is_free(&worker.record) {
             return Ok(Some(worker));
@@ -213,7 +206,7 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
         let actor = match actor {
             Ok(actor) => actor,
             // Whatever it wants, it is not to be lost.
-            Err(Error::Record { .. }) => return Ok(None),
+            Err(error) if error.is_of_record() => return Ok(None),
             Err(error) => return Err(error),
         };
         if actor.is_some_and(|actor| names(&actor.record, &worker.record)) {

@@ -18,10 +18,14 @@ pub enum Error {
     /// The shard is not what its description says: ask for the topology and the shard again.
     #[error("the shard has changed: {cause}")]
     Stale { cause: String },
-    /// The server understood, and will not do it, however often it is asked.
+    /// The server understood, and will not do it before somebody has changed that: a wrong password, or a
+    /// permission that is missing.
     #[error("the store refuses: {cause}")]
     Refused { cause: String },
-    /// The value is larger than any record.
+    /// What the key holds is no text, and so no record.
+    #[error("the key holds no text: {cause}")]
+    WrongType { cause: String },
+    /// The value is larger than any record, or than its reader wants it.
     #[error("the value has more than the {RECORD_BYTES_MAX} bytes that a record may have")]
     TooLarge,
 }
@@ -37,6 +41,15 @@ impl Error {
 
     pub fn stale(cause: impl Into<String>) -> Self {
         Self::Stale { cause: cause.into() }
+    }
+
+    /// Whether it is about what one key holds, which is no record: where all are read, that one is left out.
+    pub fn is_of_value(&self) -> bool {
+        matches!(self, Self::WrongType { .. } | Self::TooLarge)
+    }
+
+    pub fn wrong_type(cause: impl Into<String>) -> Self {
+        Self::WrongType { cause: cause.into() }
     }
 
     pub fn refused(cause: impl Into<String>) -> Self {

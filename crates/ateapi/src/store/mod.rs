@@ -100,11 +100,13 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Scanned>> + Send;
 
     /// The values of many keys of one shard, in one round trip, each with its own outcome. Keys that
-    /// have moved meanwhile are fetched from where they are. `Ok(None)`: it is gone.
+    /// have moved meanwhile are fetched from where they are. `Ok(None)`: it is gone. Of a value of more than
+    /// `bytes_max` hardly more than that is sent, and it is [`Error::TooLarge`].
     fn mget(
         &self,
         shard: &Shard,
         keys: &[Bytes],
+        bytes_max: usize,
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Result<Option<Bytes>>>>> + Send;
 }

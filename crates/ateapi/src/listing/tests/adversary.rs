@@ -73,9 +73,10 @@ impl Store for Odd {
         &self,
         shard: &Shard,
         keys: &[Bytes],
+        bytes_max: usize,
         deadline: Instant,
     ) -> Result<Vec<Result<Option<Bytes>>>> {
-        self.sim.mget(shard, keys, deadline).await
+        self.sim.mget(shard, keys, bytes_max, deadline).await
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::listing::limits::RESPONSE_BYTES_MAX;
 use crate::listing::{STORED_KEY, TokenError};
 use crate::proto::Selector;
+use crate::store;
 use crate::store::sim::Plan;
 use prost::Message;
 use std::sync::atomic::Ordering::Relaxed;
@@ -95,16 +96,36 @@ async fn no_page_is_larger_than_a_response_may_be() {
 }
 
 #[tokio::test]
+async fn large_records_are_read_few_at_a_time_and_small_ones_many() {
+    let sim = filled(Plan::new(2, 1), 300);
+    for number in 0..200 {
+        let label = ("x".repeat(1000 * number), String::new());
+        let selector = Selector { match_labels: [label].into() };
+        put(&sim, &Actor { worker_selector: Some(selector), ..actor("team", &format!("b-{number}")) });
+    }
+    let mut listing = Listing::new(Arc::clone(&sim), "");
+    listing.run_to_end(1000, 100).await;
+    assert_eq!((listing.seen.len(), listing.duplicates()), (500, 0));
+    let counts = sim.counts();
+    assert!(counts.batch_bytes_max <= RESPONSE_BYTES_MAX as u64, "{counts:?}");
+    let small = filled(Plan::new(1, 1), 1000);
+    Listing::new(Arc::clone(&small), "").run_to_end(1000, 2).await;
+    assert!(small.counts().batches <= 1000 / 128 + 4, "{:?}", small.counts());
+}
+
+#[tokio::test]
 async fn what_is_no_record_is_left_out_and_counted() {
     let sim = filled(Plan::new(2, 1), 20);
     sim.put("actor:team:broken", "{");
     sim.put("actor:team:other", r#"{"actorId":"a","atespace":"team"}"#);
     sim.put("actor:team:huge", vec![b'x'; (256 << 10) + 1]);
+    sim.put("actor:team:list", "?");
+    sim.fail_reads_of("actor:team:list", Some(store::Error::wrong_type("WRONGTYPE")));
     sim.put("actor:no:key:of:ours", "{}");
     let mut listing = Listing::new(sim, "");
     listing.run_to_end(5, 100).await;
     assert_eq!((listing.seen.len(), listing.duplicates()), (20, 0));
-    assert_eq!(listing.lister.counters().unparsable.load(Relaxed), 3);
+    assert_eq!(listing.lister.counters().unparsable.load(Relaxed), 4);
 }
 
 #[tokio::test]
@@ -178,6 +199,25 @@ async fn trouble_with_the_store_fails_the_call_and_the_same_token_goes_on() {
     sim.set_up(1, true);
     listing.run_to_end(100, 10).await;
     assert_eq!((listing.seen.len(), listing.duplicates()), (600, 0));
+}
+
+#[tokio::test]
+async fn a_record_that_the_store_does_not_give_fails_the_call_and_the_same_token_goes_on() {
+    let sim = filled(Plan::new(3, 1), 300);
+    let mut listing = Listing::new(Arc::clone(&sim), "");
+    listing.page(100).await;
+    for number in 0..300 {
+        let key = actor("team", &format!("a-{number}")).key().to_string();
+        sim.fail_reads_of(&key, Some(store::Error::refused("NOPERM")));
+    }
+    let error = listing.try_page(100).await.unwrap_err();
+    assert!(matches!(&error, ListError::Unavailable { cause } if cause.contains("NOPERM")), "{error:?}");
+    assert_eq!(listing.lister.counters().unparsable.load(Relaxed), 0);
+    for number in 0..300 {
+        sim.fail_reads_of(&actor("team", &format!("a-{number}")).key().to_string(), None);
+    }
+    listing.run_to_end(100, 10).await;
+    assert_eq!((listing.seen.len(), listing.duplicates()), (300, 0));
 }
 
 #[tokio::test]

@@ -177,6 +177,26 @@ async fn trouble_with_the_store_is_unavailable_and_no_time_is_a_deadline() {
     is(service.get_actor(&key("a"), at).await, Code::DeadlineExceeded, "deadline");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_is_repeated_also_stops_a_deletion() {
+    let sim = sim();
+    let service = service_of(&sim);
+    service.create_atespace("team", soon()).await.unwrap();
+    // A deletion that has looked everywhere, and is about to delete the atespace.
+    sim.set_delay(Duration::from_secs(1));
+    assert!(timeout(Duration::from_millis(3500), service.delete_atespace("team", soon())).await.is_err());
+    sim.set_delay(Duration::ZERO);
+    assert!(has_mark(&sim).await);
+    // The actor is written, and then the store is gone.
+    let calls = sim.counts().calls;
+    sim.at_call(calls + 3, |sim| (0..SHARDS).for_each(|node| sim.set_up(node, false)));
+    is(service.create_actor(creation("team", "a"), soon()).await, Code::Unavailable, "is down");
+    (0..SHARDS).for_each(|node| sim.set_up(node, true));
+    assert!(has_mark(&sim).await);
+    is(service.create_actor(creation("team", "a"), soon()).await, Code::AlreadyExists, "team/a exists");
+    assert!(!has_mark(&sim).await);
+}
+
 /// Fails so many times, then does as it is told.
 struct Failing(AtomicUsize);
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::proto::snapshot_info::Data;
 use crate::proto::{SnapshotType, control_server::Control};
+use crate::store;
 use tonic::Request;
 
 #[tokio::test(start_paused = true)]
@@ -189,11 +190,15 @@ async fn everything_is_listed_in_the_order_of_its_keys() {
         put_worker(&sim, &format!("pod-{number:03}"), "vm");
     }
     sim.put("worker:ns:pool:broken", "{");
+    sim.put("worker:ns:pool:list", "?");
+    sim.fail_reads_of("worker:ns:pool:list", Some(store::Error::wrong_type("WRONGTYPE")));
     let atespaces = service.list_atespaces(at).await.unwrap();
     assert_eq!(atespaces.len(), 300);
     assert!(atespaces.is_sorted_by_key(|atespace| atespace.name.clone()));
     assert_eq!(service.list_workers(at).await.unwrap().len(), 300);
-    assert_eq!(service.counts().unusable_records, 1);
+    assert_eq!(service.counts().unusable_records, 2);
+    sim.fail_reads_of("worker:ns:pool:pod-007", Some(store::Error::refused("NOPERM")));
+    is(service.list_workers(at).await, Code::Unavailable, "NOPERM");
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,12 +236,16 @@ async fn everything_is_cleared_only_if_that_is_allowed() {
     put_worker(&sim, "pod-0", "vm-0");
     one_actor(&service).await;
     sim.put("somebody-else", "1");
+    sim.put("actor:team:list", "?");
+    sim.fail_reads_of("actor:team:list", Some(store::Error::wrong_type("WRONGTYPE")));
+    sim.put("actor:team:broken", "{");
     is(service.debug_clear(at).await, Code::PermissionDenied, "--allow-debug-clear");
     let rights = Options { allow_debug_clear: true, ..Options::default() };
     let free = Service::new(Arc::new(sim.clone()), Acknowledge, rights);
     free.debug_clear(at).await.unwrap();
-    for key in ["actor:team:a", "atespace:team", "worker:ns:pool:pod-0"] {
+    for key in ["actor:team:a", "actor:team:broken", "atespace:team", "worker:ns:pool:pod-0"] {
         assert_eq!(sim.get(key, at).await, Ok(None), "{key}");
     }
+    assert_eq!(free.counts().unusable_records, 1, "what is no record stays, and is told");
     assert!(sim.get("somebody-else", at).await.unwrap().is_some());
 }

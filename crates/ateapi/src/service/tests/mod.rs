@@ -5,6 +5,7 @@ mod atespaces;
 mod faults;
 mod life;
 mod races;
+mod search;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -40,6 +40,21 @@ async fn of_many_creations_of_one_actor_one_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_resumes_of_one_actor_all_succeed_with_one_worker() {
+    let sim = sim();
+    put_worker(&sim, "pod-0", "vm-0");
+    let replicas = [service_of(&sim), service_of(&sim)];
+    one_actor(&replicas[0]).await;
+    sim.set_delay(Duration::from_millis(1));
+    let name = key("a");
+    let resumed = (0..100).map(|number| replicas[number % 2].resume_actor(&name, false, soon()));
+    for outcome in join_all(resumed).await {
+        assert_eq!(outcome.unwrap().status(), Status::Running);
+    }
+    is_consistent(&sim, &["a".into()], &["pod-0".into()]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_who_want_one_worker_one_gets_it() {
     for offset in 0..12 {
         let sim = sim();

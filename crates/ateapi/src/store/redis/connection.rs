@@ -116,6 +116,10 @@ impl Connection {
         let run = field(text(server), "run_id").ok_or("INFO says no run_id")?;
         let is_in_cluster = field(text(cluster), "cluster_enabled") == Some("1");
         let node = reply::text(id).filter(|_| is_in_cluster).map(str::to_owned);
+        // It would be taken for a server that is alone, and for the owner of all slots.
+        if let (true, Value::ServerError(error)) = (is_in_cluster, id) {
+            return Err(error.to_string());
+        }
         Ok(Identity {
             run: run.into(),
             node,

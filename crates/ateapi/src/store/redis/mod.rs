@@ -127,18 +127,18 @@ impl RedisStore {
     }
 }
 
-/// A value, no larger than a record and one byte: whatever somebody puts there, no reply floods us.
-fn read(key: &[u8]) -> Cmd {
+/// A value, no larger than so many bytes and one: whatever somebody puts there, no reply floods us.
+fn read(key: &[u8], bytes_max: usize) -> Cmd {
     let mut command = cmd("GETRANGE");
-    command.arg(key).arg(0).arg(RECORD_BYTES_MAX);
+    command.arg(key).arg(0).arg(bytes_max);
     command
 }
 
 /// The value in a reply to [`read`]. An empty one is none: no record is empty.
-fn value_of(reply: Value) -> Result<Option<Bytes>> {
+fn value_of(reply: Value, bytes_max: usize) -> Result<Option<Bytes>> {
     match reply {
         Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
-        Value::BulkString(bytes) if bytes.len() > RECORD_BYTES_MAX => Err(Error::TooLarge),
+        Value::BulkString(bytes) if bytes.len() > bytes_max => Err(Error::TooLarge),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         other => Err(Error::refused(format!("the reply to GETRANGE is not understood: {other:?}"))),
     }
@@ -163,7 +163,8 @@ impl Store for RedisStore {
 
     async fn get(&self, key: &str, deadline: Instant) -> Result<Option<Bytes>> {
         let key = key.as_bytes();
-        value_of(self.call(key, read(key), Kind::Read, deadline).await?)
+        let reply = self.call(key, read(key, RECORD_BYTES_MAX), Kind::Read, deadline).await?;
+        value_of(reply, RECORD_BYTES_MAX)
     }
 
     async fn create(&self, key: &str, value: &[u8], deadline: Instant) -> Result<bool> {
@@ -201,8 +202,9 @@ impl Store for RedisStore {
         &self,
         shard: &Shard,
         keys: &[Bytes],
+        bytes_max: usize,
         deadline: Instant,
     ) -> Result<Vec<Result<Option<Bytes>>>> {
-        self.read_batch(shard, keys, deadline).await
+        self.read_batch(shard, keys, bytes_max, deadline).await
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn sort(reply: Value, from: &Address) -> Answer {
         "UNCERTAIN" => Answer::Uncertain(cause),
         // Somebody must do something about these: waiting a moment will not.
         "OOM" | "MISCONF" | "NOREPLICAS" => Answer::Failed(Error::unavailable(cause)),
+        "WRONGTYPE" => Answer::Failed(Error::wrong_type(cause)),
         _ => Answer::Failed(Error::refused(cause)),
     }
 }
@@ -89,8 +90,10 @@ mod tests {
         }
         assert!(matches!(sorted("UNCERTAIN x"), Answer::Uncertain(_)));
         assert!(matches!(sorted("OOM x"), Answer::Failed(Error::Unavailable { .. })));
-        let Answer::Failed(error) = sorted("WRONGTYPE Operation against a key") else { panic!() };
-        assert_eq!(error, Error::refused("here:1: WRONGTYPE Operation against a key"));
+        let wrong = "WRONGTYPE Operation against a key";
+        assert_eq!(sorted(wrong), Answer::Failed(Error::wrong_type(format!("here:1: {wrong}"))));
+        let refused = "NOPERM this user has no permissions to run the 'getrange' command";
+        assert_eq!(sorted(refused), Answer::Failed(Error::refused(format!("here:1: {refused}"))));
     }
 
     #[test]

@@ -15,6 +15,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
+/// Keys that are read together, and how much of each is wanted.
+struct Batch<'a> {
+    keys: &'a [Bytes],
+    bytes_max: usize,
+}
+
 impl RedisStore {
     pub(super) async fn describe(&self, node: &NodeId, deadline: Instant) -> Result<Shard> {
         let mut tries = Tries::new(deadline);
@@ -90,6 +96,7 @@ impl RedisStore {
         &self,
         shard: &Shard,
         keys: &[Bytes],
+        bytes_max: usize,
         deadline: Instant,
     ) -> Result<Vec<Result<Option<Bytes>>>> {
         if keys.is_empty() {
@@ -97,14 +104,15 @@ impl RedisStore {
         }
         let mut pipeline = redis::pipe();
         for key in keys {
-            pipeline.add_command(read(key));
+            pipeline.add_command(read(key, bytes_max));
         }
         let replies = self.ask_shard(shard, &pipeline, deadline).await?;
+        let batch = Batch { keys, bytes_max };
         let mut values: Vec<Option<Result<Option<Bytes>>>> = Vec::with_capacity(keys.len());
         let mut redirected: HashMap<Target, Vec<usize>> = HashMap::new();
         for (at, reply) in replies.into_iter().enumerate() {
             let value = match next(Kind::Read, Ok(sort(reply, &shard.address))) {
-                Next::Done(value) => Some(value_of(value)),
+                Next::Done(value) => Some(value_of(value, bytes_max)),
                 Next::Failed(error) => Some(Err(error)),
                 // The whole node, not one key.
                 Next::Again(cause) => return Err(Error::Unavailable { cause }),
@@ -119,9 +127,9 @@ impl RedisStore {
             values.push(value);
         }
         for (to, places) in redirected {
-            self.follow(&to, keys, &places, &mut values, deadline).await;
+            self.follow(&to, &batch, &places, &mut values, deadline).await;
         }
-        self.fetch_strays(keys, &mut values, deadline).await;
+        self.fetch_strays(&batch, &mut values, deadline).await;
         // Every place is filled by now; a missing value would be a fault of ours.
         Ok(values.into_iter().map(|value| value.unwrap_or(Err(Error::unavailable("not fetched")))).collect())
     }
@@ -130,17 +138,17 @@ impl RedisStore {
     async fn follow(
         &self,
         to: &Target,
-        keys: &[Bytes],
+        batch: &Batch<'_>,
         places: &[usize],
         values: &mut [Option<Result<Option<Bytes>>>],
         deadline: Instant,
     ) {
         let mut pipeline = redis::pipe();
-        for key in places.iter().filter_map(|&at| keys.get(at)) {
+        for key in places.iter().filter_map(|&at| batch.keys.get(at)) {
             if to.asking {
                 pipeline.cmd("ASKING");
             }
-            pipeline.add_command(read(key));
+            pipeline.add_command(read(key, batch.bytes_max));
         }
         let Ok(connection) = self.pool.get(&to.address, deadline).await else { return };
         let Ok(replies) = connection.send(&pipeline, deadline).await else { return };
@@ -148,7 +156,7 @@ impl RedisStore {
         let found = replies.into_iter().skip(each - 1).step_by(each);
         for (&at, reply) in places.iter().zip(found) {
             if let (Answer::Value(value), Some(place)) = (sort(reply, &to.address), values.get_mut(at)) {
-                *place = Some(value_of(value));
+                *place = Some(value_of(value, batch.bytes_max));
             }
         }
     }
@@ -156,15 +164,16 @@ impl RedisStore {
     /// Fetches one by one what has moved again meanwhile: there is little of it.
     async fn fetch_strays(
         &self,
-        keys: &[Bytes],
+        batch: &Batch<'_>,
         values: &mut [Option<Result<Option<Bytes>>>],
         deadline: Instant,
     ) {
-        let open = values.iter_mut().zip(keys).filter(|(value, _)| value.is_none());
+        let bytes_max = batch.bytes_max;
+        let open = values.iter_mut().zip(batch.keys).filter(|(value, _)| value.is_none());
         let open: Vec<_> = open.map(|(place, key)| (place, key.clone())).collect();
         let fetch = async |(place, key): (&mut Option<_>, Bytes)| {
-            let reply = self.call(&key, read(&key), Kind::Read, deadline).await;
-            *place = Some(reply.and_then(value_of));
+            let reply = self.call(&key, read(&key, bytes_max), Kind::Read, deadline).await;
+            *place = Some(reply.and_then(|reply| value_of(reply, bytes_max)));
         };
         stream::iter(open).for_each_concurrent(STRAYS_AT_ONCE, fetch).await;
     }

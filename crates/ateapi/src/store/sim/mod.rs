@@ -13,7 +13,7 @@ mod tests;
 pub use population::{Population, Uniform};
 
 use self::node::{Node, Order, mix};
-use super::{Address, NodeId, Owner, Shard, SlotSet, Topology};
+use super::{Address, Error, NodeId, Owner, Shard, SlotSet, Topology};
 use base::slot::{self, SLOTS};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -52,6 +52,8 @@ pub struct Counts {
     pub keys: u64,
     /// Bytes of keys and values that were given.
     pub bytes: u64,
+    /// Of the values of one batch, at most.
+    pub batch_bytes_max: u64,
 }
 
 /// What becomes of the next write, as its maker sees it: not known.
@@ -80,6 +82,8 @@ struct State {
     hooks: BTreeMap<u64, Hook>,
     delay: Duration,
     lost: Option<Lost>,
+    /// What whoever reads these keys is told instead of their values.
+    faults: BTreeMap<Bytes, Error>,
 }
 
 impl fmt::Debug for Sim {
@@ -110,6 +114,7 @@ impl Sim {
             hooks: BTreeMap::new(),
             delay: Duration::ZERO,
             lost: None,
+            faults: BTreeMap::new(),
             plan,
         };
         for shard in 0..state.plan.shards {
@@ -151,6 +156,15 @@ impl Sim {
     /// The next write ends with [`super::Error::Unknown`].
     pub fn lose_next_write(&self, lost: Lost) {
         self.0.lock().lost = Some(lost);
+    }
+
+    /// Whoever reads this key is told an error, or no longer.
+    pub fn fail_reads_of(&self, key: &str, error: Option<Error>) {
+        let (mut state, key) = (self.0.lock(), Bytes::copy_from_slice(key.as_bytes()));
+        match error {
+            Some(error) => drop(state.faults.insert(key, error)),
+            None => drop(state.faults.remove(&key)),
+        }
     }
 
     /// Begins to move slots: they are marked, their keys still are where they were.

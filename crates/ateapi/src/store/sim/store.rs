@@ -61,7 +61,7 @@ fn up(node: &Node) -> Result<()> {
 }
 
 impl State {
-    fn read(&mut self, key: &[u8]) -> Result<Option<Bytes>> {
+    fn read(&mut self, key: &[u8], bytes_max: usize) -> Result<Option<Bytes>> {
         let population = self.plan.population.clone();
         let node = self.home(key).ok_or_else(|| Error::unavailable("no node has this slot"))?;
         up(node)?;
@@ -69,11 +69,13 @@ impl State {
             Some(population) => population.value(key),
             None => node.get(key).cloned(),
         };
-        if value.as_ref().is_some_and(|value| value.len() > RECORD_BYTES_MAX) {
-            return Err(Error::TooLarge);
+        if let Some(error) = self.faults.get(key) {
+            return Err(error.clone());
         }
-        self.counts.bytes += value.as_ref().map_or(0, |value| value.len() as u64);
-        Ok(value)
+        let bytes = value.as_ref().map_or(0, Bytes::len);
+        // What is too large is sent up to there.
+        self.counts.bytes += bytes.min(bytes_max + 1) as u64;
+        if bytes > bytes_max { Err(Error::TooLarge) } else { Ok(value) }
     }
 
     /// The process that `shard` describes.
@@ -92,7 +94,7 @@ impl State {
 impl Store for Sim {
     async fn get(&self, key: &str, deadline: Instant) -> Result<Option<Bytes>> {
         self.enter(deadline).await?;
-        self.0.lock().read(key.as_bytes())
+        self.0.lock().read(key.as_bytes(), RECORD_BYTES_MAX)
     }
 
     async fn create(&self, key: &str, value: &[u8], deadline: Instant) -> Result<bool> {
@@ -153,12 +155,17 @@ impl Store for Sim {
         &self,
         shard: &Shard,
         keys: &[Bytes],
+        bytes_max: usize,
         deadline: Instant,
     ) -> Result<Vec<Result<Option<Bytes>>>> {
         self.enter(deadline).await?;
         let mut state = self.0.lock();
         state.process(shard)?;
         state.counts.batches += 1;
-        Ok(keys.iter().map(|key| state.read(key)).collect())
+        let before = state.counts.bytes;
+        let values = keys.iter().map(|key| state.read(key, bytes_max)).collect();
+        let bytes = state.counts.bytes - before;
+        state.counts.batch_bytes_max = state.counts.batch_bytes_max.max(bytes);
+        Ok(values)
     }
 }

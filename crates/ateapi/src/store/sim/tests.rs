@@ -1,6 +1,7 @@
 //! That the simulated cluster behaves as real ones do, as far as walks and changes depend on it.
 
 use super::{Lost, Plan, Sim, Uniform};
+use crate::record::RECORD_BYTES_MAX;
 use crate::store::{Error, NodeId, Scan, Shard, Store, Swap};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -63,12 +64,15 @@ async fn values_come_in_batches_wherever_their_keys_are_by_now() {
     let keys: Vec<Bytes> = scan(&sim, &shard, 0).await.into_iter().collect();
     sim.begin_move(0..=2000, 1);
     assert!(sim.move_keys(5) == 5);
-    let values = sim.mget(&shard, &keys, soon()).await.unwrap();
+    let values = sim.mget(&shard, &keys, RECORD_BYTES_MAX, soon()).await.unwrap();
     assert!(values.iter().all(|value| value == &Ok(Some(Bytes::from("value")))));
     sim.finish_move();
-    let values = sim.mget(&shard, &keys, soon()).await.unwrap();
+    let values = sim.mget(&shard, &keys, RECORD_BYTES_MAX, soon()).await.unwrap();
     assert!(values.iter().all(|value| value == &Ok(Some(Bytes::from("value")))));
-    assert_eq!(sim.mget(&shard, &[Bytes::from("actor:a:none")], soon()).await.unwrap(), [Ok(None)]);
+    let none = [Bytes::from("actor:a:none")];
+    assert_eq!(sim.mget(&shard, &none, RECORD_BYTES_MAX, soon()).await.unwrap(), [Ok(None)]);
+    let short = sim.mget(&shard, &keys, 4, soon()).await.unwrap();
+    assert!(short.iter().all(|value| value == &Err(Error::TooLarge)));
 }
 
 #[tokio::test]
@@ -156,7 +160,7 @@ async fn a_billion_actors_take_no_memory() {
     let scanned = sim.scan(&shard, step, soon()).await.unwrap();
     assert_eq!((scanned.cursor, scanned.keys.len()), (0, 10));
     assert!(scanned.keys.iter().all(|key| shard.slots.contains(base::slot::of(key))));
-    let values = sim.mget(&shard, &scanned.keys, soon()).await.unwrap();
+    let values = sim.mget(&shard, &scanned.keys, RECORD_BYTES_MAX, soon()).await.unwrap();
     for (key, value) in scanned.keys.iter().zip(values) {
         <crate::proto::Actor as crate::Record>::decode(key, &value.unwrap().unwrap()).unwrap();
     }

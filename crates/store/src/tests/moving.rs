@@ -304,10 +304,12 @@ fn whoever_writes_and_walks_meanwhile_misses_nothing() {
             })
             .collect();
         scope.spawn(move || {
+            // Once more in the end: the writers may be done before this thread has begun.
             while !done.load(Ordering::SeqCst) {
                 steps(fixture, 20);
                 thread::yield_now();
             }
+            steps(fixture, 20);
         });
         scope.spawn(move || {
             while !done.load(Ordering::SeqCst) {

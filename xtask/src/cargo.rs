@@ -67,14 +67,13 @@ pub(crate) fn release_server() -> Result<PathBuf> {
     Ok(target_dir().join("release/bulkhead"))
 }
 
-/// Builds a release program and runs it, with `server` as the server under test.
-pub(crate) fn release_program(
-    package: &str,
-    program: &str,
-    words: &[String],
-    server: Option<&Path>,
-) -> Result {
-    succeed(cargo().args(["build", "--release", "--locked", "--package", package, "--bin", program]))?;
+/// Builds a release program that lists actors and runs it, on a kind of store. It is of the package of the integration
+/// tests, and looks beside itself for the API.
+pub(crate) fn run_lister(program: &str, words: &[String], store: &str) -> Result {
+    let server = if store.starts_with("bulkhead") { Some(release_server()?) } else { None };
+    let built =
+        ["--package", "integration", "--bin", program, "--package", "ateapi-server", "--bin", "ateapi"];
+    succeed(cargo().args(["build", "--release", "--locked"]).args(built))?;
     let mut command = Command::new(target_dir().join("release").join(program));
     if let Some(server) = server {
         command.env("BULKHEAD_BIN", server);

@@ -71,10 +71,11 @@ siege   a server that is given N MiB of memory (default 1024, by --memory-hard),
         (default 60 minutes). Every 20 seconds the attackers leave: every acknowledged write is there, the server has
         not ended, no more than the soft threshold and a tenth was ever resident, descriptors and threads are as
         before, and writes are taken. In the end it is killed, and everything is there after another start.
-listing a store is filled with N actors (default 200,000), and these are listed in pages of --page-size (default
-        1000), with others in between, from replicas of the API that take turns, while slots move between primaries and
-        a primary is killed once its replica has everything, or a single server is killed and restarted twice: every actor
-        comes. Again and again, each time with a new store, for M minutes (default once).
+listing a store is filled with N actors (default 1,000,000), and these are listed in pages of --page-size (default
+        100), with others in between, from two processes of the API that take turns, and one of which is killed during
+        every 51st call, while slots move between primaries and a primary is killed once its replica has everything, or a
+        single server is killed and restarted twice: every actor comes. Again and again, each time with a new store, for
+        M minutes (default once).
         --store STORE  redis, redis-cluster (default), valkey-cluster, bulkhead, or bulkhead-groups for four groups
         --calm         nothing happens meanwhile
         --model        only a table of what a page costs on a simulated cluster of a billion actors

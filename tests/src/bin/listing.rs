@@ -34,8 +34,8 @@ fn options() -> Result<Options> {
     let mut options = Options {
         kind: Kind::RedisCluster,
         seed: Rng::fresh_seed(),
-        actors: 200_000,
-        page_size: 1000,
+        actors: 1_000_000,
+        page_size: 100,
         minutes: 0.0,
         is_calm: false,
         is_model: false,
@@ -97,15 +97,20 @@ fn report(plan: &Plan, summary: &Summary) {
         summary.time.as_secs_f64(),
         summary.records as f64 / summary.time.as_secs_f64(),
         summary.page_time_max.as_secs_f64() * 1e3,
-        per_page(summary.scans),
-        per_page(summary.batches),
-        per_page(summary.looks),
+        per_page(summary.costs.scans),
+        per_page(summary.costs.batches),
+        per_page(summary.costs.looks),
         summary.token_chars_max
     );
     println!(
-        "meanwhile {} slots moved, {} servers died; {} walks began anew, {} times a stay was in vain, {} calls were \
-         repeated",
-        summary.slots_moved, summary.deaths, summary.restarts, summary.disturbances, summary.repeated
+        "meanwhile {} slots moved, {} servers and {} processes of the API died; {} walks began anew, {} times a stay was \
+         in vain, {} calls were repeated",
+        summary.slots_moved,
+        summary.deaths,
+        summary.replicas_died,
+        summary.costs.restarts,
+        summary.costs.disturbances,
+        summary.repeated
     );
 }
 

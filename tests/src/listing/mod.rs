@@ -1,29 +1,30 @@
 //! A listing of many actors on real servers, while slots move, a primary dies, servers restart, actors come and go,
-//! and replicas of the API take turns: every actor that is there all the while comes.
+//! and replicas of the API take turns, of which some die: every actor that is there all the while comes.
 
 mod disturb;
+mod replicas;
 mod target;
 
+pub use replicas::Costs;
 pub use target::{Kind, Target};
 
 use self::disturb::Disturber;
-use ateapi::listing::{ListError, TokenKey};
-use ateapi::proto::actor::Status;
+use self::replicas::Replicas;
+use ateapi::proto::actor::Status as State;
 use ateapi::proto::{Actor, ListActorsRequest};
 use ateapi::store::redis::{Options, RedisStore};
-use ateapi::{Lister, Record, Store};
+use ateapi::{Record, Store};
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use testkit::{Result, Rng, wait};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
+use tonic::{Code, Status};
 
 /// A store that does not serve a listing for so long never will again.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// So many calls are made by one replica of the API, then comes another.
-const CALLS_PER_REPLICA: usize = 7;
 
 const ATESPACE: &str = "crowd";
 const GUESTS: &str = "guests";
@@ -57,14 +58,11 @@ pub struct Summary {
     pub records: usize,
     /// Of those that were there all the while, how often one came that had come before.
     pub duplicates: usize,
-    /// Calls that failed with UNAVAILABLE, and were made again.
+    /// Calls that failed with UNAVAILABLE, had no answer in time or lost their connection, and were made again.
     pub repeated: usize,
-    /// Asked of the store, of every kind.
-    pub scans: u64,
-    pub batches: u64,
-    pub looks: u64,
-    pub restarts: u64,
-    pub disturbances: u64,
+    pub costs: Costs,
+    /// Processes of the API that died.
+    pub replicas_died: usize,
     pub token_chars_max: usize,
     pub time: Duration,
     pub page_time_max: Duration,
@@ -76,7 +74,7 @@ pub struct Summary {
 /// Fills a store, lists it to the end while things happen, and checks that everything has come.
 pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Summary> {
     let target = Target::start(plan.kind)?;
-    let store = Arc::new(RedisStore::new(Options::parse(&format!("redis://{}", target.seeds()))?));
+    let seeds = target.seeds();
     let begin = Instant::now();
     fill(&target, plan.actors, &mut |_| ())?;
     say(&format!("{} actors in {:.1} s", plan.actors, begin.elapsed().as_secs_f64()));
@@ -84,12 +82,13 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Summary> {
     let shared = Arc::new(Shared::default());
     if !plan.is_disturbed {
         shared.gate.store(usize::MAX, Ordering::Release);
-        return list(&runtime, plan, &store, &shared);
+        return list(&runtime, plan, &seeds, &shared);
     }
+    let store = Arc::new(RedisStore::new(Options::parse(&format!("redis://{seeds}"))?));
     let mut disturber = Disturber::new(target, Rng::new(plan.seed).fork(1), plan.actors, Arc::clone(&shared));
-    let guests = runtime.spawn(guests(Arc::clone(&store), Arc::clone(&shared)));
+    let guests = runtime.spawn(guests(store, Arc::clone(&shared)));
     let disturbing = std::thread::spawn(move || disturber.run());
-    let listed = list(&runtime, plan, &store, &shared);
+    let listed = list(&runtime, plan, &seeds, &shared);
     shared.is_over.store(true, Ordering::Release);
     let disturbed = disturbing.join().map_err(|_| "whoever disturbs has panicked")?;
     runtime.block_on(guests)?;
@@ -118,7 +117,7 @@ fn record(number: usize) -> Result<Actor> {
         version: 1,
         actor_template_namespace: "default".into(),
         actor_template_name: "template".into(),
-        status: Status::Suspended.into(),
+        status: State::Suspended.into(),
         atespace: ATESPACE.into(),
         ..Actor::default()
     })
@@ -143,7 +142,7 @@ async fn guests(store: Arc<RedisStore>, shared: Arc<Shared>) {
 /// A client with its listing.
 struct Client<'a> {
     plan: &'a Plan,
-    store: &'a Arc<RedisStore>,
+    replicas: Replicas,
     shared: &'a Shared,
     rng: Rng,
     seen: Vec<bool>,
@@ -151,14 +150,23 @@ struct Client<'a> {
     summary: Summary,
 }
 
-fn list(runtime: &Runtime, plan: &Plan, store: &Arc<RedisStore>, shared: &Shared) -> Result<Summary> {
+fn list(runtime: &Runtime, plan: &Plan, seeds: &str, shared: &Shared) -> Result<Summary> {
+    let _inside = runtime.enter();
+    let replicas = Replicas::start(seeds.to_owned(), plan.is_disturbed)?;
     let rng = Rng::new(plan.seed);
     let seen = vec![false; plan.actors];
     let mut client =
-        Client { plan, store, shared, rng, seen, token: String::new(), summary: Summary::default() };
+        Client { plan, replicas, shared, rng, seen, token: String::new(), summary: Summary::default() };
     let begin = Instant::now();
-    while !client.some_pages(runtime)? {}
+    loop {
+        wait::until("something to happen", PATIENCE, || client.may_go_on().then_some(()))?;
+        if runtime.block_on(client.page())? {
+            break;
+        }
+    }
     client.summary.time = begin.elapsed();
+    client.summary.costs = client.replicas.costs()?;
+    client.summary.replicas_died = client.replicas.deaths;
     let missing = client.seen.iter().position(|seen| !seen);
     match missing {
         None => Ok(client.summary),
@@ -172,32 +180,13 @@ fn list(runtime: &Runtime, plan: &Plan, store: &Arc<RedisStore>, shared: &Shared
 }
 
 impl Client<'_> {
-    /// Some pages from one replica of the API. Whether the listing is over.
-    fn some_pages(&mut self, runtime: &Runtime) -> Result<bool> {
-        let lister = Lister::new(Arc::clone(self.store), TokenKey::Stored);
-        let mut is_over = false;
-        for _ in 0..CALLS_PER_REPLICA {
-            wait::until("something to happen", PATIENCE, || self.may_go_on().then_some(()))?;
-            is_over = runtime.block_on(self.page(&lister))?;
-            if is_over {
-                break;
-            }
-        }
-        let counters = lister.counters();
-        self.summary.scans += counters.scans.load(Ordering::Relaxed);
-        self.summary.batches += counters.batches.load(Ordering::Relaxed);
-        self.summary.looks += counters.looks.load(Ordering::Relaxed);
-        self.summary.restarts += counters.restarts.load(Ordering::Relaxed);
-        self.summary.disturbances += counters.disturbances.load(Ordering::Relaxed);
-        Ok(is_over)
-    }
-
     fn may_go_on(&self) -> bool {
         let gate = self.shared.gate.load(Ordering::Acquire);
         self.shared.seen.load(Ordering::Relaxed) * 100 <= gate.saturating_mul(self.plan.actors)
     }
 
-    async fn page(&mut self, lister: &Lister<RedisStore>) -> Result<bool> {
+    /// One page. Whether the listing is over.
+    async fn page(&mut self) -> Result<bool> {
         let page_size = match self.rng.below(10) {
             0 if self.plan.is_disturbed => i32::try_from(1 + self.rng.below(1000))?,
             _ => self.plan.page_size,
@@ -207,15 +196,15 @@ impl Client<'_> {
         let first = Instant::now();
         let page = loop {
             let begin = Instant::now();
-            match lister.list(&request, begin + Duration::from_secs(5)).await {
+            match self.replicas.list(request.clone()).await? {
                 Ok(page) => {
                     self.summary.page_time_max = self.summary.page_time_max.max(begin.elapsed());
                     break page;
                 }
-                Err(ListError::Unavailable { .. } | ListError::Deadline) if first.elapsed() < PATIENCE => {
+                Err(status) if may_pass(&status) && first.elapsed() < PATIENCE => {
                     self.summary.repeated += 1;
                 }
-                Err(error) => return Err(error.into()),
+                Err(status) => return Err(status.into()),
             }
         };
         if page.actors.len() > usize::try_from(page_size)? {
@@ -241,4 +230,9 @@ impl Client<'_> {
             }
         }
     }
+}
+
+/// Whether the same call may succeed later: of what has a source, the connection has failed and not the call.
+fn may_pass(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) || status.source().is_some()
 }

@@ -4,7 +4,6 @@
 //! integration tests, beside the one of `stress listing`.
 
 use crate::args::Args;
-use crate::cargo::succeed;
 use crate::{Result, cargo, install};
 
 /// What the page is about.
@@ -27,8 +26,5 @@ pub(super) fn run(mut args: Args) -> Result {
         words.extend(["--out".to_owned(), out]);
     }
     install::servers()?;
-    let server = if store.starts_with("bulkhead") { Some(cargo::release_server()?) } else { None };
-    // What is measured: it lies beside the program that measures.
-    succeed(cargo::cargo().args(["build", "--release", "--locked", "--package", "ateapi-server"]))?;
-    cargo::release_program("integration", "actors", &words, server.as_deref())
+    cargo::run_lister("actors", &words, &store)
 }

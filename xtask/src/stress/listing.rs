@@ -21,6 +21,5 @@ pub(super) fn run(mut args: Args, seed: u64) -> Result {
     }
     args.finish()?;
     install::servers()?;
-    let server = if store.starts_with("bulkhead") { Some(cargo::release_server()?) } else { None };
-    cargo::release_program("integration", "listing", &words, server.as_deref())
+    cargo::run_lister("listing", &words, &store)
 }

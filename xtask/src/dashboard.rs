@@ -4,6 +4,7 @@
 use crate::Result;
 use crate::args::Args;
 use crate::cargo::target_dir;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use testkit::tools;
@@ -28,13 +29,16 @@ pub(crate) fn look(mut args: Args) -> Result {
     let browser = (BROWSERS.iter().find_map(|name| tools::find(name)))
         .ok_or("there is no Chromium here (Debian: apt-get install chromium)")?;
     let url = format!("http://{address}/");
+    TcpStream::connect(&address).map_err(|error| format!("no server at {url} (--http): {error}"))?;
     let profile = tempfile::tempdir()?;
     let page = browse(&browser, profile.path(), &["--dump-dom", &url])?;
-    if let Some(part) = missing(&page) {
-        return Err(format!("the dashboard at {url} does not show {part}:\n{page}").into());
-    }
     let folder = target_dir().join("dashboard");
     std::fs::create_dir_all(&folder)?;
+    if let Some(part) = missing(&page) {
+        let file = folder.join("page.html");
+        std::fs::write(&file, page)?;
+        return Err(format!("the dashboard at {url} does not show {part}: {}", file.display()).into());
+    }
     for (size, pixels) in SIZES {
         for (scheme, number) in SCHEMES {
             let file = folder.join(format!("{size}-{scheme}.png"));

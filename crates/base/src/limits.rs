@@ -119,6 +119,12 @@ pub const WATCHED_IN_A_PART: usize = 64;
 /// hundredth of a millisecond each at most (COMMAND DOCS).
 pub const SESSION_ARGS_MAX: usize = 1_024;
 
+/// Keys and channels of a command, and their bytes, that a network thread matches with what its client may touch, and
+/// hashes: two tenths of a millisecond. One key of any length that there may be is no more.
+pub const KEYS_AT_ONCE_MAX: usize = 1_024;
+pub const KEYS_BYTES_AT_ONCE_MAX: usize = 128 << 10;
+const _: () = assert!(KEY_BYTES_MAX < KEYS_BYTES_AT_ONCE_MAX);
+
 /// Keys that one client may wait for at a time: each is noted beside those of others in the section, and taken off
 /// again there, by a network thread as often as not. That is two tenths of a millisecond each time.
 pub const WAITED_KEYS_MAX: usize = 1_024;

@@ -70,6 +70,12 @@ impl<'a> Args<'a> {
         self.spans.iter().map(|span| span.len()).sum()
     }
 
+    /// No less than that, without looking at each.
+    pub fn extent(&self) -> usize {
+        let first = self.spans.first().map_or(0, |span| span.start);
+        self.spans.last().map_or(0, |span| span.end.saturating_sub(first) as usize)
+    }
+
     /// What a copy of them takes up in memory.
     pub fn held_bytes(&self) -> usize {
         self.bytes() + size_of_val(self.spans)

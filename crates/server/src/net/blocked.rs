@@ -166,7 +166,8 @@ impl Attempt for Blocked {
             // It is more than the section may do: the heavy pool does it, or it waits again.
             Leave::Outgrown | Leave::Stalled => {
                 let Waiter { client, mailbox, entry, database, group, .. } = self.waiter;
-                let work = Work::Command { entry, args: self.args, database, target: Target::One(group) };
+                let work =
+                    Work::Command { entry, args: self.args, database, target: Some(Target::One(group)) };
                 mailbox.send(Mail::Outgrown { client, work });
             }
             Leave::Closed => self.finish(&Reply::error(UNBLOCKED), Vec::new()),

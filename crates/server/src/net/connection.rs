@@ -31,13 +31,34 @@ pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
 pub const READ_BYTES_MAX: usize = 64 << 10;
 /// An empty input buffer larger than this is given back.
 const IDLE_INPUT_BYTES_MAX: usize = 64 << 10;
-/// The buffer of a command that will be this long is reserved for the longest there may be. Memory that is not written to
+/// The buffer of a command that is this long, or will be, is reserved for the longest there may be. Memory that is not written to
 /// costs nothing, and moving what has come when the buffer grows would take tens of milliseconds.
 const ONCE_BYTES_MIN: usize = 1 << 20;
 /// How far the buffer of others is reserved ahead of what has arrived, at the most.
 const RESERVE_BYTES: usize = 1 << 20;
 /// The arguments of a command from this size on are taken over, not copied.
 const TAKEN_BYTES_MIN: usize = 64 << 10;
+
+/// What is reserved for the rest of a command.
+#[derive(Debug, PartialEq, Eq)]
+enum Room {
+    /// Nothing: what the next turn reads has room, or costs little to make room for.
+    Enough,
+    For(usize),
+    /// For the longest that there may be.
+    ForAll,
+}
+
+/// Of a command `len` bytes have come, `free` more have room, and `want` are known to be missing: what they will be
+/// that come after these, nobody knows.
+fn room(len: usize, free: usize, want: usize) -> Room {
+    match want {
+        _ if free >= READ_BYTES_MAX => Room::Enough,
+        _ if len + want >= ONCE_BYTES_MIN => Room::ForAll,
+        _ if want > READ_BYTES_MAX => Room::For(want.min(RESERVE_BYTES.max(len))),
+        _ => Room::Enough,
+    }
+}
 
 /// What a connection does.
 pub enum State {
@@ -288,14 +309,13 @@ impl Connection {
             self.input.drain(..self.consumed);
             self.consumed = 0;
         }
-        if want <= READ_BYTES_MAX || self.input.capacity() - self.input.len() >= READ_BYTES_MAX {
-            return;
-        }
-        // Where so much is not even promised, it is moved as it grows.
-        if self.input.len() + want < ONCE_BYTES_MIN
-            || self.input.try_reserve_exact(COMMAND_BYTES_MAX).is_err()
-        {
-            self.input.reserve_exact(want.min(RESERVE_BYTES.max(self.input.len())));
+        let (len, free) = (self.input.len(), self.input.capacity() - self.input.len());
+        match room(len, free, want) {
+            Room::Enough => {}
+            Room::ForAll if self.input.try_reserve_exact(COMMAND_BYTES_MAX).is_ok() => {}
+            // Where so much is not even promised, it is moved as it grows.
+            Room::ForAll => self.input.reserve_exact(RESERVE_BYTES.max(len)),
+            Room::For(bytes) => self.input.reserve_exact(bytes),
         }
     }
 
@@ -420,5 +440,43 @@ impl Connection {
     /// Whether everything that there is has been taken.
     pub fn is_sent(&self) -> bool {
         self.output.is_empty() && !self.stream.has_pending()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is moved while a command arrives whose arguments are this long: the buffer grows as a vector does where
+    /// nothing is reserved.
+    fn moved(total: usize, argument: usize) -> usize {
+        let (mut len, mut capacity, mut moved) = (0, 0, 0);
+        while len < total {
+            let came = READ_BYTES_MAX.min(total - len);
+            if capacity - len < came {
+                moved += len;
+                capacity = (len + came).max(2 * capacity);
+            }
+            len += came;
+            let want = (argument - len % argument).min(total - len);
+            let more = match room(len, capacity - len, want) {
+                Room::Enough => continue,
+                Room::For(bytes) => bytes,
+                Room::ForAll => COMMAND_BYTES_MAX,
+            };
+            moved += len;
+            capacity = len + more;
+        }
+        moved
+    }
+
+    #[test]
+    fn what_has_come_of_a_large_command_is_not_moved_however_long_its_arguments_are() {
+        for argument in [20, 1_000, 70_000, 1 << 20, 512 << 20] {
+            for total in [ONCE_BYTES_MIN / 2, 40 << 20, COMMAND_BYTES_MAX] {
+                let moved = moved(total, argument);
+                assert!(moved < 2 * ONCE_BYTES_MIN + READ_BYTES_MAX, "{argument}, {total}: {moved}");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{limits, slot};
+use base::limits;
 use command::{Args, Error, Lane, flags};
 use resp::Reply;
 use store::{Cancel, Done, Gate, KeyPosition, Leave, Scratch};
@@ -14,6 +14,7 @@ use crate::engine::heavy::{Caller, Outcome, Target, Told};
 use crate::engine::node::Node;
 use crate::engine::paged::{Begun, Flow, Part};
 use crate::net::blocked::{self, Place, Waiter, unless_short};
+use crate::net::route;
 use crate::pubsub::{is_long, publishes};
 use crate::scripting::{self, Env, OnData};
 use crate::session::acl::{self, Denied};
@@ -26,7 +27,7 @@ pub enum Step {
     /// Answer at once, or when the gate opens.
     Reply(Reply, Option<(u16, Gate)>),
     /// The heavy pool takes it; the connection waits.
-    Heavy(&'static Entry, Target),
+    Heavy(&'static Entry, Option<Target>),
     /// There is nothing for it yet.
     Blocked(Place),
     /// As a session command says.
@@ -38,7 +39,6 @@ pub enum Step {
 const UNCERTAIN: &str =
     "UNCERTAIN leadership changed before the outcome was known; the write may or may not take effect";
 pub const BUSY: &str = "BUSY server overloaded, retry later";
-pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 /// How often a heavy command looks whether its group is open again.
 const REOPEN_POLL: Duration = Duration::from_millis(2);
 const NOT_LEADING: &str = "CLUSTERDOWN this node does not lead these keys now, retry later";
@@ -55,7 +55,8 @@ fn error(error: Error) -> Step {
     Step::Reply(error.reply(), None)
 }
 
-/// Looks a command up and checks what its row says about its arguments and its caller.
+/// Looks a command up and checks what its row says about its arguments and its caller. Which keys the caller may touch is
+/// found out later where they are many.
 pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'static Entry, Error> {
     let name = args.get(0);
     let Some(mut entry) = table().find(name) else { return Err(unknown(args)) };
@@ -75,6 +76,9 @@ pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'sta
     session.login.refresh(&node.users);
     if !session.is_authenticated() && !entry.row.flags.has(flags::NO_AUTH) {
         return Err(Error::line("NOAUTH Authentication required."));
+    }
+    if !session.is_queueing() && route::names_many(entry, args) {
+        return Ok(entry);
     }
     match acl::may(session.login.user(), entry, args) {
         Ok(()) => {}
@@ -117,46 +121,6 @@ fn unknown_sub(container: &Entry, args: &Args<'_>) -> Error {
     Error::subcommand(container.row.name, args.get(1))
 }
 
-/// The groups whose keys a command names.
-pub fn target(node: &Node, entry: &Entry, args: &Args<'_>) -> Result<Target, Error> {
-    if node.groups.len() == 1 {
-        return Ok(Target::One(0));
-    }
-    if let Some(why) = needs_whole(entry, args) {
-        return Err(Error::line(why));
-    }
-    if entry.row.flags.has(flags::FANOUT) {
-        return Ok(if entry.row.name == "scan" { scan_target(node, args) } else { Target::All });
-    }
-    let mut slots = entry.row.keys.positions(args).map(|at| slot::of(args.get(at)));
-    let Some(first) = slots.next() else { return Ok(Target::One(0)) };
-    if slots.any(|other| other != first) {
-        return Err(Error::line(CROSSSLOT));
-    }
-    Ok(Target::One(node.group_of(first)))
-}
-
-/// With several groups there is one database, as in Redis Cluster, and a transaction is within one slot.
-/// Says so to what is about several.
-fn needs_whole(entry: &Entry, args: &Args<'_>) -> Option<&'static str> {
-    match entry.row.name {
-        "swapdb" => Some("ERR SWAPDB is not allowed in cluster mode"),
-        "move" => Some("ERR MOVE is not allowed in cluster mode"),
-        "copy" if args.from(3).any(|arg| arg.eq_ignore_ascii_case(b"db")) => {
-            Some("ERR Copying to another database is not allowed in cluster mode")
-        }
-        "sort" | "sort_ro" => command::sort_leaves_its_slot(args),
-        _ => None,
-    }
-}
-
-/// A scan goes through the groups one after the other: its cursor says where it is.
-fn scan_target(node: &Node, args: &Args<'_>) -> Target {
-    let cursor = std::str::from_utf8(args.get(1)).ok().and_then(|text| text.parse().ok());
-    let at = cursor.and_then(KeyPosition::from_cursor);
-    Target::One(at.map_or(0, |at| node.group_of(at.slot)))
-}
-
 fn run_session(
     node: &Arc<Node>,
     session: &mut Session,
@@ -187,14 +151,16 @@ pub fn run(
         Handler::Data(run) => OnData::Plain(run),
         Handler::Script(run) => OnData::Script(run),
     };
-    let target = match blocked::check_bounds(entry, args).and_then(|()| target(node, entry, args)) {
+    let is_many = route::names_many(entry, args);
+    let route = || if is_many { Ok(None) } else { route::target(node, entry, args).map(Some) };
+    let target = match blocked::check_bounds(entry, args).and_then(|()| route()) {
         Ok(target) => target,
         Err(failed) => return error(failed),
     };
     if let Some(why) = refused(node, entry) {
         return Step::Reply(Reply::error(why), None);
     }
-    let Target::One(id) = target else { return Step::Heavy(entry, target) };
+    let Some(Target::One(id)) = target else { return Step::Heavy(entry, target) };
     let Some(group) = node.groups.get(usize::from(id)) else { return error(Error::line(NOT_LEADING)) };
     let mut env = Env::new(node, session.client.id, Some(session.login.user()), id, None);
     env.reader = session.reader(false);

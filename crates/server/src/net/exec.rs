@@ -17,6 +17,7 @@ use crate::net::connection::{Connection, State};
 use crate::net::dispatch;
 use crate::net::execute::submit;
 use crate::net::output::Encoded;
+use crate::net::route;
 use crate::scripting::Env;
 use crate::session::account::{self, Spent};
 use crate::session::connection::selected;
@@ -102,17 +103,17 @@ impl Unit {
                     "ERR {name} is not allowed in a transaction in cluster mode"
                 )));
             }
-            dispatch::target(node, entry, &args)?;
+            route::target(node, entry, &args)?;
             if let Some(at) = entry.row.keys.positions(&args).next() {
                 let slot = slot::of(args.get(at));
                 if *found.get_or_insert(slot) != slot {
-                    return Err(Error::line(dispatch::CROSSSLOT));
+                    return Err(Error::line(route::CROSSSLOT));
                 }
             }
         }
         let group = found.map(|slot| node.group_of(slot)).or(watched).unwrap_or(0);
         if watched.is_some_and(|watched| watched != group) {
-            return Err(Error::line(dispatch::CROSSSLOT));
+            return Err(Error::line(route::CROSSSLOT));
         }
         Ok(group)
     }

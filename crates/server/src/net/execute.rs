@@ -184,7 +184,7 @@ fn go_heavy(
     node: &Arc<Node>,
     connection: &mut Connection,
     entry: &'static Entry,
-    target: Target,
+    target: Option<Target>,
     used: usize,
 ) -> bool {
     let args = connection.take_args(used);

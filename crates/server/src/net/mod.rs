@@ -9,6 +9,7 @@ pub mod feed;
 pub mod mailbox;
 pub mod output;
 pub mod output_limits;
+pub mod route;
 pub mod stream;
 pub mod thread;
 pub mod tls;

@@ -118,6 +118,8 @@ pub fn must_wait(node: &Node, connection: &mut Connection, entry: &Entry) -> boo
     }
     // One command's group is known; a transaction's is not, yet.
     let group = match publishes(entry) {
+        // What is longer is not told to anybody.
+        Some(Kind::Shard) if connection.args().get(1).len() > limits::CHANNEL_BYTES_MAX => None,
         Some(Kind::Shard) => Some(node.group_of(slot::of(connection.args().get(1)))),
         Some(_) => Some(0),
         None => None,

@@ -11,6 +11,7 @@ use store::{Stop, Txn};
 
 use super::{Called, Env, OnData};
 use crate::net::dispatch;
+use crate::net::route;
 use crate::session::acl::{self, Denied, Place, User};
 use crate::session::connection::selected;
 use crate::session::{Answer, Context, Session};
@@ -102,7 +103,7 @@ impl InTxn<'_, '_, '_> {
         if node.groups.len() == 1 {
             return Ok(());
         }
-        dispatch::target(node, entry, args)?;
+        route::target(node, entry, args)?;
         if entry.row.flags.has(flags::FANOUT) {
             let name = entry.row.name.to_ascii_uppercase();
             return Err(Error::text(format!("ERR {name} is not allowed in a script in cluster mode")));

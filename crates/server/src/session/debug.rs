@@ -12,6 +12,7 @@ use super::{Answer, Context, SessionRun};
 use crate::engine::heavy::{Outcome, Told};
 use crate::engine::node::Node;
 use crate::net::dispatch;
+use crate::net::route;
 use crate::table::table;
 
 const FLAGS: &[Flags] = &[flags::ADMIN, flags::NOSCRIPT, flags::LOADING, flags::STALE, flags::SYSTEM];
@@ -94,7 +95,7 @@ fn describe(node: &Arc<Node>, cancel: &Arc<Cancel>, database: u8, key: &[u8]) ->
         let owned = OwnedArgs::of([command[0], command[1], key]);
         let args = owned.as_args();
         let entry = table().find(command[0]).and_then(|entry| table().find_sub(entry, command[1]))?;
-        let target = dispatch::target(node, entry, &args).ok()?;
+        let target = route::target(node, entry, &args).ok()?;
         let call = dispatch::Call { entry, args, database, target, caller: None };
         Some(dispatch::run_heavy(node, &call, cancel, &mut Scratch::default()))
     };

@@ -16,6 +16,7 @@ use crate::engine::clients::NOTED_NAME_BYTES;
 use crate::engine::group::Group;
 use crate::engine::node::Node;
 use crate::net::dispatch;
+use crate::net::route;
 use crate::table::{Entry, Handler};
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
@@ -238,7 +239,7 @@ fn watch(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
     let id = node.group_of(first);
     let in_one_slot = node.groups.len() == 1 || done > 0 || args.from(1).all(|name| slot::of(name) == first);
     if !in_one_slot || before.is_some_and(|watching| watching.group.id != id) {
-        return Err(Error::line(dispatch::CROSSSLOT));
+        return Err(Error::line(route::CROSSSLOT));
     }
     let Some(group) = node.groups.get(usize::from(id)) else { return ok() };
     let id = before.map(|watching| watching.id);

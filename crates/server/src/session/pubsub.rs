@@ -7,7 +7,7 @@ use resp::{Protocol, Reply};
 
 use super::rows::{self, CONTAINER, HELP};
 use super::{Answer, Context, Session, SessionRun, client};
-use crate::net::dispatch;
+use crate::net::route;
 use crate::pubsub::{Kind, Name};
 use crate::table::Entry;
 
@@ -130,7 +130,7 @@ fn check_slot(context: &Context<'_>, args: &Args<'_>) -> command::Result<()> {
     let mut slots = args.from(1).map(slot::of);
     let first = slots.next();
     if context.node.groups.len() > 1 && slots.any(|slot| Some(slot) != first) {
-        return Err(Error::line(dispatch::CROSSSLOT));
+        return Err(Error::line(route::CROSSSLOT));
     }
     Ok(())
 }

@@ -135,11 +135,12 @@ fn only_what_leaves_no_trace_may_be_stopped() {
         Work::Command { entry, args: OwnedArgs::default(), database: 0, target }
     };
     for (work, may_be) in [
-        (command("sunionstore", Target::One(0)), true),
-        (command("flushall", Target::One(0)), true),
-        (command("flushall", Target::All), false),
-        (command("function|load", Target::All), false),
-        (command("keys", Target::All), true),
+        (command("sunionstore", Some(Target::One(0))), true),
+        (command("sunionstore", None), true),
+        (command("flushall", Some(Target::One(0))), true),
+        (command("flushall", Some(Target::All)), false),
+        (command("function|load", Some(Target::All)), false),
+        (command("keys", Some(Target::All)), true),
     ] {
         assert_eq!(work.may_be_stopped(), may_be, "{}", work.entry().row.name);
     }

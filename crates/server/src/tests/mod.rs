@@ -13,6 +13,7 @@ mod held;
 mod info;
 mod inside;
 mod lifecycle;
+mod many_keys;
 mod memory;
 mod paged;
 mod parts;

@@ -39,7 +39,8 @@ pub enum Work {
         entry: &'static Entry,
         args: OwnedArgs,
         database: u8,
-        target: Target,
+        /// Not known yet where the command has not been looked at as a whole: it names many keys.
+        target: Option<Target>,
     },
     Task {
         entry: &'static Entry,
@@ -82,7 +83,8 @@ impl Work {
     pub fn may_be_stopped(&self) -> bool {
         match self {
             Self::Command { entry, target, .. } => {
-                matches!(target, Target::One(_)) || !entry.row.flags.has(flags::WRITE)
+                // What writes to all groups names no keys.
+                *target != Some(Target::All) || !entry.row.flags.has(flags::WRITE)
             }
             Self::Unit { .. } | Self::Page(_) => true,
             Self::Task { .. } => false,

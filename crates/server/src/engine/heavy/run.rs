@@ -14,6 +14,7 @@ use crate::net::dispatch::{self, Call};
 use crate::net::exec;
 use crate::net::mailbox::Mail;
 use crate::net::output::Encoded;
+use crate::net::route;
 use crate::session::account;
 
 const CANCELLED: &str = "ERR cancelled";
@@ -88,6 +89,13 @@ fn perform(
             (entry, args, task(node, cancel))
         }
         Work::Command { entry, args, database, target } => {
+            let looked = |target: Option<_>| {
+                target.map_or_else(|| route::look(node, caller, entry, &args.as_args()), Ok)
+            };
+            let target = match looked(target) {
+                Ok(target) => target,
+                Err(error) => return Outcome::ungated(account::refused(node, &args.as_args(), error)),
+            };
             let call = Call { entry, args: args.as_args(), database, target, caller: Some(caller) };
             let outcome = dispatch::run_heavy(node, &call, cancel, scratch);
             (entry, args, outcome)

@@ -1,0 +1,96 @@
+//! Commands that name more keys than a network thread looks at: who may touch them, and in which group they are, is found
+//! out in the heavy pool, and told as if it were not.
+
+use base::limits;
+use testkit::Client;
+
+use super::harness::{TestNode, check};
+use crate::net::route;
+
+const MANY: usize = limits::KEYS_AT_ONCE_MAX + 1;
+
+fn line(command: &str, keys: usize, last: &str) -> String {
+    let mut words = vec![command.to_owned()];
+    words.extend((1..keys).map(|at| format!("{{x}}{at}")));
+    words.push(last.to_owned());
+    words.join(" ")
+}
+
+/// Commands that were left to the heavy pool.
+fn submitted(node: &TestNode) -> u64 {
+    node.node.heavy.stats.total().submitted
+}
+
+fn user_of(node: &TestNode) -> Client {
+    let mut admin = node.client();
+    check(&mut admin, "ACL SETUSER sam on nopass +@all ~{x}* &news.*", "+OK");
+    let mut client = node.client();
+    check(&mut client, "AUTH sam x", "+OK");
+    client
+}
+
+#[test]
+fn whose_keys_are_many_is_refused_one_that_he_may_not_touch() {
+    let node = TestNode::start();
+    let mut client = user_of(&node);
+    let before = submitted(&node);
+    check(&mut client, &line("DEL", MANY, "{x}y"), ":0");
+    check(&mut client, &line("DEL", MANY, "y"), "-NOPERM No permissions to access a key");
+    let long = "y".repeat(limits::KEYS_BYTES_AT_ONCE_MAX + 1);
+    check(&mut client, &format!("GET {long}"), "-NOPERM No permissions to access a key");
+    check(&mut client, &format!("GET {{x}}{long}"), "-ERR a key has at most 65000 bytes");
+    check(&mut client, &format!("PUBLISH {long} m"), "-NOPERM No permissions to access a channel");
+    check(&mut client, "EXISTS {x}1", ":0");
+    assert_eq!(submitted(&node) - before, 5, "they were looked at there");
+
+    let mut admin = node.client();
+    let log = admin.call(&["ACL", "LOG"]).unwrap();
+    let entries: Vec<_> = log.items().unwrap().iter().map(|entry| format!("{entry:?}")).collect();
+    assert_eq!(entries.len(), 3, "{entries:?}");
+    let stats = admin.call(&["INFO", "commandstats"]).unwrap();
+    let stats = String::from_utf8_lossy(stats.bytes().unwrap()).into_owned();
+    let of_del = stats.lines().find(|line| line.starts_with("cmdstat_del:")).unwrap();
+    assert!(of_del.contains("calls=1,") && of_del.contains("rejected_calls=1,"), "{of_del}");
+}
+
+#[test]
+fn many_keys_are_of_one_slot_where_there_are_several_groups() {
+    let node = TestNode::with(|config| config.groups = 4);
+    let mut client = node.client();
+    check(&mut client, "SET {x}y v", "+OK");
+    check(&mut client, &line("DEL", MANY, "{x}y"), ":1");
+    check(&mut client, &line("DEL", MANY, "y"), &format!("-{}", route::CROSSSLOT));
+    check(&mut client, &line("UNLINK", MANY, "{y}"), &format!("-{}", route::CROSSSLOT));
+    check(&mut client, &line("EXISTS", MANY, "{x}y"), ":0");
+}
+
+#[test]
+fn in_a_transaction_they_are_looked_at_when_they_are_queued() {
+    let node = TestNode::start();
+    let mut client = user_of(&node);
+    check(&mut client, "MULTI", "+OK");
+    check(&mut client, &line("DEL", MANY, "y"), "-NOPERM No permissions to access a key");
+    check(&mut client, "EXEC", "-EXECABORT Transaction discarded because of previous errors.");
+    check(&mut client, "MULTI", "+OK");
+    check(&mut client, &line("DEL", MANY, "{x}y"), "+QUEUED");
+    check(&mut client, "EXEC", "[:0]");
+}
+
+#[test]
+fn what_counts_is_keys_and_channels_and_not_what_is_written_to_them() {
+    let names_many = |words: &[&str]| {
+        let owned = command::OwnedArgs::of(words.iter().map(|word| word.as_bytes()));
+        let entry = crate::table::table().find(words[0].as_bytes()).unwrap();
+        route::names_many(entry, &owned.as_args())
+    };
+    let long = "k".repeat(limits::KEYS_BYTES_AT_ONCE_MAX);
+    let many = vec!["k"; MANY];
+    assert!(!names_many(&["get", "k"]) && !names_many(&["get", &long]) && names_many(&["mget", "k", &long]));
+    assert!(!names_many(&["set", "k", &long]) && !names_many(&["set", "k", &long.repeat(2)]));
+    assert!(names_many(&[&["del"], &many[..]].concat()) && !names_many(&[&["del"], &many[1..]].concat()));
+    assert!(!names_many(&[&["rpush"], &many[..]].concat()), "one key, many elements");
+    assert!(names_many(&[&["mset"], &[&many[..], &many[..]].concat()[..]].concat()));
+    assert!(!names_many(&["publish", &long, "m"]) && names_many(&["publish", &long.repeat(2), "m"]));
+    assert!(!names_many(&["publish", "c", &long.repeat(2)]));
+    assert!(!names_many(&["echo", &long.repeat(2)]), "it is on the session");
+}

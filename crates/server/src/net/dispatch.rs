@@ -151,9 +151,7 @@ pub fn run(
         Handler::Data(run) => OnData::Plain(run),
         Handler::Script(run) => OnData::Script(run),
     };
-    let is_many = route::names_many(entry, args);
-    let route = || if is_many { Ok(None) } else { route::target(node, entry, args).map(Some) };
-    let target = match blocked::check_bounds(entry, args).and_then(|()| route()) {
+    let target = match route::target_at_once(node, entry, args) {
         Ok(target) => target,
         Err(failed) => return error(failed),
     };

@@ -6,6 +6,7 @@ use store::KeyPosition;
 
 use crate::engine::heavy::{Caller, Target};
 use crate::engine::node::Node;
+use crate::net::blocked;
 use crate::session::acl::{self, Denied, Place};
 use crate::table::Entry;
 
@@ -27,6 +28,13 @@ pub fn names_many(entry: &Entry, args: &Args<'_>) -> bool {
         bytes += args.get(at).len();
         count > limits::KEYS_AT_ONCE_MAX || bytes > limits::KEYS_BYTES_AT_ONCE_MAX
     })
+}
+
+/// The groups that a command concerns, unless it takes too long to find that out. What may have to wait is refused if
+/// there is too much of it.
+pub fn target_at_once(node: &Node, entry: &Entry, args: &Args<'_>) -> Result<Option<Target>, Error> {
+    blocked::check_bounds(entry, args)?;
+    if names_many(entry, args) { Ok(None) } else { target(node, entry, args).map(Some) }
 }
 
 /// What was left to the heavy pool: whether the caller may touch all that a command names, and which groups it concerns.

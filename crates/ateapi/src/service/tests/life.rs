@@ -231,7 +231,7 @@ async fn everything_is_cleared_only_if_that_is_allowed() {
     put_worker(&sim, "pod-0", "vm-0");
     one_actor(&service).await;
     sim.put("somebody-else", "1");
-    is(service.debug_clear(at).await, Code::PermissionDenied, "--allow-debug-clear");
+    is(service.debug_clear(at).await, Code::PermissionDenied, "this server does not allow it");
     let rights = Options { allow_debug_clear: true, ..Options::default() };
     let free = Service::new(Arc::new(sim.clone()), Acknowledge, rights);
     free.debug_clear(at).await.unwrap();

@@ -233,7 +233,8 @@ fn a_node_never_lets_debug_clear_delete_everything() {
     let node = Node::start("");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let refused = runtime.block_on(async {
-        let channel = Endpoint::from_shared(format!("http://{}", node.address("actors"))).unwrap().connect_lazy();
+        let channel =
+            Endpoint::from_shared(format!("http://{}", node.address("actors"))).unwrap().connect_lazy();
         ControlClient::new(channel).debug_clear(DebugClearRequest {}).await.unwrap_err()
     });
     assert_eq!(refused.code(), Code::PermissionDenied);

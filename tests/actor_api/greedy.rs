@@ -55,12 +55,14 @@ fn who_never_reads_is_cut_off() {
     let _inside = runtime.enter();
     // The whole answer is in the transport's hands, or none of it.
     for window in [100, 0] {
-        let before = api.metric("ateapi_calls_total{method=\"ListActors\",code=\"DEADLINE_EXCEEDED\"}").unwrap();
+        let before =
+            api.metric("ateapi_calls_total{method=\"ListActors\",code=\"DEADLINE_EXCEEDED\"}").unwrap();
         let narrow = api.endpoint().unwrap().initial_stream_window_size(window).connect_lazy();
         let answer = runtime.block_on(list_and_leave(narrow)).unwrap();
         api.wait_for_metric("ateapi_calls_in_flight", |count| count == 0).unwrap();
         api.wait_for_metric("ateapi_connections", |count| count == 0).unwrap();
-        let late = api.metric("ateapi_calls_total{method=\"ListActors\",code=\"DEADLINE_EXCEEDED\"}").unwrap();
+        let late =
+            api.metric("ateapi_calls_total{method=\"ListActors\",code=\"DEADLINE_EXCEEDED\"}").unwrap();
         assert_eq!(late - before, 1);
         drop(answer);
     }

@@ -291,7 +291,11 @@ mod tests {
             ("--max-connections 100 --max-connections-per-peer 100", 100),
             ("--max-connections-per-peer 0", 0),
         ] {
-            assert_eq!(parse_line(line).unwrap().server().unwrap().connections_per_peer_max, expected, "{line}");
+            assert_eq!(
+                parse_line(line).unwrap().server().unwrap().connections_per_peer_max,
+                expected,
+                "{line}"
+            );
         }
     }
 

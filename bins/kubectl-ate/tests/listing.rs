@@ -45,7 +45,9 @@ fn json_and_yaml_are_one_document_over_many_pages() {
     let fake = Fake::start(1100);
     assert_eq!(ids(&ok(&fake, "get actors -o json")), all(1100));
     let yaml = ok(&fake, "get actors -o yaml");
-    assert!(yaml.starts_with("apiVersion: v1\nkind: List\nitems:\n- actorId: actor-0000000\n  actorTemplateName: counter\n"));
+    assert!(yaml.starts_with(
+        "apiVersion: v1\nkind: List\nitems:\n- actorId: actor-0000000\n  actorTemplateName: counter\n"
+    ));
     assert_eq!(yaml.lines().filter(|line| line.starts_with("- actorId: ")).count(), 1100);
 }
 

@@ -123,7 +123,9 @@ impl Call {
     fn take_places(&mut self) -> Result<(), &'static str> {
         if let Some(Peer(link)) = &self.peer {
             let place = Arc::clone(&link.common.calls).try_acquire_owned();
-            self.places.push(place.map_err(|_| "too many calls from your address are going on here: fewer at a time")?);
+            self.places.push(
+                place.map_err(|_| "too many calls from your address are going on here: fewer at a time")?,
+            );
         }
         let place = Arc::clone(&self.shared.places).try_acquire_owned();
         self.places.push(place.map_err(|_| "too many calls are going on here: try again later")?);

@@ -39,16 +39,17 @@ impl Collector {
     ) -> Result<Option<Self>, String> {
         // As OpenTelemetry has it, an empty variable is none.
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let Some(endpoint) = option.map(str::to_owned).or_else(|| variable(ENDPOINT)) else { return Ok(None) };
+        let Some(endpoint) = option.map(str::to_owned).or_else(|| variable(ENDPOINT)) else {
+            return Ok(None);
+        };
         let is_known = ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme));
         if !is_known || Endpoint::from_shared(endpoint.clone()).is_err() {
             let wanted = "wanted: http://HOST:PORT or https://HOST:PORT";
             return Err(format!("the collector's address is not understood: \"{endpoint}\"; {wanted}"));
         }
         let headers = headers(&variable(HEADERS).unwrap_or_default())?;
-        let read = |path: String| {
-            std::fs::read(&path).map_err(|error| format!("{path} ({CERTIFICATE}): {error}"))
-        };
+        let read =
+            |path: String| std::fs::read(&path).map_err(|error| format!("{path} ({CERTIFICATE}): {error}"));
         let authorities = variable(CERTIFICATE).map(read).transpose()?;
         Ok(Some(Self { endpoint, headers, authorities }))
     }

@@ -7,10 +7,14 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use ateapi::proto::DebugClearRequest;
+use ateapi::proto::control_client::ControlClient;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use testkit::tls::Authority;
 use testkit::{Client, temp_dir, tools, wait};
+use tonic::Code;
+use tonic::transport::Endpoint;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// On any port; a test may say otherwise.
@@ -203,6 +207,16 @@ fn an_address_that_is_taken_is_named_with_its_option() {
 }
 
 #[test]
+fn a_collector_that_cannot_be_is_named_with_its_option() {
+    let folder = temp_dir().unwrap();
+    let output = command(folder.path(), "--ateapi-otlp-endpoint 127.0.0.1:4317").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains("--ateapi-otlp-endpoint: ") && said.contains("wanted: http://HOST:PORT"), "{said}");
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
 fn a_node_without_the_api_says_so() {
     let node = Node::start("--ateapi off");
     assert_eq!(node.address("actors"), "off");
@@ -212,6 +226,19 @@ fn a_node_without_the_api_says_so() {
         reply,
         testkit::Reply::Array(vec![testkit::Reply::bulk("ateapi"), testkit::Reply::bulk("off")])
     );
+}
+
+#[test]
+fn a_node_never_lets_debug_clear_delete_everything() {
+    let node = Node::start("");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let refused = runtime.block_on(async {
+        let channel =
+            Endpoint::from_shared(format!("http://{}", node.address("actors"))).unwrap().connect_lazy();
+        ControlClient::new(channel).debug_clear(DebugClearRequest {}).await.unwrap_err()
+    });
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(refused.message(), "DebugClear deletes everything: a node that hosts the API never allows it");
 }
 
 #[test]

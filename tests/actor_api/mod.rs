@@ -2,6 +2,7 @@
 
 mod crowds;
 mod errors;
+mod greedy;
 mod life;
 mod pages;
 mod processes;

@@ -84,7 +84,12 @@ impl Api {
     }
 
     pub fn channel(&self) -> Result<Channel> {
-        Ok(Endpoint::from_shared(format!("http://{}", self.address))?.connect_lazy())
+        Ok(self.endpoint()?.connect_lazy())
+    }
+
+    /// Where a connection goes, to be opened in another way than others are.
+    pub fn endpoint(&self) -> Result<Endpoint> {
+        Ok(Endpoint::from_shared(format!("http://{}", self.address))?)
     }
 
     /// A client that speaks TLS.

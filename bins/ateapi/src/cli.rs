@@ -94,7 +94,8 @@ pub struct Options {
     #[arg(value_parser = some_time)]
     pub max_deadline: Duration,
 
-    /// Calls at a time; the next one is told RESOURCE_EXHAUSTED.
+    /// Calls at a time, until their answers have been sent, and half of them from one address; the next one is told
+    /// RESOURCE_EXHAUSTED.
     #[arg(long, env = "ATE_MAX_CALLS", value_name = "N", default_value_t = serve::CALLS_MAX as u32)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_calls: u32,
@@ -103,6 +104,11 @@ pub struct Options {
     #[arg(long, env = "ATE_MAX_CONNECTIONS", value_name = "N", default_value_t = serve::CONNECTIONS_MAX as u32)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
+
+    /// Connections from one address at a time; the next one is closed. 0 for any number [default: 256, or half of
+    /// --max-connections if that is less]
+    #[arg(long, env = "ATE_MAX_CONNECTIONS_PER_PEER", value_name = "N")]
+    pub max_connections_per_peer: Option<u32>,
 
     /// How long a stop (SIGTERM) waits for calls that are going on.
     #[arg(long, env = "ATE_DRAIN_TIME", value_name = "TIME", default_value = "20s")]
@@ -118,7 +124,8 @@ pub struct Options {
     #[arg(long, env = "ATE_METRICS", value_name = "ADDR", default_value = "off", value_parser = listen)]
     pub metrics: Listen,
 
-    /// A collector that takes spans by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
+    /// A collector that takes spans by OTLP over gRPC, such as http://127.0.0.1:4317, or https:// for TLS [default:
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, or none]
     #[arg(long, env = "ATE_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 
@@ -180,9 +187,13 @@ impl Options {
         options.deadline_max = self.max_deadline;
         options.calls_max = self.max_calls as usize;
         options.connections_max = self.max_connections as usize;
+        options.connections_per_peer_max = self
+            .max_connections_per_peer
+            .map_or_else(|| serve::connections_per_peer(options.connections_max), |count| count as usize);
         options.drain_max = self.drain_time;
         options.threads = self.threads.map_or(options.threads, usize::from);
-        options.otlp.clone_from(&self.otlp_endpoint);
+        let variable = |name: &str| std::env::var(name).ok();
+        options.collector = serve::Collector::find(self.otlp_endpoint.as_deref(), variable)?;
         Ok(options)
     }
 
@@ -267,9 +278,25 @@ mod tests {
         assert_eq!(options.store.seeds[0].to_string(), "127.0.0.1:6379");
         assert_eq!((options.metrics, options.allow_debug_clear), (Listen(None), false));
         let server = options.server().unwrap();
-        assert!(server.tls.is_none() && server.otlp.is_none());
+        assert!(server.tls.is_none());
+        assert_eq!((server.connections_max, server.connections_per_peer_max), (1024, 256));
         assert_eq!(server.drain_max, serve::DRAIN_MAX);
         assert_eq!(server.deadline_max, serve::DEADLINE_MAX);
+    }
+
+    #[test]
+    fn one_peer_never_has_all_connections_unless_that_is_wanted() {
+        for (line, expected) in [
+            ("--max-connections 100", 50),
+            ("--max-connections 100 --max-connections-per-peer 100", 100),
+            ("--max-connections-per-peer 0", 0),
+        ] {
+            assert_eq!(
+                parse_line(line).unwrap().server().unwrap().connections_per_peer_max,
+                expected,
+                "{line}"
+            );
+        }
     }
 
     #[test]
@@ -299,6 +326,8 @@ mod tests {
         refused("--max-deadline 0", "no call could be done in no time");
         refused("--max-deadline 60", "a time is a number and a unit");
         refused("--max-calls 0", "1..=100000");
+        refused("--max-connections-per-peer=-1", "invalid value '-1'");
+        refused("--otlp-endpoint 127.0.0.1:4317", "wanted: http://HOST:PORT or https://HOST:PORT");
         refused("--log-format xml", "json");
         refused("--token-key hunter2", "--token-key: a key is 64 hexadecimal digits");
         refused("--token-key-file /nowhere/key", "/nowhere/key: ");

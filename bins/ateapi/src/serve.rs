@@ -34,8 +34,11 @@ pub fn run(options: &Options) -> ExitCode {
 fn serve(options: &Options, stops: &Receiver<()>) -> Result<(), String> {
     let store = options.store()?;
     let seeds: Vec<String> = store.seeds.iter().map(ToString::to_string).collect();
-    let rights =
-        service::Options { allow_debug_clear: options.allow_debug_clear, token_key: options.token_key()? };
+    let rights = service::Options {
+        allow_debug_clear: options.allow_debug_clear,
+        clear_refusal: "the server must be started with --allow-debug-clear",
+        token_key: options.token_key()?,
+    };
     let host = Host::start(options.server()?, RedisStore::new(store), Acknowledge, rights)
         .map_err(|error| error.to_string())?;
     let http = match options.metrics.0 {

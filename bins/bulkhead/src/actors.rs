@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ateapi::listing::TokenKey;
-use ateapi::serve::{self, Bound, Host, StartError};
+use ateapi::serve::{self, Bound, Collector, Host, StartError};
 use ateapi::service::{self, Acknowledge};
 use ateapi::store::Address;
 use ateapi::store::redis::{Connector, Options as StoreOptions, RedisStore};
@@ -32,7 +32,11 @@ pub fn bind(options: &Options) -> Result<Option<Bound>, String> {
     server.tls = options.tls.files()?;
     server.calls_max = CALLS_MAX;
     server.connections_max = CONNECTIONS_MAX;
+    server.connections_per_peer_max = serve::connections_per_peer(CONNECTIONS_MAX);
     server.drain_max = DRAIN_MAX;
+    let variable = |name: &str| std::env::var(name).ok();
+    server.collector = Collector::find(options.ateapi_otlp_endpoint.as_deref(), variable)
+        .map_err(|why| format!("--ateapi-otlp-endpoint: {why}"))?;
     let bound = Bound::new(server).map_err(|error| match error {
         StartError::Listen { .. } => format!("--ateapi: {error}; wanted: another address, or off"),
         error => error.to_string(),
@@ -52,7 +56,11 @@ pub fn serve(bound: Bound, node: &Arc<Node>) -> Result<Host, String> {
     });
     let store = RedisStore::new(StoreOptions::inside(here(), connector));
     // Not even for tests: what it clears is in a database with other things in it.
-    let rights = service::Options { allow_debug_clear: false, token_key: TokenKey::Stored };
+    let rights = service::Options {
+        allow_debug_clear: false,
+        clear_refusal: "a node that hosts the API never allows it",
+        token_key: TokenKey::Stored,
+    };
     let host = Host::serve(bound, store, Acknowledge, rights);
     let host = host.map_err(|error| format!("--ateapi: {error}"))?;
     node.inside.host(Arc::new(Shown { address: host.address(), of: host.shown() }));

@@ -76,6 +76,11 @@ pub struct Options {
     #[arg(value_parser = listen)]
     pub ateapi: Listen,
 
+    /// A collector that takes the spans of the actor API by OTLP over gRPC, such as http://127.0.0.1:4317, or https:// for
+    /// TLS [default: OTEL_EXPORTER_OTLP_ENDPOINT, or none]
+    #[arg(long, env = "BULKHEAD_ATEAPI_OTLP_ENDPOINT", value_name = "URL")]
+    pub ateapi_otlp_endpoint: Option<String>,
+
     /// Where the data is. Created if it is not there; used by one process at a time.
     #[arg(long, env = "BULKHEAD_DATA", value_name = "DIR", default_value = "./bulkhead-data")]
     pub data: PathBuf,

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::names::{Kind, Target, TargetParser, Template, label};
@@ -17,7 +17,7 @@ Examples:
   kubectl-ate create actor counter-1 -a demo --template default/counter
   kubectl-ate resume actor counter-1 -a demo
   kubectl-ate get actors -A -o wide
-  kubectl-ate get actors -A -o json | jq .
+  kubectl-ate get actors -A -o json | jq '.items[]'
 
 kubectl finds it as a plugin: `kubectl ate get actors` is the same.
 Exit codes: 0 all is done, 1 something failed (also: a mistake on the command line), 130 Ctrl-C,
@@ -40,7 +40,7 @@ error) it says how to go on, and JSON and YAML are complete documents all the sa
 
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-ate", version, about = "The command line of the actor API", after_help = EXAMPLES)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -117,7 +117,13 @@ const CHANGEABLE: TargetParser = TargetParser(&[Kind::Actor, Kind::Atespace]);
 const ACTORS: TargetParser = TargetParser(&[Kind::Actor]);
 
 /// The most that a page may be asked for.
-const CHUNK_MAX: i64 = 1000;
+const CHUNK_MAX: i32 = 1000;
+
+/// As with kubectl, none is no bound of ours.
+fn chunk_size() -> impl TypedValueParser<Value = i32> {
+    let number = clap::value_parser!(i32).range(0..=i64::from(CHUNK_MAX));
+    number.map(|size| if size == 0 { CHUNK_MAX } else { size })
+}
 
 #[derive(Args, Debug)]
 pub struct GetArgs {
@@ -148,8 +154,8 @@ pub struct GetArgs {
     #[arg(long)]
     pub ignore_not_found: bool,
 
-    /// How many actors to ask for at a time
-    #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(i32).range(1..=CHUNK_MAX))]
+    /// How many actors to ask for at a time; 0 for as many as the server gives
+    #[arg(long, value_name = "N", default_value = "500", value_parser = chunk_size())]
     pub chunk_size: i32,
 
     /// Stop after so many actors, and say how to go on
@@ -417,7 +423,7 @@ mod tests {
         );
         refused("kubectl-ate suspend atespace demo", "no resource type \"atespace\" here: actors");
         refused("kubectl-ate get actors -o xml", "table, wide, json, yaml, name");
-        refused("kubectl-ate get actors --chunk-size 0", "1..=1000");
+        refused("kubectl-ate get actors --chunk-size 1001", "0..=1000");
         refused("kubectl-ate get actors -A -a demo", "cannot be used with");
         refused("kubectl-ate get actors -w --limit 3", "cannot be used with");
         refused("kubectl-ate update actor a -a demo", "--clear-selector");

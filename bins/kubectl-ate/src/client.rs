@@ -131,12 +131,12 @@ impl Client {
         }
     }
 
-    /// What the server says of its health: serving or not.
-    pub async fn health(&self) -> Result<bool, Failure> {
+    /// What the server says of the health of a service, or of itself if none is named: serving or not.
+    pub async fn health(&self, service: &str) -> Result<bool, Failure> {
         use tonic_health::pb::health_check_response::ServingStatus;
         use tonic_health::pb::health_client::HealthClient;
         let stub = HealthClient::new(self.channel.clone());
-        let message = tonic_health::pb::HealthCheckRequest { service: String::new() };
+        let message = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
         let call = |mut stub: HealthClient<Channel>, request| async move { stub.check(request).await };
         let answer = self.attempt(&stub, Repeat::Harmless, message, call).await?;
         Ok(answer.status() == ServingStatus::Serving)

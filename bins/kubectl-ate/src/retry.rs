@@ -25,15 +25,26 @@ pub enum Repeat {
 /// The pause before the next try, of which `tries` have failed; none if this failure is the answer.
 pub fn pause(failure: &Failure, repeat: Repeat, tries: u32, left: Duration) -> Option<Duration> {
     let is_harmless = repeat != Repeat::Misleading;
+    let goes_on = goes_on(failure);
     let may = match failure {
         Failure::Connection { is_sent, .. } => !is_sent || is_harmless,
-        Failure::Server { code: Code::Unavailable, .. } => is_harmless,
+        Failure::Server { code: Code::Unavailable, .. } => is_harmless || goes_on,
         // For others it may be an answer: no worker is free.
         Failure::Server { code: Code::ResourceExhausted, .. } => repeat == Repeat::OneOfMany,
         _ => false,
     };
-    let pause = backoff(tries);
-    (may && tries <= RETRIES_MAX && pause < left).then_some(pause)
+    // Each of those has come further than the one before: only time bounds them.
+    let (pause, has_tries) =
+        if goes_on { (PAUSE_FIRST, true) } else { (backoff(tries), tries <= RETRIES_MAX) };
+    (may && has_tries && pause < left).then_some(pause)
+}
+
+/// With these words the server says that it has done a part of a call, nothing of which is lost, and not its end: to
+/// repeat it can hide nothing.
+const GOES_ON: &str = "repeat the call, and it goes on from there";
+
+fn goes_on(failure: &Failure) -> bool {
+    matches!(failure, Failure::Server { code: Code::Unavailable, message } if message.ends_with(GOES_ON))
 }
 
 /// Doubles with each failure, up to a bound.
@@ -77,6 +88,16 @@ mod tests {
         assert_eq!(pause(&connection(true), Repeat::Misleading, 1, LONG), None);
         assert!(pause(&connection(false), Repeat::Misleading, 1, LONG).is_some());
         assert!(pause(&connection(true), Repeat::Harmless, 1, LONG).is_some());
+    }
+
+    #[test]
+    fn what_goes_on_is_repeated_for_as_long_as_there_is_time() {
+        let message = format!("there was no time to see whether x is empty: {GOES_ON}");
+        let unfinished = Failure::Server { code: Code::Unavailable, message };
+        for tries in [1, 2, 1000] {
+            assert_eq!(pause(&unfinished, Repeat::Misleading, tries, LONG), Some(PAUSE_FIRST));
+        }
+        assert_eq!(pause(&unfinished, Repeat::Misleading, 1, PAUSE_FIRST), None);
     }
 
     #[test]

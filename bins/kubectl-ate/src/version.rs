@@ -1,5 +1,6 @@
 //! `version`: of this program. The API tells no version of the server, only whether it serves.
 
+use ateproto::control_server::SERVICE_NAME;
 use clap::ValueEnum;
 use serde::Serialize;
 use tonic::Code;
@@ -54,8 +55,15 @@ pub async fn run(mut session: Session, args: VersionArgs) -> Result<(), Failure>
 
 async fn server(session: &mut Session) -> Result<Server, Failure> {
     let client = session.connect().await?;
-    let health = match session.interrupt.or(client.health()).await? {
-        Ok(true) => "serving",
+    let health = match session.interrupt.or(client.health("")).await? {
+        // It serves, but what it needs for that may be away: its store.
+        Ok(true) => match session.interrupt.or(client.health(SERVICE_NAME)).await? {
+            Ok(true) => "serving",
+            Ok(false) => "not ready",
+            // Of another implementation, which tells of itself as a whole.
+            Err(failure) if failure.is(Code::NotFound) => "serving",
+            Err(failure) => return Err(failure),
+        },
         Ok(false) => "not serving",
         Err(failure) if failure.is(Code::Unimplemented) => "health unknown",
         Err(failure) => return Err(failure),

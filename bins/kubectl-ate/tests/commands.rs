@@ -125,7 +125,7 @@ ns          pool       w2             <none>
     assert_eq!(ok(&fake, "get workers"), expected);
     assert_eq!(ok(&fake, "get worker w2 -o name"), "worker/ns/pool/w2\n");
     let json: serde_json::Value = serde_json::from_str(&ok(&fake, "get wk -o json")).unwrap();
-    assert_eq!(json["workers"][0]["actorId"], "a1");
+    assert_eq!(json["items"][0]["actorId"], "a1");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn shells_get_scripts_and_kubectl_gets_answers() {
 #[test]
 fn help_is_on_stdout_and_has_examples() {
     let fake = Fake::start(0);
-    for line in ["--help", "get --help", "admin load --help", "completion --help"] {
+    for line in ["--help", "help", "get --help", "help get", "admin load --help", "completion --help"] {
         assert!(ok(&fake, line).contains("Examples:\n  "), "{line}");
     }
 }

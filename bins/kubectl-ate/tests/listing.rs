@@ -12,7 +12,7 @@ use crate::program::{Said, command, finish, interrupt, ok, run, start};
 
 fn ids(json: &str) -> Vec<String> {
     let found: Value = serde_json::from_str(json).unwrap();
-    let actors = found["actors"].as_array().unwrap().iter();
+    let actors = found["items"].as_array().unwrap().iter();
     actors.map(|actor| actor["actorId"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -45,7 +45,9 @@ fn json_and_yaml_are_one_document_over_many_pages() {
     let fake = Fake::start(1100);
     assert_eq!(ids(&ok(&fake, "get actors -o json")), all(1100));
     let yaml = ok(&fake, "get actors -o yaml");
-    assert!(yaml.starts_with("actors:\n- actorId: actor-0000000\n  actorTemplateName: counter\n"));
+    assert!(yaml.starts_with(
+        "apiVersion: v1\nkind: List\nitems:\n- actorId: actor-0000000\n  actorTemplateName: counter\n"
+    ));
     assert_eq!(yaml.lines().filter(|line| line.starts_with("- actorId: ")).count(), 1100);
 }
 

@@ -10,6 +10,7 @@ pub mod glob;
 pub mod hlc;
 mod inplace;
 pub mod limits;
+pub mod peer;
 pub mod slot;
 
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock};

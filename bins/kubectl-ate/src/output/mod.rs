@@ -26,6 +26,10 @@ pub enum Format {
     Name,
 }
 
+/// How a list begins, whatever is in it: as kubectl's.
+const JSON_HEAD: &str = "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[";
+const YAML_HEAD: &str = "apiVersion: v1\nkind: List\n";
+
 /// What has become of something that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -90,13 +94,12 @@ impl<R: Resource> Printer<R> {
             match self.format {
                 Format::Yaml => {
                     if is_first {
-                        push_line(out, &format!("{}:", R::KIND.plural()));
+                        push_line(out, &format!("{YAML_HEAD}items:"));
                     }
                     yaml::item(&value(item)?, out);
                 }
                 _ => {
-                    let head = format!("{{\"{}\":[", R::KIND.plural());
-                    out.extend_from_slice(if is_first { head.as_bytes() } else { b"," });
+                    out.extend_from_slice(if is_first { JSON_HEAD } else { "," }.as_bytes());
                     out.push(b'\n');
                     out.extend_from_slice(json::compact(item)?.as_bytes());
                 }
@@ -107,12 +110,11 @@ impl<R: Resource> Printer<R> {
 
     /// Ends a list. `token` is where it goes on, if it is not complete.
     pub fn end(&mut self, token: Option<&str>, out: &mut Vec<u8>) {
-        let kind = R::KIND.plural();
         match self.format {
             Format::Table | Format::Wide | Format::Name => {}
             Format::Json => {
-                let tail = if self.is_open { "\n]".to_owned() } else { format!("{{\"{kind}\":[]") };
-                out.extend_from_slice(tail.as_bytes());
+                let tail = if self.is_open { ["\n", "]"] } else { [JSON_HEAD, "]"] };
+                out.extend_from_slice(tail.concat().as_bytes());
                 if let Some(token) = token {
                     let mut quoted = String::new();
                     crate::text::quote(token, &mut quoted);
@@ -122,7 +124,7 @@ impl<R: Resource> Printer<R> {
             }
             Format::Yaml => {
                 if !self.is_open {
-                    push_line(out, &format!("{kind}: []"));
+                    push_line(out, &format!("{YAML_HEAD}items: []"));
                 }
                 if let Some(token) = token {
                     let mut quoted = String::new();
@@ -227,7 +229,7 @@ mod tests {
             let pages: &[&[Actor]] = &[&[], &[actor("a"), actor("b")], &[], &[actor("c")]];
             let found = parse(format, &list(format, pages, None));
             let names: Vec<&Value> =
-                found["actors"].as_array().unwrap().iter().map(|actor| &actor["actorId"]).collect();
+                found["items"].as_array().unwrap().iter().map(|actor| &actor["actorId"]).collect();
             assert_eq!(names, ["a", "b", "c"]);
             assert!(found.get("nextPageToken").is_none());
         }
@@ -239,15 +241,15 @@ mod tests {
             for pages in [&[][..], &[&[actor("a")][..]]] {
                 let found = parse(format, &list(format, pages, Some("to:\"ken")));
                 assert_eq!(found["nextPageToken"], "to:\"ken");
-                assert_eq!(found["actors"].as_array().unwrap().len(), pages.len());
+                assert_eq!(found["items"].as_array().unwrap().len(), pages.len());
             }
         }
     }
 
     #[test]
     fn an_empty_list_is_a_list() {
-        assert_eq!(list(Format::Json, &[], None), "{\"actors\":[]}\n");
-        assert_eq!(list(Format::Yaml, &[&[]], None), "actors: []\n");
+        assert_eq!(list(Format::Json, &[], None), "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[]}\n");
+        assert_eq!(list(Format::Yaml, &[&[]], None), "apiVersion: v1\nkind: List\nitems: []\n");
         assert_eq!(list(Format::Table, &[], None), "");
     }
 

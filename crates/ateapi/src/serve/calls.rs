@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
@@ -16,8 +17,9 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tracing::Instrument;
 
-use super::incoming::Peer;
+use super::answer;
 use super::metrics::{METHODS, Metrics, code_name, method_of};
+use super::peers::Peer;
 use super::spans::{Ended, Parent, Spans};
 use crate::service::Deadline;
 
@@ -61,33 +63,27 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let began = Instant::now();
-        let said = timeout_of(request.headers());
-        let limit = said.unwrap_or(Duration::MAX).min(self.shared.deadline_max);
+        let limit = limit(timeout_of(request.headers()), self.shared.deadline_max);
         let deadline = began + limit;
         request.extensions_mut().insert(Deadline(deadline));
         let mut call = Call::begin(&self.shared, &request, began);
         // What has been asked whether it is ready is what is to be called.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() else {
-            let status = Status::resource_exhausted("too many calls are going on here: try again later");
-            call.end(&status);
+        if let Err(why) = call.take_places() {
+            let status = Status::resource_exhausted(why);
+            call.settle(status.clone());
             return Box::pin(std::future::ready(Ok(status.into_http())));
-        };
+        }
         let span = tracing::debug_span!("call", method = call.name(), trace = %call.parent.trace_text());
         let work = async move {
-            let _place: OwnedSemaphorePermit = place;
             match timeout_at(deadline, inner.call(request)).await {
-                Ok(Ok(response)) => {
-                    let ok = || Status::new(Code::Ok, "");
-                    call.end(&Status::from_header_map(response.headers()).unwrap_or_else(ok));
-                    Ok(response)
-                }
+                Ok(Ok(response)) => Ok(answer::follow(response, call, deadline)),
                 Ok(Err(never)) => match never {},
                 Err(_) => {
                     let text = format!("the call was not done within {} ms", limit.as_millis());
                     let status = Status::deadline_exceeded(text);
-                    call.end(&status);
+                    call.settle(status.clone());
                     Ok(status.into_http())
                 }
             }
@@ -96,15 +92,17 @@ where
     }
 }
 
-/// A call that is going on. If it ends without a status, its caller has gone.
-struct Call {
+/// A call that goes on until this is dropped. If nothing has been settled by then, its caller has gone.
+pub struct Call {
     shared: Arc<Shared>,
     method: usize,
     began: Instant,
     began_us: u64,
     peer: Option<Peer>,
     parent: Parent,
-    has_ended: bool,
+    /// Among its peer's calls, and among all.
+    places: Vec<OwnedSemaphorePermit>,
+    outcome: Mutex<Option<Status>>,
 }
 
 impl Call {
@@ -114,34 +112,39 @@ impl Call {
             method: method_of(request.uri().path()),
             began,
             began_us: base::Clock::wall_us(&base::SystemClock),
-            peer: request.extensions().get::<Peer>().copied(),
+            peer: request.extensions().get::<Peer>().cloned(),
             parent: Parent::of(request.headers()),
-            has_ended: false,
+            places: Vec::new(),
+            outcome: Mutex::default(),
             shared: Arc::clone(shared),
         }
+    }
+
+    fn take_places(&mut self) -> Result<(), &'static str> {
+        if let Some(Peer(link)) = &self.peer {
+            let place = Arc::clone(&link.common.calls).try_acquire_owned();
+            self.places.push(
+                place.map_err(|_| "too many calls from your address are going on here: fewer at a time")?,
+            );
+        }
+        let place = Arc::clone(&self.shared.places).try_acquire_owned();
+        self.places.push(place.map_err(|_| "too many calls are going on here: try again later")?);
+        Ok(())
     }
 
     fn name(&self) -> &'static str {
         METHODS.get(self.method).copied().unwrap_or("other")
     }
 
-    fn end(&mut self, status: &Status) {
-        self.has_ended = true;
-        let (code, took) = (status.code(), self.began.elapsed());
-        self.shared.metrics.in_flight.fetch_sub(1, Relaxed);
-        self.shared.metrics.called(self.method, code, took);
-        if code != Code::Ok {
-            self.log(status, took);
-        }
-        if let Some(spans) = &self.shared.spans {
-            spans.end(Ended {
-                name: self.name(),
-                parent: self.parent,
-                began_us: self.began_us,
-                took,
-                code,
-                message: status.message(),
-            });
+    /// Says how it ends, unless something else is said before it does.
+    pub fn settle(&self, status: Status) {
+        *self.outcome.lock() = Some(status);
+    }
+
+    /// Ends the connection that it came by.
+    pub fn cut(&self) {
+        if let Some(Peer(link)) = &self.peer {
+            link.cut();
         }
     }
 
@@ -149,7 +152,7 @@ impl Call {
     fn log(&self, status: &Status, took: Duration) {
         let (method, code, message) = (self.name(), code_name(status.code()), status.message());
         let ms = took.as_millis() as u64;
-        let peer = self.peer.map_or_else(String::new, |peer| peer.0.to_string());
+        let peer = self.peer.as_ref().map_or_else(String::new, |Peer(link)| link.address.to_string());
         let is_ours = matches!(
             status.code(),
             Code::Internal | Code::DataLoss | Code::Unavailable | Code::Unknown | Code::DeadlineExceeded
@@ -165,10 +168,34 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.end(&Status::cancelled("the caller has gone"));
+        let settled = self.outcome.get_mut().take();
+        let status = settled.unwrap_or_else(|| Status::cancelled("the caller has gone"));
+        let (code, took) = (status.code(), self.began.elapsed());
+        self.shared.metrics.in_flight.fetch_sub(1, Relaxed);
+        self.shared.metrics.called(self.method, code, took);
+        if code != Code::Ok {
+            self.log(&status, took);
+        }
+        if let Some(spans) = &self.shared.spans {
+            spans.end(Ended {
+                name: self.name(),
+                parent: self.parent,
+                began_us: self.began_us,
+                took,
+                code,
+                message: status.message(),
+            });
         }
     }
+}
+
+/// What a caller says less this, and at least a hundredth of it: the clocks of tonic and of the caller run out at the
+/// time itself, and whoever is first says why the call ended.
+const EARLIER_MIN: Duration = Duration::from_millis(2);
+
+/// How long a call may take.
+fn limit(said: Option<Duration>, max: Duration) -> Duration {
+    said.map_or(max, |said| said.saturating_sub((said / 100).max(EARLIER_MIN)).min(max))
 }
 
 /// The time that a caller gives: at most eight digits and a unit.
@@ -193,6 +220,44 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Never answers.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl Service<Request<Body>> for Silent {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = std::future::Pending<Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            std::future::pending()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_callers_time_runs_out_here_before_it_does_anywhere_else() {
+        for (said, upto_ms) in [("300m", 297), ("50m", 48), ("20S", 19_800), ("1H", 60_000), ("1m", 1)] {
+            let shared = Shared {
+                metrics: Arc::default(),
+                places: Arc::new(Semaphore::new(1)),
+                deadline_max: Duration::from_secs(60),
+                spans: None,
+            };
+            let mut calls = Calls::new(Silent, Arc::new(shared));
+            let request = Request::builder().header("grpc-timeout", said).body(Body::empty()).unwrap();
+            let began = Instant::now();
+            let answer = calls.call(request).await.unwrap();
+            let status = Status::from_header_map(answer.headers()).unwrap();
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{said}");
+            // The clock of tokio has milliseconds.
+            assert!(began.elapsed() <= Duration::from_millis(upto_ms + 1), "{said}: {:?}", began.elapsed());
+        }
+    }
 
     #[track_caller]
     fn check(text: &str, expected: Option<Duration>) {

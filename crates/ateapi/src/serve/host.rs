@@ -22,6 +22,7 @@ use super::health::{self, Readiness};
 use super::incoming::incoming;
 use super::metered::Metered;
 use super::metrics::Metrics;
+use super::peers::{Peers, Share};
 use super::spans::Spans;
 use super::tls::Tls;
 use crate::listing;
@@ -47,7 +48,7 @@ pub enum StartError {
     Listen { address: SocketAddr, error: io::Error },
     #[error("TLS: {0}")]
     Tls(String),
-    #[error("the address of the collector is not understood: {0}")]
+    #[error("the collector's address or certificates cannot be used: {0}")]
     Otlp(String),
     #[error("a thread cannot start: {0}")]
     Thread(#[from] io::Error),
@@ -161,7 +162,7 @@ impl Host {
             .enable_all()
             .build()?;
         let spans = runtime.block_on(async {
-            options.otlp.as_ref().map(|endpoint| Spans::start(endpoint, Arc::clone(&metrics))).transpose()
+            options.collector.as_ref().map(|of| Spans::start(of, Arc::clone(&metrics))).transpose()
         });
         let spans = spans.map_err(|error| StartError::Otlp(error.to_string()))?;
         let (draining, is_draining) = watch::channel(false);
@@ -252,7 +253,11 @@ async fn serve<S: Store, W: WorkerRuntime>(
         .add_service(reflection().build_v1()?)
         // The older of the two, which is all that clients of some languages speak, Python's for one.
         .add_service(reflection().build_v1alpha()?);
-    let incoming = incoming(TcpListener::from_std(listener)?, tls, options.connections_max, metrics);
+    let peers = Peers::new(Share {
+        connections: options.connections_per_peer_max,
+        calls: options.calls_max.div_ceil(2),
+    });
+    let incoming = incoming(TcpListener::from_std(listener)?, tls, options.connections_max, peers, metrics);
     let mut asked = draining.clone();
     let asked = async move { drop(asked.wait_for(|is_draining| *is_draining).await) };
     let mut also_asked = draining;

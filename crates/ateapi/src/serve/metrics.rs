@@ -127,6 +127,7 @@ pub struct Metrics {
     pub in_flight: AtomicU64,
     pub connections: AtomicU64,
     pub connections_total: AtomicU64,
+    pub connections_refused: AtomicU64,
     pub handshakes_failed: AtomicU64,
     pub spans_sent: AtomicU64,
     pub spans_dropped: AtomicU64,
@@ -169,6 +170,12 @@ impl Metrics {
             counter,
             "Connections that were accepted.",
             value(&self.connections_total),
+        );
+        single(
+            "ateapi_connections_refused_total",
+            counter,
+            "Connections that were closed at once: their peer had as many as it may have.",
+            value(&self.connections_refused),
         );
         single(
             "ateapi_handshakes_failed_total",
@@ -308,6 +315,21 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert_eq!(metrics.calls(), 2);
+    }
+
+    #[test]
+    fn the_grafana_dashboard_asks_for_metrics_that_there_are() {
+        let mut page = Exposition::default();
+        Metrics::default().show(&mut page, &Counts::default(), &Counters::default());
+        let page = page.finish();
+        let dashboard = include_str!("../../../../docs/grafana.json");
+        let words = dashboard.split(|c: char| c != '_' && !c.is_ascii_lowercase());
+        let names: Vec<&str> = words.filter(|word| word.starts_with("ateapi_")).collect();
+        assert!(names.len() > 8, "{names:?}");
+        for name in names {
+            let name = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(page.contains(&format!("# TYPE {name} ")), "{name}");
+        }
     }
 
     #[test]

@@ -10,11 +10,15 @@ use std::time::Duration;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
+use tonic::client::Grpc;
 use tonic::codegen::http::HeaderMap;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
 
+use super::collector::Collector;
 use super::metrics::{Metrics, code_name};
 use crate::document::random;
 
@@ -23,7 +27,7 @@ const QUEUE_MAX: usize = 4096;
 const BATCH_MAX: usize = 512;
 /// A batch that is not full is sent after this.
 const BATCH_TIME: Duration = Duration::from_secs(1);
-const SEND_TIME_MAX: Duration = Duration::from_secs(5);
+pub const SEND_TIME_MAX: Duration = Duration::from_secs(5);
 /// A collector that is not there is mentioned so often.
 const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
 
@@ -86,13 +90,12 @@ pub struct Spans {
 impl Spans {
     /// Starts the task that sends them. It ends, after what is queued, when the last handle is dropped.
     pub fn start(
-        endpoint: &str,
+        collector: &Collector,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, tokio::task::JoinHandle<()>), tonic::transport::Error> {
-        let channel =
-            Endpoint::from_shared(endpoint.to_owned())?.connect_timeout(SEND_TIME_MAX).connect_lazy();
         let (queue, spans) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(send(channel, spans, Arc::clone(&metrics)));
+        let way = Way { client: Grpc::new(collector.channel()?), headers: collector.headers.clone() };
+        let task = tokio::spawn(send(way, spans, Arc::clone(&metrics)));
         Ok((Self { queue, metrics }, task))
     }
 
@@ -141,12 +144,11 @@ impl From<Ended<'_>> for wire::Span {
 }
 
 /// Sends what is queued until nobody can queue any more.
-async fn send(channel: Channel, mut spans: mpsc::Receiver<wire::Span>, metrics: Arc<Metrics>) {
-    let mut client = tonic::client::Grpc::new(channel);
+async fn send(mut way: Way, mut spans: mpsc::Receiver<wire::Span>, metrics: Arc<Metrics>) {
     let mut complained: Option<Instant> = None;
     while let Some(batch) = next_batch(&mut spans).await {
         let count = batch.len() as u64;
-        let outcome = timeout(SEND_TIME_MAX, export(&mut client, batch)).await;
+        let outcome = timeout(SEND_TIME_MAX, way.export(batch)).await;
         let why = match outcome {
             Ok(Ok(())) => {
                 metrics.spans_sent.fetch_add(count, Relaxed);
@@ -175,11 +177,20 @@ async fn next_batch(spans: &mut mpsc::Receiver<wire::Span>) -> Option<Vec<wire::
     Some(batch)
 }
 
-async fn export(client: &mut tonic::client::Grpc<Channel>, spans: Vec<wire::Span>) -> Result<(), Status> {
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let codec = tonic_prost::ProstCodec::<wire::Request, wire::Response>::default();
-    let request = Request::new(wire::Request::of(spans));
-    client.unary(request, PathAndQuery::from_static(PATH), codec).await.map(|_| ())
+/// The way to a collector.
+struct Way {
+    client: Grpc<Channel>,
+    headers: MetadataMap,
+}
+
+impl Way {
+    async fn export(&mut self, spans: Vec<wire::Span>) -> Result<(), Status> {
+        self.client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let codec = ProstCodec::<wire::Request, wire::Response>::default();
+        let mut request = Request::new(wire::Request::of(spans));
+        *request.metadata_mut() = self.headers.clone();
+        self.client.unary(request, PathAndQuery::from_static(PATH), codec).await.map(|_| ())
+    }
 }
 
 /// What of OTLP is needed, by the numbers of its fields.
@@ -301,6 +312,16 @@ mod wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+    use std::task::{Context, Poll};
+    use tokio::net::TcpListener;
+    use tonic::Response;
+    use tonic::body::Body;
+    use tonic::codegen::{BoxFuture, Service, http};
+    use tonic::server::{NamedService, UnaryService};
+    use tonic::transport::server::TcpIncoming;
+    use tonic::transport::{Identity, Server, ServerTlsConfig};
 
     fn headers(text: &str) -> HeaderMap {
         HeaderMap::from_iter([("traceparent".parse().unwrap(), text.parse().unwrap())])
@@ -347,5 +368,87 @@ mod tests {
         assert_eq!(span.status.unwrap().code, wire::ERROR);
         // Not the server's fault.
         assert!(wire::Span::from(ended(Code::NotFound)).status.is_none());
+    }
+
+    type Taken = mpsc::UnboundedSender<(MetadataMap, wire::Request)>;
+
+    /// A collector that passes on what it is sent.
+    #[derive(Clone)]
+    struct Taker(Taken);
+
+    impl UnaryService<wire::Request> for Taker {
+        type Response = wire::Response;
+        type Future = Ready<Result<Response<wire::Response>, Status>>;
+
+        fn call(&mut self, request: Request<wire::Request>) -> Self::Future {
+            let (headers, _, message) = request.into_parts();
+            self.0.send((headers, message)).unwrap();
+            ready(Ok(Response::new(wire::Response {})))
+        }
+    }
+
+    impl NamedService for Taker {
+        const NAME: &'static str = "opentelemetry.proto.collector.trace.v1.TraceService";
+    }
+
+    impl Service<http::Request<Body>> for Taker {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<Self::Response, Infallible>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+            assert_eq!(request.uri().path(), PATH);
+            let mut server = tonic::server::Grpc::new(ProstCodec::default());
+            let taker = self.clone();
+            Box::pin(async move { Ok(server.unary(taker, request).await) })
+        }
+    }
+
+    /// A collector takes what a call was, by an address that begins so.
+    async fn a_span_arrives(mut server: Server, scheme: &str, ca: &str) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
+        let (taken, mut takes) = mpsc::unbounded_channel();
+        let serving = server.add_service(Taker(taken)).serve_with_incoming(TcpIncoming::from(listener));
+        let serving = tokio::spawn(serving);
+        let collector = Collector::find(Some(&endpoint), |name| match name {
+            "OTEL_EXPORTER_OTLP_HEADERS" => Some("api-key=k".into()),
+            "OTEL_EXPORTER_OTLP_CERTIFICATE" => Some(ca.to_owned()),
+            _ => None,
+        });
+        let metrics = Arc::new(Metrics::default());
+        let (spans, sending) = Spans::start(&collector.unwrap().unwrap(), Arc::clone(&metrics)).unwrap();
+        let parent = Parent { trace: 7, span: 9, is_sampled: true };
+        let (took, code) = (Duration::from_millis(3), Code::NotFound);
+        spans.end(Ended { name: "GetActor", parent, began_us: 5, took, code, message: "" });
+        let (headers, message) = takes.recv().await.unwrap();
+        assert_eq!(headers.get("api-key").unwrap(), "k");
+        let span = &message.resource_spans[0].scope_spans[0].spans[0];
+        assert_eq!((&*span.name, &*span.trace_id), ("ateapi.Control/GetActor", &7u128.to_be_bytes()[..]));
+        // What has been sent is counted when the last handle is gone, if not before.
+        drop(spans);
+        sending.await.unwrap();
+        assert_eq!(metrics.spans_sent.load(Relaxed), 1);
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_collector_takes_spans() {
+        a_span_arrives(Server::builder(), "http", "").await;
+    }
+
+    #[tokio::test]
+    async fn a_collector_takes_spans_by_tls() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.crt");
+        std::fs::write(&ca, &cert).unwrap();
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
+        a_span_arrives(Server::builder().tls_config(tls).unwrap(), "https", ca.to_str().unwrap()).await;
     }
 }

@@ -63,8 +63,10 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
     /// Deletes every record of ours. Actors first, so that none is without its atespace.
     pub(super) async fn debug_clear(&self, deadline: Instant) -> Result<()> {
         if !self.options.allow_debug_clear {
-            let text = "DebugClear deletes everything: the server must be started with --allow-debug-clear";
-            return Err(Error::Denied(text.into()));
+            return Err(Error::Denied(format!(
+                "DebugClear deletes everything: {}",
+                self.options.clear_refusal
+            )));
         }
         for pattern in [&*actor_pattern(None), ATESPACE_PATTERN, WORKER_PATTERN] {
             let mut walk = Walk::new(pattern);

@@ -42,13 +42,16 @@ use crate::store::Store;
 pub struct Options {
     /// Whether DebugClear deletes everything, or is refused.
     pub allow_debug_clear: bool,
+    /// Who is refused is told this: how it would be allowed, by whoever runs the service.
+    pub clear_refusal: &'static str,
     /// What page tokens are made with.
     pub token_key: TokenKey,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { allow_debug_clear: false, token_key: TokenKey::Stored }
+        let clear_refusal = "this server does not allow it";
+        Self { allow_debug_clear: false, clear_refusal, token_key: TokenKey::Stored }
     }
 }
 

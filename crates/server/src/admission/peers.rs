@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use base::limits;
+use base::{limits, peer};
 
 use super::arrivals::{Bounds, Place, Why};
 
@@ -87,19 +87,9 @@ pub enum PeerName {
     Inside,
 }
 
-/// The part of an IPv6 address that names a network: the rest is free to be chosen by whoever is in it, so that a single
-/// host has as many addresses as it wants.
-const NETWORK_BITS: u32 = 64;
-const NETWORK: u128 = u128::MAX << (u128::BITS - NETWORK_BITS);
-
 impl PeerName {
     pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) if is_in_a_network(address) => {
-                Self::Host(Ipv6Addr::from_bits(address.to_bits() & NETWORK).into())
-            }
-            address => Self::Host(address),
-        }
+        Self::Host(peer::of(address))
     }
 
     /// Whether it is this machine, by its loopback addresses.
@@ -108,16 +98,11 @@ impl PeerName {
     }
 }
 
-/// All links have the same link-local network: there, hosts are told apart by nothing but their addresses.
-fn is_in_a_network(address: Ipv6Addr) -> bool {
-    !address.is_loopback() && !address.is_unicast_link_local()
-}
-
 impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(IpAddr::V6(address)) if is_in_a_network(*address) => {
-                write!(f, "{address}/{NETWORK_BITS}")
+            Self::Host(IpAddr::V6(address)) if peer::is_in_a_network(*address) => {
+                write!(f, "{address}/{}", peer::NETWORK_BITS)
             }
             Self::Host(address) => write!(f, "{address}"),
             Self::Inside => f.write_str("ateapi"),

@@ -266,6 +266,8 @@ fn the_grafana_dashboard_asks_for_metrics_that_there_are() {
     let mut wanted = Vec::new();
     let dashboard = serde_json::from_str(include_str!("../../../../docs/grafana.json")).unwrap();
     expressions(&dashboard, &mut wanted);
+    // What it asks of the actor API is checked where that is counted.
+    wanted.retain(|expression| !expression.contains("ateapi_"));
     assert!(wanted.len() > 40, "{wanted:#?}");
     let is_of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     for expression in wanted {

@@ -239,7 +239,7 @@ async fn everything_is_cleared_only_if_that_is_allowed() {
     sim.put("actor:team:list", "?");
     sim.fail_reads_of("actor:team:list", Some(store::Error::wrong_type("WRONGTYPE")));
     sim.put("actor:team:broken", "{");
-    is(service.debug_clear(at).await, Code::PermissionDenied, "--allow-debug-clear");
+    is(service.debug_clear(at).await, Code::PermissionDenied, "this server does not allow it");
     let rights = Options { allow_debug_clear: true, ..Options::default() };
     let free = Service::new(Arc::new(sim.clone()), Acknowledge, rights);
     free.debug_clear(at).await.unwrap();

@@ -89,7 +89,7 @@ mod tests {
         check("--endpoint x:1 get -a demo w", &["workers"]);
         check("get actors -o ", &["table", "wide", "json", "yaml", "name"]);
         check("get actors --output=json --chunk", &["--chunk-size"]);
-        check("admin ", &["load"]);
+        check("admin ", &["load", "help"]);
         check("completion ba", &["bash"]);
         check("get actors ", &[]);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ateproto::GOES_ON;
 use tonic::Code;
 
 use crate::failure::Failure;
@@ -38,10 +39,6 @@ pub fn pause(failure: &Failure, repeat: Repeat, tries: u32, left: Duration) -> O
         if goes_on { (PAUSE_FIRST, true) } else { (backoff(tries), tries <= RETRIES_MAX) };
     (may && has_tries && pause < left).then_some(pause)
 }
-
-/// With these words the server says that it has done a part of a call, nothing of which is lost, and not its end: to
-/// repeat it can hide nothing.
-const GOES_ON: &str = "repeat the call, and it goes on from there";
 
 fn goes_on(failure: &Failure) -> bool {
     matches!(failure, Failure::Server { code: Code::Unavailable, message } if message.ends_with(GOES_ON))

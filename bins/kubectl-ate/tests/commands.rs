@@ -46,6 +46,14 @@ fn an_actor_lives_through_all_commands() {
 }
 
 #[test]
+fn an_atespace_that_is_deleted_in_parts_is_deleted_in_the_end() {
+    let fake = Fake::start(0);
+    *fake.state.parts.lock() = 10;
+    assert_eq!(ok(&fake, "delete atespace demo"), "atespace \"demo\" deleted\n");
+    assert_eq!(*fake.state.parts.lock(), 0);
+}
+
+#[test]
 fn errors_of_the_server_read_as_kubectls() {
     let fake = Fake::start(0);
     fails(&fake, "get actor x -a demo", "Error from server (NotFound): actors \"demo/x\" not found\n");

@@ -34,6 +34,8 @@ pub struct State {
     pub actors: Mutex<BTreeMap<String, Actor>>,
     pub atespaces: Mutex<BTreeSet<String>>,
     pub workers: Mutex<Vec<Worker>>,
+    /// So often the deletion of an atespace does a part of it only.
+    pub parts: Mutex<u32>,
     /// Pages from this place on fail so many times, in this way.
     pub fault: Mutex<Option<(u64, u32, Code)>>,
     /// Pages from this place on wait.
@@ -55,6 +57,7 @@ impl Default for State {
             actors: Mutex::default(),
             atespaces: Mutex::new(BTreeSet::from(["demo".to_owned()])),
             workers: Mutex::default(),
+            parts: Mutex::default(),
             fault: Mutex::default(),
             hold: watch::channel(NOWHERE).0,
             waiting: AtomicU64::new(NOWHERE),
@@ -344,6 +347,11 @@ impl Control for Service {
         request: Request<DeleteAtespaceRequest>,
     ) -> Answer<DeleteAtespaceResponse> {
         let name = request.into_inner().name;
+        let left = self.0.parts.lock().checked_sub(1);
+        if let Some(left) = left {
+            *self.0.parts.lock() = left;
+            return Err(Status::unavailable(format!("there was no time: {}", GOES_ON)));
+        }
         if !self.0.atespaces.lock().remove(&name) {
             return Err(Status::not_found(format!("atespaces \"{name}\" not found")));
         }

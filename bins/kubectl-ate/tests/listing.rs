@@ -76,8 +76,8 @@ fn nothing_is_said_on_stderr_and_is_a_list_in_json() {
     let said = run(&fake, "get actors");
     assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "", "No resources found\n"));
     assert_eq!(run(&fake, "get actors -a demo").stderr, "No resources found in atespace \"demo\"\n");
-    assert_eq!(ok(&fake, "get actors -o json"), "{\"actors\":[]}\n");
-    assert_eq!(ok(&fake, "get actors -o yaml"), "actors: []\n");
+    assert_eq!(ok(&fake, "get actors -o json"), "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[]}\n");
+    assert_eq!(ok(&fake, "get actors -o yaml"), "apiVersion: v1\nkind: List\nitems: []\n");
 }
 
 #[test]

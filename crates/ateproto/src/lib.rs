@@ -17,6 +17,10 @@ pub use generated::*;
 /// The proto file in its compiled form, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+/// With these words an UNAVAILABLE of the service ends that has done a part of a call, nothing of which is lost, and not
+/// its end: to repeat it can hide nothing.
+pub const GOES_ON: &str = "repeat the call, and it goes on from there";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use super::runtime::WorkerRuntime;
 use crate::document::Document;
 use crate::listing::{ListError, Looked};
 use crate::names::{self, Key};
-use crate::proto::Atespace;
+use crate::proto::{Atespace, GOES_ON};
 use crate::store::Store;
 
 /// How often it is written down how far a walk has come: a call that is given up loses no more. One that is
@@ -138,5 +138,5 @@ impl<S: Store, W: WorkerRuntime> Service<S, W> {
 
 fn unfinished(key: &Key<'_>) -> Error {
     let text = "there was no time to see whether";
-    Error::Unfinished(format!("{text} {} is empty: repeat the call, and it goes on from there", name(key)))
+    Error::Unfinished(format!("{text} {} is empty: {GOES_ON}", name(key)))
 }

@@ -39,6 +39,12 @@ impl Ate {
         assert_eq!((code, stderr.as_str()), (0, ""), "{line}: {stdout}");
         stdout
     }
+
+    /// Waits until the server's health is this.
+    fn becomes(&self, health: &str) {
+        let wanted = format!("Server: {} ({health})\n", self.0.address());
+        wait::until(&wanted, PATIENCE, || self.ok("version").ends_with(&wanted).then_some(())).unwrap();
+    }
 }
 
 fn redis() -> Server {
@@ -59,7 +65,7 @@ fn kubectl_ate_leads_an_actor_through_its_life() {
     let store = redis();
     add_worker(&store, "w1");
     let api = Ate::start(&store);
-    assert!(api.ok("version").ends_with(&format!("Server: {} (serving)\n", api.0.address())));
+    api.becomes("serving");
     assert_eq!(api.ok("create atespace demo"), "atespace/demo created\n");
     assert_eq!(api.ok("create actor a1 -a demo --template default/counter"), "actor/demo/a1 created\n");
     assert_eq!(words(&api.ok("get workers --no-headers")), ["workers", "small", "w1", "<none>"]);
@@ -86,13 +92,9 @@ fn kubectl_ate_leads_an_actor_through_its_life() {
 fn kubectl_ate_tells_whether_the_store_is_there() {
     let mut store = redis();
     let api = Ate::start(&store);
-    let becomes = |health: &str| {
-        let wanted = format!("Server: {} ({health})\n", api.0.address());
-        wait::until(&wanted, PATIENCE, || api.ok("version").ends_with(&wanted).then_some(())).unwrap();
-    };
-    becomes("serving");
+    api.becomes("serving");
     store.kill().unwrap();
-    becomes("not ready");
+    api.becomes("not ready");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use std::time::Duration;
 use testkit::tls::{Authority, Identity};
-use testkit::{temp_dir, wait};
+use testkit::{temp_dir, tools, wait};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity as Shown};
 
 /// New files are looked for every two seconds.
@@ -81,4 +81,32 @@ fn clients_show_who_they_are() {
         let calls = api.metric(r#"ateapi_calls_total{method="CreateAtespace",code="OK"}"#).unwrap();
         assert_eq!(calls, 1, "none of the refused calls came through");
     });
+}
+
+#[test]
+fn a_store_whose_certificate_the_machine_trusts_needs_no_file() {
+    let (authority, others) = (Authority::new("tests").unwrap(), Authority::new("others").unwrap());
+    let files = temp_dir().unwrap();
+    let (cert, key) = authority.issue("server").unwrap().write(files.path(), "server").unwrap();
+    let spec = Spec::bulkhead().unwrap().arg("--tls-listen").arg("127.0.0.1:0");
+    let spec = spec.arg(format!("--tls-cert={}", cert.display())).arg(format!("--tls-key={}", key.display()));
+    let server = spec.start().unwrap();
+    let reply = server.client().unwrap().want("CONFIG GET tls-port").unwrap();
+    let store =
+        format!("rediss://127.0.0.1:{}", String::from_utf8_lossy(reply.items().unwrap()[1].bytes().unwrap()));
+    let launch = |trusted: &str| {
+        let path = files.path().join("trusted.crt");
+        std::fs::write(&path, trusted).unwrap();
+        let path = path.to_str().unwrap();
+        let variables = [("SSL_CERT_FILE", path), ("SSL_CERT_DIR", "/nowhere")];
+        Api::launch(&tools::built("ateapi").unwrap(), &store, &["--max-deadline", "3s"], &variables)
+    };
+    let runtime = runtime();
+    let create = |api: &Api| {
+        runtime.block_on(async { api.client().unwrap().create_atespace(atespace("team")).await.map(drop) })
+    };
+    create(&launch(&authority.cert()).unwrap()).unwrap();
+    let refused = create(&launch(&others.cert()).unwrap()).unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(launch("").is_err(), "nobody is trusted");
 }

@@ -37,6 +37,11 @@ impl Api {
     }
 
     pub fn of_program(program: &Path, seeds: &str, options: &[&str]) -> Result<Self> {
+        Self::launch(program, &format!("redis://{seeds}"), options, &[])
+    }
+
+    /// Over a store with its whole address, with more options and variables.
+    pub fn launch(program: &Path, store: &str, options: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(program);
         // What is set where the tests run is not meant for this.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ATE_")) {
@@ -46,8 +51,9 @@ impl Api {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let mut child = command
-            .args(["--metrics", "127.0.0.1:0", "--store", &format!("redis://{seeds}")])
+            .args(["--metrics", "127.0.0.1:0", "--store", store])
             .args(options)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

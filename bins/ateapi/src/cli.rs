@@ -46,7 +46,8 @@ pub struct Options {
     #[arg(value_parser = store, hide_env_values = true)]
     pub store: StoreOptions,
 
-    /// The authorities in PEM that the store's certificate may be of. Needed with rediss://
+    /// The authorities in PEM that the store's certificate may be of, with rediss://. Without them, those that the
+    /// machine trusts.
     #[arg(long, env = "ATE_STORE_CA", value_name = "FILE")]
     pub store_ca: Option<PathBuf>,
 
@@ -228,17 +229,19 @@ impl Options {
     /// The store, with whom to trust.
     pub fn store(&self) -> Result<StoreOptions, String> {
         let options = self.store.clone();
-        let Some(ca) = self.store_ca.clone() else {
-            return match options.encrypted {
-                true => Err("a store at rediss:// needs --store-ca: whose certificates are trusted?".into()),
-                false => Ok(options),
-            };
-        };
-        if !options.encrypted {
-            return Err("--store-ca is said, but the store's address does not begin with rediss://".into());
-        }
+        let ca = self.store_ca.clone();
         let identity = self.store_cert.clone().zip(self.store_key.clone());
-        let config = certs::ClientFiles { ca, identity }.load()?;
+        if !options.encrypted {
+            let said = [(ca.is_some(), "--store-ca"), (identity.is_some(), "--store-cert")];
+            return match said.iter().find(|(is_said, _)| *is_said) {
+                Some((_, name)) => {
+                    Err(format!("{name} is said, but the store's address does not begin with rediss://"))
+                }
+                None => Ok(options),
+            };
+        }
+        let whose = if ca.is_some() { "" } else { "--store-ca is not said, and " };
+        let config = certs::ClientFiles { ca, identity }.load().map_err(|why| format!("{whose}{why}"))?;
         Ok(options.tls(config.into()))
     }
 }
@@ -315,7 +318,7 @@ mod tests {
     #[test]
     fn mistakes_are_explained() {
         refused("--store 127.0.0.1:6379", "the store's address must read redis://");
-        refused("--store rediss://a", "needs --store-ca");
+        refused("--store-cert a.crt --store-key a.key", "--store-cert is said, but");
         refused("--store-ca ca.crt", "does not begin with rediss://");
         refused("--store rediss://a --store-ca /nowhere/ca.crt", "/nowhere/ca.crt: ");
         refused("--listen nowhere", "wanted: HOST:PORT");

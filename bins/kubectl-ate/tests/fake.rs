@@ -350,7 +350,7 @@ impl Control for Service {
         let left = self.0.parts.lock().checked_sub(1);
         if let Some(left) = left {
             *self.0.parts.lock() = left;
-            return Err(Status::unavailable(format!("there was no time: {}", GOES_ON)));
+            return Err(Status::unavailable(format!("there was no time: {GOES_ON}")));
         }
         if !self.0.atespaces.lock().remove(&name) {
             return Err(Status::not_found(format!("atespaces \"{name}\" not found")));

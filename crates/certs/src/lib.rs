@@ -98,8 +98,8 @@ impl TlsFiles {
 /// Whom a client trusts, and what it shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientFiles {
-    /// The authorities whose certificates servers show.
-    pub ca: PathBuf,
+    /// The authorities whose certificates servers show. Without them, those that the machine trusts.
+    pub ca: Option<PathBuf>,
     /// The client's certificate and its key, if it is to show one.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
@@ -110,7 +110,7 @@ impl ClientFiles {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
-            .with_root_certificates(roots(&self.ca)?);
+            .with_root_certificates(self.ca.as_deref().map_or_else(native_roots, roots)?);
         let Some((cert, key)) = &self.identity else { return Ok(builder.with_no_client_auth()) };
         let chain = certificates(cert)?;
         let identity = builder.with_client_auth_cert(chain, private_key(key)?);
@@ -124,6 +124,25 @@ fn roots(path: &Path) -> Result<RootCertStore, String> {
         roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(roots)
+}
+
+/// The authorities that the machine trusts; SSL_CERT_FILE and SSL_CERT_DIR say where they are, if it is elsewhere.
+fn native_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some machines have a few that are not understood.
+    let (count, _) = roots.add_parsable_certificates(found.certs);
+    if count > 0 {
+        return Ok(roots);
+    }
+    let why: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    Err(format!(
+        "this machine has no certificates of authorities that it trusts{}",
+        match &why[..] {
+            [] => String::new(),
+            why => format!(": {}", why.join("; ")),
+        }
+    ))
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {

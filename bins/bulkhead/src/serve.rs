@@ -112,6 +112,7 @@ pub fn config(options: &Options) -> Result<Config, String> {
         config_file: options.config.clone(),
         log_level: options.log_level.clone(),
         log_format: options.log_format.to_string(),
+        ateapi_otlp_endpoint: options.ateapi_otlp_endpoint.clone().unwrap_or_default(),
     };
     Ok(config)
 }

@@ -63,6 +63,8 @@ pub struct Program {
     pub config_file: Option<PathBuf>,
     pub log_level: String,
     pub log_format: String,
+    /// Where the actor API sends spans; empty for nowhere.
+    pub ateapi_otlp_endpoint: String,
 }
 
 impl Program {

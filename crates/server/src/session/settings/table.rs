@@ -359,6 +359,7 @@ fn slower_than_us(node: &Node) -> String {
 pub(super) const SETTINGS: &[Setting] = &[
     // Ours, by the names that the command line has.
     immutable("ateapi", |node| address(node.inside.hosted().map(Hosted::address))),
+    immutable("ateapi-otlp-endpoint", |node| node.config.program.ateapi_otlp_endpoint.clone()),
     immutable("background-cpus", |node| node.config.background_cpus.to_string()),
     of_group("budget-bytes", |group| &group.budget.bytes),
     of_group("budget-records", |group| &group.budget.records),

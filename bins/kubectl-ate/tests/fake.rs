@@ -347,9 +347,9 @@ impl Control for Service {
         request: Request<DeleteAtespaceRequest>,
     ) -> Answer<DeleteAtespaceResponse> {
         let name = request.into_inner().name;
-        let left = self.0.parts.lock().checked_sub(1);
-        if let Some(left) = left {
-            *self.0.parts.lock() = left;
+        let mut parts = self.0.parts.lock();
+        if *parts > 0 {
+            *parts -= 1;
             return Err(Status::unavailable(format!("there was no time: {GOES_ON}")));
         }
         if !self.0.atespaces.lock().remove(&name) {

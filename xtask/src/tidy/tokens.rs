@@ -40,8 +40,7 @@ const BANS: &[Ban] = &[
     ban("#[ignore", Everywhere, "run the test, or remove it; long ones belong in `cargo xtask stress`"),
     ban("unsafe", Everywhere, "safe code; this workspace forbids the other kind")
         .except(&["crates/allocator/src/lib.rs"]),
-    ban("thread::sleep(", Tests, "wait for a condition: testkit::wait::until"),
-    ban("time::sleep(", Tests, "wait for a condition, or turn a ManualClock"),
+    ban("sleep(", Tests, "wait for a condition (testkit::wait::until), or turn a clock that stands still"),
     ban("std::sync::Mutex", Everywhere, "parking_lot::Mutex: it does not poison"),
     ban("std::sync::RwLock", Everywhere, "parking_lot::RwLock: it does not poison"),
     ban("std::sync::Condvar", Everywhere, "parking_lot::Condvar"),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use base::peer;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,7 +47,7 @@ struct Place {
 impl Addresses {
     /// Nothing if the address has as many as it may.
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = address.to_canonical();
+        let address = peer::of(address);
         let mut counts = self.0.lock();
         let count = counts.entry(address).or_default();
         if *count >= CONNECTIONS_PER_ADDRESS {
@@ -211,6 +212,12 @@ mod tests {
         // The same address, written otherwise.
         assert!(enter("::ffff:192.0.2.1").is_none());
         assert!(enter("192.0.2.2").is_some());
+        // A host has as many addresses of its network as it wants.
+        let network: Vec<_> =
+            (0..CONNECTIONS_PER_ADDRESS).map(|at| enter(&format!("2001:db8::{at:x}")).unwrap()).collect();
+        assert!(enter("2001:db8::1:0").is_none());
+        assert!(enter("2001:db8:0:1::").is_some());
+        drop(network);
         all.pop();
         assert!(enter("192.0.2.1").is_some());
         drop(all);

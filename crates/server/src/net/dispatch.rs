@@ -77,10 +77,9 @@ pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'sta
     if !session.is_authenticated() && !entry.row.flags.has(flags::NO_AUTH) {
         return Err(Error::line("NOAUTH Authentication required."));
     }
-    if !session.is_queueing() && route::names_many(entry, args) {
-        return Ok(entry);
-    }
-    match acl::may(session.login.user(), entry, args) {
+    let is_looked_at_later = !session.is_queueing() && route::names_many(entry, args);
+    let may = if is_looked_at_later { acl::may_call } else { acl::may };
+    match may(session.login.user(), entry, args) {
         Ok(()) => {}
         // It is found out when it runs, as other errors of its arguments are.
         Err(Denied::AnyKey(_)) if session.is_queueing() => {}

@@ -23,7 +23,7 @@ fn submitted(node: &TestNode) -> u64 {
 
 fn user_of(node: &TestNode) -> Client {
     let mut admin = node.client();
-    check(&mut admin, "ACL SETUSER sam on nopass +@all ~{x}* &news.*", "+OK");
+    check(&mut admin, "ACL SETUSER sam on nopass +@all -unlink ~{x}* &news.*", "+OK");
     let mut client = node.client();
     check(&mut client, "AUTH sam x", "+OK");
     client
@@ -40,17 +40,36 @@ fn whose_keys_are_many_is_refused_one_that_he_may_not_touch() {
     check(&mut client, &format!("GET {long}"), "-NOPERM No permissions to access a key");
     check(&mut client, &format!("GET {{x}}{long}"), "-ERR a key has at most 65000 bytes");
     check(&mut client, &format!("PUBLISH {long} m"), "-NOPERM No permissions to access a channel");
+    // What he may not call at all is refused at once.
+    check(
+        &mut client,
+        &line("UNLINK", MANY, "{x}y"),
+        "-NOPERM User sam has no permissions to run the 'unlink' command",
+    );
     check(&mut client, "EXISTS {x}1", ":0");
     assert_eq!(submitted(&node) - before, 5, "they were looked at there");
 
     let mut admin = node.client();
     let log = admin.call(&["ACL", "LOG"]).unwrap();
     let entries: Vec<_> = log.items().unwrap().iter().map(|entry| format!("{entry:?}")).collect();
-    assert_eq!(entries.len(), 3, "{entries:?}");
+    assert_eq!(entries.len(), 4, "{entries:?}");
     let stats = admin.call(&["INFO", "commandstats"]).unwrap();
     let stats = String::from_utf8_lossy(stats.bytes().unwrap()).into_owned();
     let of_del = stats.lines().find(|line| line.starts_with("cmdstat_del:")).unwrap();
     assert!(of_del.contains("calls=1,") && of_del.contains("rejected_calls=1,"), "{of_del}");
+}
+
+#[test]
+fn names_that_nobody_can_have_are_answered_alike_wherever_they_are_looked_at() {
+    let node = TestNode::with(|config| config.groups = 4);
+    let mut client = node.client();
+    for len in [limits::CHANNEL_BYTES_MAX + 1, limits::KEYS_BYTES_AT_ONCE_MAX + 1] {
+        let name = "y".repeat(len);
+        check(&mut client, &format!("GET {name}"), "-ERR a key has at most 65000 bytes");
+        for command in ["PUBLISH", "SPUBLISH"] {
+            check(&mut client, &format!("{command} {name} m"), ":0");
+        }
+    }
 }
 
 #[test]

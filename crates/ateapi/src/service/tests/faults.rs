@@ -5,7 +5,6 @@ use crate::proto::SnapshotType;
 use crate::service::runtime::Failure;
 use crate::store::sim::Lost;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use tokio::time::timeout;
 
 /// More than any call below asks of the store.
 const CALLS_MAX: u64 = 60;
@@ -182,11 +181,7 @@ async fn a_creation_that_is_repeated_also_stops_a_deletion() {
     let sim = sim();
     let service = service_of(&sim);
     service.create_atespace("team", soon()).await.unwrap();
-    // A deletion that has looked everywhere, and is about to delete the atespace.
-    sim.set_delay(Duration::from_secs(1));
-    assert!(timeout(Duration::from_millis(3500), service.delete_atespace("team", soon())).await.is_err());
-    sim.set_delay(Duration::ZERO);
-    assert!(has_mark(&sim).await);
+    delete_half_way(&sim, &service).await;
     // The actor is written, and then the store is gone.
     let calls = sim.counts().calls;
     sim.at_call(calls + 3, |sim| (0..SHARDS).for_each(|node| sim.set_up(node, false)));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::Code;
 
 use super::runtime::WorkerRuntime;
@@ -84,6 +84,14 @@ async fn json_of(sim: &Sim, key: &str) -> Value {
 
 async fn has_mark(sim: &Sim) -> bool {
     json_of(sim, "atespace:team").await.get("deleting").is_some()
+}
+
+/// Begins to delete the atespace, and is given up when it is marked, and looked through.
+async fn delete_half_way(sim: &Sim, service: &Service<Sim>) {
+    sim.set_delay(Duration::from_secs(1));
+    assert!(timeout(Duration::from_millis(3500), service.delete_atespace("team", soon())).await.is_err());
+    sim.set_delay(Duration::ZERO);
+    assert!(has_mark(sim).await);
 }
 
 async fn actor(sim: &Sim, id: &str) -> Actor {

@@ -4,7 +4,7 @@ use super::*;
 use crate::document::random;
 use futures_util::future::join_all;
 use proptest::prelude::*;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 #[tokio::test(start_paused = true)]
 async fn of_many_changes_at_once_none_is_lost() {

@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::store;
-use tokio::time::sleep;
+use tokio::sync::oneshot;
+use tokio::time::advance;
 
 /// More keys than a call has time for, at this speed.
 const OTHERS: usize = 60_000;
@@ -70,9 +71,10 @@ async fn the_result_of_a_long_search_serves_others_for_a_while_and_no_longer() {
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     assert_eq!(service.counts().worker_walks, 1);
     // Later somebody does, and those who have no time for that are told what is known, at once.
-    sleep(Duration::from_secs(10)).await;
+    advance(Duration::from_secs(10)).await;
+    let mut news = service.search.news();
     is(resume(&service).await, Code::ResourceExhausted, "there is no worker");
-    sleep(Duration::from_secs(10)).await;
+    news.changed().await.unwrap();
     assert_eq!(resume(&service).await.unwrap().ateom_pod_name, "pod-0");
     assert_eq!(service.counts().worker_walks, 2);
 }
@@ -83,15 +85,20 @@ async fn whoever_waits_for_a_worker_gets_it_when_it_is_met_and_not_at_the_end_of
     put_worker(&sim, "pod-0", "vm-0");
     assert_eq!(service.resume_actor(&key("a"), false, soon()).await.unwrap().status(), Status::Running);
     let needed = sim.counts().scans;
-    sleep(Duration::from_secs(60)).await;
+    // Whoever comes now waits for its end.
+    let mut news = service.search.news();
+    news.changed().await.unwrap();
     assert!(sim.counts().scans > needed, "it had met all keys by then");
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_worker_keeps_nobody_from_suspending() {
-    let (_sim, service) = crowded().await;
+    let (sim, service) = crowded().await;
+    let (is_searching, searching) = oneshot::channel();
+    let calls = sim.counts().calls;
+    sim.at_call(calls + 10, move |_| is_searching.send(()).unwrap());
     let suspend = async {
-        sleep(PATIENCE / 2).await;
+        searching.await.unwrap();
         let began = Instant::now();
         service.suspend_actor(&key("a"), soon()).await.unwrap();
         began.elapsed()

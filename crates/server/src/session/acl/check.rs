@@ -45,6 +45,12 @@ fn look(user: &User, entry: &Entry, args: &Args<'_>) -> Result<(), Denied> {
     Err(worst)
 }
 
+/// Whether a user may run a command at all, whatever it names.
+pub fn may_call(user: &User, entry: &Entry, args: &Args<'_>) -> Result<(), Denied> {
+    let is_allowed = user.selectors().any(|selector| selector.commands.allow(entry, args));
+    if is_allowed { Ok(()) } else { Err(Denied::Command) }
+}
+
 /// Keys that a command finds by itself need the right to read every key.
 fn reads_only_its_keys(user: &User, entry: &Entry, args: &Args<'_>) -> Result<(), Denied> {
     let option = match entry.row.name {

@@ -25,7 +25,7 @@ mod tests;
 
 pub(super) use admin::COMMANDS;
 pub use catalog::{LoadError, keep_current, load};
-pub use check::{Denied, channels, may};
+pub use check::{Denied, channels, may, may_call};
 pub use log::{Place, Reason};
 pub use login::Login;
 pub use refusals::{denied, note_denied, refused_login};

@@ -103,7 +103,7 @@ impl Known {
         }
         if self.versions.len() >= self.limit {
             return Err(Failure::Local(format!(
-                "more than {} things to watch: name an atespace (-a), or allow more (--watch-limit)",
+                "more than {} things to watch: watch one atespace (-a) or some by their names, or allow more (--watch-limit)",
                 self.limit
             )));
         }

@@ -265,9 +265,9 @@ pub const PEERS_NAMED: usize = 10;
 pub const COMMANDS_SHOWN: usize = 64;
 pub const GROUPS_SHOWN: usize = 64;
 pub const SLOW_COMMANDS_SHOWN: usize = 10;
-/// Of so many commands on data one is looked at, by chance: what keys it names, and how large they are. That takes about half a
-/// microsecond, and so a few nanoseconds for each command.
-pub const SAMPLED_EVERY: u32 = 128;
+/// Of so many commands on data one is looked at, by chance: what keys it names, and how large they are. That takes a third of
+/// a microsecond, and what it pushes out of the CPU's caches: a few nanoseconds for each command.
+pub const SAMPLED_EVERY: u32 = 256;
 /// Keys that are counted in each of a few summaries: which keys are used more than the others. How often one was used is known to a
 /// part like this of all uses.
 pub const HOT_KEYS_COUNTED: usize = 256;

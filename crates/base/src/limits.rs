@@ -124,6 +124,12 @@ pub const SESSION_ARGS_MAX: usize = 1_024;
 pub const KEYS_AT_ONCE_MAX: usize = 1_024;
 pub const KEYS_BYTES_AT_ONCE_MAX: usize = 128 << 10;
 const _: () = assert!(KEY_BYTES_MAX < KEYS_BYTES_AT_ONCE_MAX);
+/// Commands of a transaction that it looks at one by one, before they run: which lane each needs, and whether the client may still
+/// call it.
+pub const QUEUED_AT_ONCE_MAX: usize = 1_024;
+/// Commands of a transaction of which some are on the session: a network thread makes all of its replies, once the heavy pool has
+/// run it: a millisecond.
+pub const QUEUED_WITH_SESSION_MAX: usize = 2_048;
 
 /// Keys that one client may wait for at a time: each is noted beside those of others in the section, and taken off
 /// again there, by a network thread as often as not. That is two tenths of a millisecond each time.

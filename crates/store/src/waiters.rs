@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::hash_map::Entry;
-use hashbrown::{Equivalent, HashMap, HashSet};
+use base::PartedMap;
+use hashbrown::Equivalent;
 use parking_lot::MutexGuard;
 
 use crate::counters::Settled;
@@ -99,10 +98,10 @@ pub(crate) struct Waiter {
 pub struct Waiters {
     last: u64,
     waiting: BTreeMap<Ticket, Waiter>,
-    by_key: HashMap<Wanted, BTreeSet<Ticket>, RandomState>,
+    by_key: PartedMap<Wanted, BTreeSet<Ticket>>,
     /// Keys that have changed since their waiters were looked at, each once.
     ready: VecDeque<Wanted>,
-    is_ready: HashSet<Wanted, RandomState>,
+    is_ready: PartedMap<Wanted, ()>,
     /// Who was last looked at for the first of them, if those who came later may have something nevertheless.
     passed: Option<Ticket>,
 }
@@ -121,7 +120,7 @@ impl Waiters {
         let ticket = Ticket(self.last);
         let Waiting { wants, mut attempt } = waiting;
         for wanted in wants.each() {
-            self.by_key.entry(wanted).or_default().insert(ticket);
+            self.by_key.get_or_default(wanted).insert(ticket);
         }
         attempt.registered(ticket);
         self.waiting.insert(ticket, Waiter { wants, attempt: Some(attempt) });
@@ -132,10 +131,10 @@ impl Waiters {
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.waiting.remove(&ticket)?;
         for wanted in waiter.wants.each() {
-            if let Entry::Occupied(mut tickets) = self.by_key.entry(wanted) {
-                tickets.get_mut().remove(&ticket);
-                if tickets.get().is_empty() {
-                    tickets.remove();
+            if let Some(tickets) = self.by_key.get_mut(&wanted) {
+                tickets.remove(&ticket);
+                if tickets.is_empty() {
+                    self.by_key.remove(&wanted);
                 }
             }
         }
@@ -149,8 +148,9 @@ impl Waiters {
             self.passed = None;
         }
         if let Some((wanted, _)) = self.by_key.get_key_value(&wanted)
-            && self.is_ready.insert(wanted.clone())
+            && self.is_ready.get(wanted).is_none()
         {
+            *self.is_ready.get_or_default(wanted.clone()) = ();
             self.ready.push_back(wanted.clone());
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use base::limits;
+use base::{PartedMap, limits};
 
 use crate::group::Group;
 use crate::keys::{self, Space};
@@ -48,7 +48,7 @@ pub struct Watches {
     last: u64,
     by_id: HashMap<WatchId, Watch>,
     /// Who watches a key, and whether it was there then. A watch that is broken may be noted under others of its keys.
-    by_key: HashMap<Name, BTreeMap<WatchId, bool>>,
+    by_key: PartedMap<Name, BTreeMap<WatchId, bool>>,
 }
 
 impl Watches {
@@ -71,7 +71,7 @@ impl Watches {
             if watch.is_broken {
                 break;
             }
-            let watching = self.by_key.entry(watched.name.clone()).or_default();
+            let watching = self.by_key.get_or_default(watched.name.clone());
             if let Entry::Vacant(place) = watching.entry(id) {
                 place.insert(watched.lives);
                 watch.keys.push(watched);

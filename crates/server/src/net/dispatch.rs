@@ -77,8 +77,7 @@ pub fn find(node: &Node, session: &mut Session, args: &Args<'_>) -> Result<&'sta
     if !session.is_authenticated() && !entry.row.flags.has(flags::NO_AUTH) {
         return Err(Error::line("NOAUTH Authentication required."));
     }
-    let is_looked_at_later = !session.is_queueing() && route::names_many(entry, args);
-    let may = if is_looked_at_later { acl::may_call } else { acl::may };
+    let may = if route::names_many(entry, args) { acl::may_call } else { acl::may };
     match may(session.login.user(), entry, args) {
         Ok(()) => {}
         // It is found out when it runs, as other errors of its arguments are.

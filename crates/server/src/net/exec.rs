@@ -21,7 +21,7 @@ use crate::net::route;
 use crate::scripting::Env;
 use crate::session::account::{self, Spent};
 use crate::session::connection::selected;
-use crate::session::multi::{Exec, Queued, Unit};
+use crate::session::multi::{Exec, Queued, Unit, aborted};
 use crate::session::{Answer, Context, Session, SessionRun, monitor};
 use crate::table::{Entry, Handler};
 
@@ -55,7 +55,7 @@ impl Unit {
         let (node, is_heavy) = (env.node, env.cancel.is_some());
         env.begin();
         let mut parts = Vec::with_capacity(self.commands.len());
-        for Queued { entry, args, denied } in &self.commands {
+        for Queued { entry, args, denied } in self.commands.iter() {
             let args = args.as_args();
             if let Some(denied) = denied {
                 parts.push(Part::Data(denied.changed().reply(), Spent::default()));
@@ -121,18 +121,24 @@ impl Unit {
 
 impl Exec {
     fn group<'n>(&self, node: &'n Node) -> Result<&'n Arc<Group>, Reply> {
-        if let Some(refused) = self.refused(node) {
-            return Err(refused);
-        }
-        let watched = self.watching.as_ref().map(|watching| watching.group.id);
-        let id = self.unit.group(node, watched).map_err(Error::reply)?;
+        let id = self.group_id(node).map_err(Error::reply)?;
         node.groups.get(usize::from(id)).ok_or_else(|| dispatch::left_reply(&Leave::Closed))
+    }
+
+    fn group_id(&self, node: &Node) -> Result<u16, Error> {
+        self.unit.group(node, self.watching.as_ref().map(|watching| watching.group.id))
+    }
+
+    /// What was left to the heavy pool: whether the caller may do all of it, and which group it concerns.
+    fn look(&mut self, node: &Node, caller: &Caller) -> Result<u16, Error> {
+        self.unit.check(node, node.clients.get(caller.client).as_deref(), &caller.user)?;
+        self.group_id(node)
     }
 
     /// Why it is refused as long as this node takes no writes like its own.
     fn refused(&self, node: &Node) -> Option<Reply> {
-        let why = self.unit.commands.iter().find_map(|queued| dispatch::refused(node, queued.entry))?;
-        Some(Reply::error(format!("EXECABORT Transaction discarded because of: {why}")))
+        let why = self.unit.kinds.iter().find_map(|entry| dispatch::refused(node, entry))?;
+        Some(aborted(why.as_bytes()).reply())
     }
 
     /// Where it starts. What only reads, and watches nothing, needs no lock.
@@ -190,7 +196,7 @@ impl Exec {
 
     /// Whether its client says within it that it keeps what is read.
     pub fn says_caching(&self) -> bool {
-        self.unit.commands.iter().any(|queued| queued.entry.row.name == "client|caching")
+        self.unit.kinds.iter().any(|entry| entry.row.name == "client|caching")
     }
 
     fn has_session_parts(&self) -> bool {
@@ -208,9 +214,16 @@ pub fn run(
 ) -> Ended {
     let began = Instant::now();
     let database = connection.session.database;
-    let refusal = match exec.group(node) {
+    let group = exec
+        .refused(node)
+        .map_or_else(|| if exec.unit.is_large() { Ok(None) } else { exec.group(node).map(Some) }, Err);
+    let refusal = match group {
         Err(refusal) => refusal,
-        Ok(group) => match exec.run(node, &connection.session, group, database, scratch) {
+        Ok(None) => {
+            go_heavy(node, connection, entry, exec, None);
+            return Ended::Answered;
+        }
+        Ok(Some(group)) => match exec.run(node, &connection.session, group, database, scratch) {
             Ok(Done { result: Ok(parts), gate, .. }) => {
                 finish(node, connection, Ran::new(exec, parts), &[(group.id, gate)]);
                 account::ran_exec(node, connection, entry, &Reply::Ok, began.elapsed());
@@ -219,9 +232,7 @@ pub fn run(
             Ok(Done { result: Err(error), .. }) => error.reply(),
             Err(Leave::Outgrown) => {
                 node.heavy.stats.outgrown(entry);
-                let args = connection.args().to_owned();
-                let work = Work::Unit { entry, args, exec, database, group: group.id };
-                submit(node, connection, work);
+                go_heavy(node, connection, entry, exec, Some(group.id));
                 return Ended::Answered;
             }
             Err(left) if dispatch::is_for_later(group, &left) => return Ended::Later(exec),
@@ -233,14 +244,32 @@ pub fn run(
     Ended::Answered
 }
 
+fn go_heavy(
+    node: &Arc<Node>,
+    connection: &mut Connection,
+    entry: &'static Entry,
+    exec: Box<Exec>,
+    group: Option<u16>,
+) {
+    let (args, database) = (connection.args().to_owned(), connection.session.database);
+    submit(node, connection, Work::Unit { entry, args, exec, database, group });
+}
+
 /// Runs a transaction on a thread of the heavy pool.
 pub fn run_heavy(
     node: &Arc<Node>,
-    exec: Box<Exec>,
-    (caller, database, group): (&Caller, u8, u16),
+    mut exec: Box<Exec>,
+    (caller, database, group): (&Caller, u8, Option<u16>),
     cancel: &Arc<Cancel>,
     scratch: &mut Scratch,
 ) -> Outcome {
+    if !exec.has_session_parts() {
+        exec.unit.rubbish = None;
+    }
+    let group = match group.map_or_else(|| exec.look(node, caller), Ok) {
+        Ok(group) => group,
+        Err(error) => return Outcome::ungated(error.reply()),
+    };
     let Some(group) = node.groups.get(usize::from(group)) else {
         return Outcome::ungated(dispatch::left_reply(&Leave::Closed));
     };

@@ -222,7 +222,7 @@ fn takes_memory(work: &Work) -> bool {
     match work {
         Work::Command { entry, .. } => takes(entry),
         Work::Task { entry, .. } => takes(entry),
-        Work::Unit { exec, .. } => exec.unit.commands.iter().any(|queued| takes(queued.entry)),
+        Work::Unit { exec, .. } => exec.unit.kinds.iter().any(|entry| takes(entry)),
         Work::Page(_) => false,
     }
 }

@@ -12,22 +12,44 @@ use crate::table::Entry;
 
 pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 
-/// Whether a command names more keys or channels than a network thread looks at: these are matched with what the client
-/// may touch, and hashed, in the heavy pool.
+/// Whether a command names more keys or channels than a network thread looks at in one go: these are matched with what the
+/// client may touch, and hashed, in the heavy pool; or in parts, by those who begin to hear them.
 pub fn names_many(entry: &Entry, args: &Args<'_>) -> bool {
     if args.len() <= limits::KEYS_AT_ONCE_MAX && args.extent() <= limits::KEYS_BYTES_AT_ONCE_MAX {
         return false;
     }
-    if entry.row.run.on_data().is_none() {
+    // WATCH has few keys; who ceases to hear something needs no right.
+    if entry.row.run.on_data().is_none() && acl::channels(entry).is_none() {
         return false;
     }
-    let channels = acl::channels(entry).map(|channels| channels.positions(args));
-    let (mut count, mut bytes) = (0, 0);
-    entry.row.keys.positions(args).chain(channels.into_iter().flatten()).any(|at| {
-        count += 1;
-        bytes += args.get(at).len();
-        count > limits::KEYS_AT_ONCE_MAX || bytes > limits::KEYS_BYTES_AT_ONCE_MAX
-    })
+    let mut names = Names::default();
+    names.add(entry, args);
+    names.are_many()
+}
+
+/// How many keys and channels one or several commands name, and how many bytes these have. It is not counted further when they
+/// are many.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names {
+    count: usize,
+    bytes: usize,
+}
+
+impl Names {
+    pub fn add(&mut self, entry: &Entry, args: &Args<'_>) {
+        let channels = acl::channels(entry).map(|channels| channels.positions(args));
+        for at in entry.row.keys.positions(args).chain(channels.into_iter().flatten()) {
+            if self.are_many() {
+                return;
+            }
+            self.count += 1;
+            self.bytes += args.get(at).len();
+        }
+    }
+
+    pub fn are_many(&self) -> bool {
+        self.count > limits::KEYS_AT_ONCE_MAX || self.bytes > limits::KEYS_BYTES_AT_ONCE_MAX
+    }
 }
 
 /// The groups that a command concerns, unless it takes too long to find that out. What may have to wait is refused if

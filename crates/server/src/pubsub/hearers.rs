@@ -1,10 +1,11 @@
 //! Which of a network thread's clients hear what, and the messages that it has not handed out yet. Only
 //! the thread itself changes the one; whoever publishes adds to the other.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use base::PartedMap;
 use parking_lot::Mutex;
 
 use super::message::Message;
@@ -14,7 +15,7 @@ type Clients = BTreeSet<u64>;
 
 #[derive(Default)]
 pub struct Hearers {
-    names: Mutex<ByKind<HashMap<Name, Clients, foldhash::fast::RandomState>>>,
+    names: Mutex<ByKind<PartedMap<Name, Clients>>>,
     news: Mutex<News>,
 }
 
@@ -27,7 +28,7 @@ struct News {
 
 impl Hearers {
     pub(super) fn add(&self, kind: Kind, name: Name, client: u64) {
-        self.names.lock().of_mut(kind).entry(name).or_default().insert(client);
+        self.names.lock().of_mut(kind).get_or_default(name).insert(client);
     }
 
     pub(super) fn remove(&self, kind: Kind, name: &[u8], client: u64) {

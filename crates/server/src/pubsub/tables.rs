@@ -1,8 +1,6 @@
 //! Which network threads have clients that hear a name.
 
-use std::collections::HashMap;
-
-use base::glob;
+use base::{PartedMap, glob};
 
 use super::{ByKind, Kind, Name};
 
@@ -54,7 +52,7 @@ impl Found {
 
 #[derive(Default)]
 pub(super) struct Tables {
-    names: ByKind<HashMap<Name, Heard, foldhash::fast::RandomState>>,
+    names: ByKind<PartedMap<Name, Heard>>,
     /// Bytes of all patterns, and of those whose match may take as long as their length times that of the
     /// channel.
     pattern_bytes: usize,
@@ -75,7 +73,7 @@ impl Tables {
         let names = self.names.of_mut(kind);
         let known = names.get_key_value(name).map(|(name, _)| name.clone());
         let kept = known.clone().unwrap_or_else(|| name.into());
-        names.entry(kept.clone()).or_default().add(thread);
+        names.get_or_default(kept.clone()).add(thread);
         if known.is_none() && kind == Kind::Pattern {
             self.pattern_bytes += name.len();
             self.costly_bytes += if is_costly(name) { name.len() } else { 0 };
@@ -104,7 +102,7 @@ impl Tables {
             found.add(kind, name, heard);
         }
         if kind == Kind::Channel {
-            for (pattern, heard) in self.names.of(Kind::Pattern) {
+            for (pattern, heard) in self.names.of(Kind::Pattern).iter() {
                 if glob::matches(pattern, channel) {
                     found.add(Kind::Pattern, pattern, heard);
                 }

@@ -130,6 +130,7 @@ pub struct Session {
     watching: Option<Watching>,
     /// The command that runs, once a part of it is done.
     pub begun: Option<Begun>,
+    looked: pubsub::Looked,
     pub monitoring: Option<Monitoring>,
     /// Its client hears something.
     pub hears: bool,
@@ -151,6 +152,7 @@ impl Session {
             multi: None,
             watching: None,
             begun: None,
+            looked: pubsub::Looked::default(),
             monitoring: None,
             hears: false,
             has_said: false,
@@ -179,9 +181,9 @@ impl Session {
         self.multi.is_some()
     }
 
-    /// What is queued.
+    /// Which commands are queued, each once.
     pub fn queued(&self) -> impl Iterator<Item = &'static Entry> {
-        self.multi.iter().flat_map(|multi| &multi.unit.commands).map(|queued| queued.entry)
+        self.multi.iter().flat_map(|multi| &multi.unit.kinds).copied()
     }
 
     /// Keeps a command for EXEC.
@@ -224,7 +226,10 @@ impl Session {
         self.begun = match answer {
             Ok(Answer::Part(names, _)) => Some(Begun { entry, names: self.names_done() + names }),
             Ok(Answer::Stalled) => self.begun,
-            _ => None,
+            _ => {
+                self.looked = pubsub::Looked::default();
+                None
+            }
         };
         self.begun.is_some()
     }

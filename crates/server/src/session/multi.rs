@@ -4,19 +4,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base::{limits, slot};
+use base::{Segments, limits, slot};
 use command::{Args, Class, Command, Error, Flags, Keys, OwnedArgs, access, arg, flags};
 use resp::Reply;
 use store::{Scratch, WatchId};
 
-use super::acl::{self, Denied, Place};
+use super::acl::{self, Denied, Place, User};
 use super::rows::{self, ok};
 use super::{Answer, Context, Session, SessionRun};
-use crate::engine::clients::NOTED_NAME_BYTES;
+use crate::engine::clients::{Client, NOTED_NAME_BYTES};
 use crate::engine::group::Group;
 use crate::engine::node::Node;
+use crate::engine::rubbish::Rubbish;
 use crate::net::dispatch;
-use crate::net::route;
+use crate::net::route::{self, Names};
 use crate::table::{Entry, Handler};
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
@@ -71,25 +72,60 @@ pub struct Queued {
 /// Commands that run as one transaction.
 #[derive(Default)]
 pub struct Unit {
-    pub commands: Vec<Queued>,
+    pub commands: Segments<Queued>,
+    /// Which commands there are among them, each once.
+    pub kinds: Vec<&'static Entry>,
+    /// What all of them name.
+    names: Names,
     pub bytes: usize,
     /// What they take up in memory.
     held_bytes: usize,
     /// Arguments of those of them that are on the session.
     session_args: usize,
+    /// Where they are dropped if there are many of them: a million take some tens of milliseconds. `None` if whoever runs
+    /// them may take that long.
+    pub rubbish: Option<Arc<Rubbish>>,
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        if let Some(rubbish) = self.rubbish.take() {
+            rubbish.throw(std::mem::take(&mut self.commands), self.held_bytes);
+        }
+    }
 }
 
 impl Unit {
-    /// Looks once more what the client may do: its rules may have changed since it queued the commands.
-    fn check(&mut self, node: &Node, session: &Session) {
-        for Queued { entry, args, denied } in &mut self.commands {
+    /// Whether a network thread does not look at each of its commands: the heavy pool does that.
+    pub fn is_large(&self) -> bool {
+        self.commands.len() > limits::QUEUED_AT_ONCE_MAX || self.names.are_many()
+    }
+
+    /// Looks once more what a client may do: its rules may have changed since it queued the commands. What names many keys is
+    /// looked at for the first time: if it may not run, none of them does.
+    pub fn check(&mut self, node: &Node, client: Option<&Client>, user: &User) -> Result<(), Error> {
+        for Queued { entry, args, denied } in self.commands.iter_mut() {
             let args = args.as_args();
-            *denied = acl::may(session.login.user(), entry, &args).err();
-            if let Some(denied) = *denied {
-                let who = (&*session.client, &**session.login.user());
-                acl::note_denied(node, who, entry, &args, denied, Place::Multi);
+            *denied = acl::may(user, entry, &args).err();
+            let Some(denied) = *denied else { continue };
+            // Who has left is not noted.
+            if let Some(client) = client {
+                acl::note_denied(node, (client, user), entry, &args, denied, Place::Multi);
+            }
+            if route::names_many(entry, &args) {
+                return Err(aborted(&denied.line(user, entry)));
             }
         }
+        Ok(())
+    }
+
+    fn push(&mut self, entry: &'static Entry, args: OwnedArgs) {
+        self.held_bytes += args.held_bytes() + size_of::<Queued>();
+        self.names.add(entry, &args.as_args());
+        if !self.kinds.iter().any(|kind| std::ptr::eq(*kind, entry)) {
+            self.kinds.push(entry);
+        }
+        self.commands.push(Queued { entry, args, denied: None });
     }
 }
 
@@ -163,21 +199,31 @@ impl Multi {
             *self = Self { is_spoiled: true, ..Self::default() };
             return Reply::error("ERR the transaction is too large");
         }
+        if session_args > 0 && self.unit.commands.len() >= limits::QUEUED_WITH_SESSION_MAX {
+            *self = Self { is_spoiled: true, ..Self::default() };
+            return Reply::error(TOO_LARGE_WITH_SESSION);
+        }
         self.unit.bytes += bytes;
         self.unit.session_args = session_args;
         if !self.is_spoiled {
-            self.unit.held_bytes += args.held_bytes() + size_of::<Queued>();
-            self.unit.commands.push(Queued { entry, args, denied: None });
+            self.unit.push(entry, args);
         }
         Reply::QUEUED
     }
 }
 
+/// With any of these its replies are made on the network thread.
+const TOO_LARGE_WITH_SESSION: &str =
+    "ERR the transaction is too large: with commands on the connection or the server it has at most 2048";
+const _: () = assert!(limits::QUEUED_WITH_SESSION_MAX == 2_048);
+
 fn multi(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
     if context.session.multi.is_some() {
         return Err(Error::line("ERR MULTI calls can not be nested"));
     }
-    context.session.set_multi(Some(Multi::default()));
+    let mut unit = Unit::default();
+    unit.rubbish = Some(context.node.rubbish.clone());
+    context.session.set_multi(Some(Multi { unit, is_spoiled: false }));
     ok()
 }
 
@@ -200,8 +246,16 @@ fn exec(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {
         return Err(Error::line("EXECABORT Transaction discarded because of previous errors."));
     }
     let mut unit = multi.unit;
-    unit.check(context.node, context.session);
+    if !unit.is_large() {
+        let session = &context.session;
+        unit.check(context.node, Some(&session.client), session.login.user())?;
+    }
     Ok(Answer::Exec(Box::new(Exec { unit, watching })))
+}
+
+/// What EXEC answers where none of the commands runs.
+pub fn aborted(why: &[u8]) -> Error {
+    Error::Bytes([b"EXECABORT Transaction discarded because of: ", why].concat())
 }
 
 fn unwatch(context: &mut Context<'_>, _: &Args<'_>) -> rows::Result {

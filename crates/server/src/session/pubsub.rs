@@ -1,15 +1,18 @@
 //! SUBSCRIBE and its kin: what a client hears. Its answers are pushes: one for each name, also for a client
 //! that wants no replies.
 
+use std::ops::Range;
+
 use base::{limits, slot};
 use command::{Args, Command, Error, Flags, Keys, access, arg, flags};
 use resp::{Protocol, Reply};
 
+use super::acl::{self, Denied};
 use super::rows::{self, CONTAINER, HELP};
 use super::{Answer, Context, Session, SessionRun, client};
 use crate::net::route;
 use crate::pubsub::{Kind, Name};
-use crate::table::Entry;
+use crate::table::{Entry, table};
 
 const fn row(name: &'static str, arity: i32, flags: &[Flags], run: SessionRun) -> Command<SessionRun> {
     rows::row("pubsub", name, arity, flags, run)
@@ -125,26 +128,75 @@ fn push(word: &'static str, name: Reply, count: i64) -> Reply {
     Reply::Push(vec![Reply::bulk(word), name, Reply::Integer(count)])
 }
 
-/// With several groups, the shards' channels of a command are of one slot.
-fn check_slot(context: &Context<'_>, args: &Args<'_>) -> command::Result<()> {
-    let mut slots = args.from(1).map(slot::of);
-    let first = slots.next();
-    if context.node.groups.len() > 1 && slots.any(|slot| Some(slot) != first) {
+/// Which arguments from one on others wait for: few, and not much of them.
+fn part(args: &Args<'_>, from: usize) -> Range<usize> {
+    let mut bytes = 0;
+    let fits = |name: &&[u8]| {
+        let fits = bytes < limits::KEYS_BYTES_AT_ONCE_MAX;
+        bytes += name.len();
+        fits
+    };
+    from..from + args.from(from).take(limits::NAMES_IN_A_PART).take_while(fits).count()
+}
+
+/// How far the names of a command have been looked at, before anything is done with the first of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Looked {
+    names: usize,
+    /// Those whose turn it is allow all names so far. Others do not.
+    selector: usize,
+    /// The last name that a selector did not allow.
+    denied_at: usize,
+}
+
+/// Looks at the next part of the names: whether all are of one slot, if they are shards' and there are several groups; and
+/// whether the client may hear them, if they are so many that this was left. Says whether there are more of them.
+fn look(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &str) -> command::Result<bool> {
+    let Context { node, session } = context;
+    let is_of_one_slot = kind == Kind::Shard && node.groups.len() > 1 && args.len() > 1;
+    let Some(entry) = table().find(word.as_bytes()) else { return Ok(false) };
+    let user = session.login.user().clone();
+    let is_restricted = !user.may_everything() && route::names_many(entry, args);
+    let hears = acl::channels(entry).filter(|_| is_restricted);
+    if !is_of_one_slot && hears.is_none() {
+        return Ok(false);
+    }
+    let Looked { names, selector, denied_at } = session.looked;
+    let mut part = part(args, 1 + names);
+    let slot = slot::of(args.get(1));
+    if is_of_one_slot && part.clone().any(|at| slot::of(args.get(at)) != slot) {
         return Err(Error::line(route::CROSSSLOT));
     }
-    Ok(())
+    session.looked.names = part.end - 1;
+    if let Some(channels) = hears {
+        let Some(allowing) = user.selectors().nth(selector) else {
+            return Err(acl::denied(node, session, entry, args, Denied::Channel(denied_at)));
+        };
+        let is_denied = |at: &usize| !allowing.has_channel(args.get(*at), channels.are_patterns);
+        if !allowing.commands.allow(entry, args) {
+            session.looked = Looked { names: 0, selector: selector + 1, denied_at };
+        } else if let Some(at) = part.find(is_denied) {
+            session.looked = Looked { names: 0, selector: selector + 1, denied_at: denied_at.max(at) };
+        }
+    }
+    Ok(session.looked.names < args.len() - 1)
 }
 
 fn hear(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static str) -> rows::Result {
-    let Context { node, session } = context;
-    let (client, done) = (&session.client, session.names_done());
+    let done = context.session.names_done();
     if done == 0 {
-        node.check_memory()?;
-        client.hearing.lock().check_room(args.from(1))?;
+        if context.session.begun.is_none() {
+            context.node.check_memory()?;
+            context.session.client.hearing.lock().check_room(args.from(1))?;
+        }
+        if look(context, args, kind, word)? {
+            return Ok(Answer::Part(0, Vec::new()));
+        }
     }
+    let Context { node, session } = context;
+    let client = &session.client;
     let answer = |name| push(word, Reply::copied(name), node.hub.subscribe(client, kind, name));
-    let names = args.from(1 + done);
-    let answers: Vec<Reply> = names.take(limits::NAMES_IN_A_PART).map(answer).collect();
+    let answers: Vec<Reply> = part(args, 1 + done).map(|at| answer(args.get(at))).collect();
     session.hears = true;
     // IMPORTANT: looked at after it is noted: whoever changes the rules looks at what is noted.
     if session.login.is_outdated(&node.users) {
@@ -158,6 +210,9 @@ fn hear(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static s
 }
 
 fn stop(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static str) -> rows::Result {
+    if context.session.names_done() == 0 && look(context, args, kind, word)? {
+        return Ok(Answer::Part(0, Vec::new()));
+    }
     let Context { node, session } = context;
     let (client, done, is_all) = (&session.client, session.names_done(), args.len() == 1);
     let (all, told): (Vec<Name>, i64) = {
@@ -166,7 +221,7 @@ fn stop(context: &mut Context<'_>, args: &Args<'_>, kind: Kind, word: &'static s
         (if is_all { names.cloned().collect() } else { Vec::new() }, hearing.told(kind))
     };
     let answer = |name: &[u8]| push(word, Reply::copied(name), node.hub.unsubscribe(client, kind, name));
-    let named = args.from(1 + done).take(limits::NAMES_IN_A_PART);
+    let named = part(args, 1 + done).map(|at| args.get(at));
     let mut answers: Vec<Reply> = named.chain(all.iter().map(|name| &**name)).map(answer).collect();
     if answers.is_empty() {
         answers.push(push(word, Reply::Null, told));
@@ -186,7 +241,6 @@ fn psubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
 }
 
 fn ssubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    check_slot(context, args)?;
     hear(context, args, Kind::Shard, "ssubscribe")
 }
 
@@ -199,6 +253,5 @@ fn punsubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
 }
 
 fn sunsubscribe(context: &mut Context<'_>, args: &Args<'_>) -> rows::Result {
-    check_slot(context, args)?;
     stop(context, args, Kind::Shard, "sunsubscribe")
 }

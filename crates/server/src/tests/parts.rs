@@ -166,3 +166,85 @@ fn commands_on_the_session_are_bounded_within_a_transaction() {
     check(&mut client, "EXEC", "-EXECABORT…");
     check(&mut client, "GET k", "(null bulk)");
 }
+
+/// More names than are looked at in one go, and one more.
+fn looked_at_in_parts(command: &str, name: &str, last: &str) -> String {
+    let names: Vec<String> = (0..limits::KEYS_AT_ONCE_MAX).map(|at| format!("{name}{at}")).collect();
+    format!("{command} {} {last}", names.join(" "))
+}
+
+#[test]
+fn none_of_many_names_is_heard_if_one_of_them_may_not_be() {
+    let node = TestNode::start();
+    let mut admin = node.client();
+    let rules =
+        "ACL SETUSER sam on nopass -@all +auth +ping +subscribe +psubscribe &a.* (+subscribe &a.* &b.* &c.*)";
+    check(&mut admin, rules, "+OK");
+    let mut client = node.resp3();
+    check(&mut client, "AUTH sam x", "+OK");
+    let denied = "-NOPERM No permissions to access a channel";
+    // No selector allows all of them, though for each there is one that does.
+    for (command, name, last) in [
+        ("SUBSCRIBE", "a.", "d.1"),
+        ("SUBSCRIBE", "d.", "a.1"),
+        ("PSUBSCRIBE", "a.", "a.*"),
+        ("PSUBSCRIBE", "b.", "b.*"),
+    ] {
+        check(&mut client, &looked_at_in_parts(command, name, last), denied);
+        check(&mut client, "PING", "+PONG");
+    }
+    check(&mut admin, "PUBSUB CHANNELS", "[]");
+    check(&mut admin, "PUBSUB NUMPAT", ":0");
+    check(&mut admin, "ACL LOG 1", "[[…\"object\", \"b.0\"…]]");
+    // The second one allows all.
+    for last in ["a.x", "b.x"] {
+        send(&mut client, &[&looked_at_in_parts("SUBSCRIBE", "a.", last), "PING"]);
+        for _ in 0..=limits::KEYS_AT_ONCE_MAX {
+            assert!(matches!(client.receive().unwrap(), Reply::Push(_)));
+        }
+        assert_eq!(client.receive().unwrap(), Reply::Simple("PONG".into()));
+    }
+    check(
+        &mut admin,
+        "PUBSUB NUMSUB a.0 a.1023 a.x b.x",
+        "[\"a.0\", :1, \"a.1023\", :1, \"a.x\", :1, \"b.x\", :1]",
+    );
+}
+
+#[test]
+fn long_names_are_looked_at_a_few_at_a_time() {
+    let node = TestNode::start();
+    check(&mut node.client(), "ACL SETUSER sam on nopass +@all &a*", "+OK");
+    let mut client = node.resp3();
+    check(&mut client, "AUTH sam x", "+OK");
+    let names: Vec<String> = (0..7).map(|at| format!("{}{at}", "a".repeat(60_000))).collect();
+    let line = format!("SUBSCRIBE {}", names.join(" "));
+    check(&mut client, &format!("{line} b"), "-NOPERM No permissions to access a channel");
+    send(&mut client, &[&line, "PING"]);
+    for name in &names {
+        let push = client.receive().unwrap();
+        assert_eq!(push.items().unwrap()[1].bytes(), Some(name.as_bytes()));
+    }
+    assert_eq!(client.receive().unwrap(), Reply::Simple("PONG".into()));
+}
+
+#[test]
+fn many_names_of_shards_are_of_one_slot_and_else_nothing_is_done() {
+    let node = TestNode::with(|config| config.groups = 4);
+    let (mut client, mut other) = (node.resp3(), node.client());
+    let crossed = "-CROSSSLOT Keys in request don't hash to the same slot";
+    check(&mut client, &looked_at_in_parts("SSUBSCRIBE", "{x}", "y"), crossed);
+    check(&mut other, "PUBSUB SHARDCHANNELS", "[]");
+    let count = |client: &mut Client, word: &str| {
+        send(client, &[&looked_at_in_parts(word, "{x}", "{x}y"), "PING"]);
+        for _ in 0..=limits::KEYS_AT_ONCE_MAX {
+            assert!(matches!(client.receive().unwrap(), Reply::Push(_)));
+        }
+        assert_eq!(client.receive().unwrap(), Reply::Simple("PONG".into()));
+    };
+    count(&mut client, "SSUBSCRIBE");
+    check(&mut client, &looked_at_in_parts("SUNSUBSCRIBE", "{x}", "y"), crossed);
+    check(&mut other, "PUBSUB SHARDNUMSUB {x}0 {x}y", "[\"{x}0\", :1, \"{x}y\", :1]");
+    count(&mut client, "SUNSUBSCRIBE");
+    check(&mut other, "PUBSUB SHARDCHANNELS", "[]");
+}

@@ -53,7 +53,8 @@ pub enum Work {
         args: OwnedArgs,
         exec: Box<Exec>,
         database: u8,
-        group: u16,
+        /// Not known yet where the commands have not been looked at one by one: they are many, or name many keys.
+        group: Option<u16>,
     },
     /// The next page of a reply.
     Page(Box<Flow>),

@@ -111,12 +111,18 @@ impl Denied {
     /// What a script is told that calls the command.
     pub fn in_script(self, user: &User, entry: &Entry) -> Error {
         const HEAD: &[u8] = b"NOPERM ACL failure in script: ";
+        let line = self.line(user, entry);
+        match line.strip_prefix(b"NOPERM ") {
+            Some(why) => Error::Bytes([HEAD, why].concat()),
+            None => Error::Bytes(line),
+        }
+    }
+
+    /// The error, as it is told.
+    pub fn line(self, user: &User, entry: &Entry) -> Vec<u8> {
         match self.error(user, entry).reply() {
-            Reply::Error(line) => match line.as_bytes().strip_prefix(b"NOPERM ") {
-                Some(why) => Error::Bytes([HEAD, why].concat()),
-                None => Error::Bytes(line.as_bytes().to_vec()),
-            },
-            _ => Error::line("NOPERM ACL failure in script"),
+            Reply::Error(line) => line.as_bytes().to_vec(),
+            _ => b"NOPERM".to_vec(),
         }
     }
 

@@ -240,7 +240,7 @@ fn outlives_a_primary(spec: Spec) {
     assert_eq!(before.node, NodeId::new(cluster.id(owner).unwrap()));
     for node in 0..3 {
         // What is asynchronous by nature has arrived before the axe falls.
-        cluster.client(node).unwrap().want("WAIT 1 10000").unwrap();
+        cluster.wait_for_replica(node).unwrap();
     }
 
     cluster.kill(owner).unwrap();

@@ -98,6 +98,17 @@ impl Cluster {
         self.server(node)?.client()
     }
 
+    /// Waits until a replica of a node has everything that the node has now.
+    pub fn wait_for_replica(&self, node: usize) -> Result {
+        let mut client = self.client(node)?;
+        // IMPORTANT: WAIT is about what was written when its client said something last. Who has said nothing waits for nothing.
+        client.want("PING")?;
+        match client.want(&format!("WAIT 1 {}", PATIENCE.as_millis()))? {
+            Reply::Integer(replicas) if replicas > 0 => Ok(()),
+            reply => Err(format!("no replica of node {node} has everything: {reply:?}").into()),
+        }
+    }
+
     /// The node that serves a slot, as those that live agree. Waits until they do.
     pub fn owner(&self, slot: u16) -> Result<usize> {
         wait::until("an owner", PATIENCE, || self.agreed_owner(slot))
@@ -137,7 +148,8 @@ impl Cluster {
 
     /// Moves up to so many keys of slots that are marked. How many it has moved.
     pub fn move_keys(&self, slots: RangeInclusive<u16>, to: usize, keys_max: usize) -> Result<usize> {
-        let mut source = self.client(self.owner(*slots.start())?)?;
+        let owner = self.owner(*slots.start())?;
+        let mut source = self.client(owner)?;
         let target = self.server(to)?.addr();
         let mut moved = 0;
         for slot in slots {
@@ -159,7 +171,8 @@ impl Cluster {
                     word.clear();
                 }
                 migrate.extend(keys.iter().filter_map(Reply::bytes).map(<[u8]>::to_vec));
-                all_ok(&mut source, &[migrate])?;
+                all_ok(&mut source, &[migrate])
+                    .map_err(|error| format!("slot {slot} from node {owner} to {to}: {error}"))?;
             }
         }
         Ok(moved)

@@ -92,9 +92,14 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Summary> {
     shared.is_over.store(true, Ordering::Release);
     let disturbed = disturbing.join().map_err(|_| "whoever disturbs has panicked")?;
     runtime.block_on(guests)?;
-    let mut summary = listed?;
-    (summary.slots_moved, summary.deaths) = disturbed?;
-    Ok(summary)
+    match (listed, disturbed) {
+        (Ok(mut summary), Ok(disturbed)) => {
+            (summary.slots_moved, summary.deaths) = disturbed;
+            Ok(summary)
+        }
+        (Err(listed), Err(disturbed)) => Err(format!("{listed}; and whoever disturbs: {disturbed}").into()),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
 }
 
 /// Puts so many actors of one atespace there, past the API; says now and then how many there are.
@@ -167,16 +172,29 @@ fn list(runtime: &Runtime, plan: &Plan, seeds: &str, shared: &Shared) -> Result<
     client.summary.time = begin.elapsed();
     client.summary.costs = client.replicas.costs()?;
     client.summary.replicas_died = client.replicas.deaths;
-    let missing = client.seen.iter().position(|seen| !seen);
-    match missing {
-        None => Ok(client.summary),
-        Some(number) => {
-            let count = client.seen.iter().filter(|seen| !**seen).count();
-            let (seed, name) = (plan.seed, name(number));
-            Err(format!("{count} actors did not come, {name} for one (seed {seed}): {:?}", client.summary)
-                .into())
-        }
+    let missing: Vec<usize> =
+        (0..plan.actors).filter(|number| client.seen.get(*number) != Some(&true)).collect();
+    let Some(&number) = missing.first() else { return Ok(client.summary) };
+    let there = runtime.block_on(still_there(seeds, &missing))?;
+    Err(format!(
+        "{} actors did not come, {} for one, of which the store has {there} (seed {}): {:?}",
+        missing.len(),
+        name(number),
+        plan.seed,
+        client.summary
+    )
+    .into())
+}
+
+/// How many of these actors the store has.
+async fn still_there(seeds: &str, numbers: &[usize]) -> Result<usize> {
+    let store = RedisStore::new(Options::parse(&format!("redis://{seeds}"))?);
+    let mut there = 0;
+    for number in numbers {
+        let key = record(*number)?.key().to_string();
+        there += usize::from(store.get(&key, Instant::now() + PATIENCE).await?.is_some());
     }
+    Ok(there)
 }
 
 impl Client<'_> {

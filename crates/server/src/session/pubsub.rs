@@ -143,7 +143,7 @@ fn part(args: &Args<'_>, from: usize) -> Range<usize> {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Looked {
     names: usize,
-    /// Those whose turn it is allow all names so far. Others do not.
+    /// Which selector's turn it is. It allows all names so far; those before it do not allow one.
     selector: usize,
     /// The last name that a selector did not allow.
     denied_at: usize,

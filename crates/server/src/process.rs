@@ -1,5 +1,6 @@
 //! What the process asks of the system before anything else starts.
 
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that are no connections: the log's, the store's, and whatever else is open.
@@ -34,7 +35,18 @@ pub fn allow_open_files(connections: usize) -> usize {
             "fewer connections are allowed than was asked for: there are no files for all of them, raise the limit (ulimit -n)"
         );
     }
+    make_table_for(room as u64 + OTHERS, allowed);
     room
+}
+
+/// Has the system make room for the numbers of so many files now. It doubles its table when that is full, and waits until no CPU looks
+/// at the old one, if the process has several threads: some ten milliseconds in which whoever accepts a connection serves nobody.
+fn make_table_for(files: u64, allowed: Option<u64>) {
+    let last = files.min(allowed.unwrap_or(files)).saturating_sub(1);
+    let Ok(last) = i32::try_from(last) else { return };
+    if let Err(error) = fcntl_dupfd_cloexec(std::io::stderr(), last) {
+        tracing::debug!(%error, last, "the table of open files grows while connections come");
+    }
 }
 
 /// Memory comes in small pages. A large one is zeroed as a whole when it is first touched, half a millisecond or more,
@@ -48,6 +60,22 @@ pub fn refuse_huge_pages() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_of_files_has_room_from_the_start() {
+        const FILES: u64 = 900;
+        let size = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+            line.trim().parse::<u64>().unwrap()
+        };
+        assert!(size() < FILES);
+        make_table_for(FILES, None);
+        assert!(size() >= FILES);
+        // Nothing that may not be is asked for.
+        make_table_for(u64::MAX, Some(FILES));
+        make_table_for(0, Some(0));
+    }
 
     #[test]
     fn there_are_files_for_so_many_connections() {

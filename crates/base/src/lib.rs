@@ -2,7 +2,7 @@
 //! slots, limits, and containers that grow without holding anybody up.
 //!
 //! Invariant: no I/O, no threads, no knowledge of Redis commands, Raft or the store. Time and
-//! randomness come in as parameters.
+//! randomness come in as parameters; only seeds of hash tables do not.
 
 pub mod clock;
 pub mod codec;

@@ -16,7 +16,7 @@ pub struct PartedMap<K, V> {
     /// None before there is an entry.
     parts: Vec<Part<K, V>>,
     len: usize,
-    /// Not that of the parts: which of them it is says nothing of a place in it. Its high bits are as good as the others.
+    /// Not that of the parts: in which of them a key is says nothing of its place there. Any bits of it are good.
     hasher: quality::RandomState,
 }
 

@@ -150,7 +150,7 @@ impl Waiters {
         if let Some((wanted, _)) = self.by_key.get_key_value(&wanted)
             && self.is_ready.get(wanted).is_none()
         {
-            *self.is_ready.get_or_default(wanted.clone()) = ();
+            self.is_ready.get_or_default(wanted.clone());
             self.ready.push_back(wanted.clone());
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Disturber {
     owners: Vec<usize>,
     first_movable: usize,
     /// What has moved last.
-    settling: RangeInclusive<u16>,
+    settling: Option<RangeInclusive<u16>>,
     slots_moved: usize,
     deaths: usize,
 }
@@ -39,7 +39,7 @@ impl Disturber {
             shared,
             owners,
             first_movable: 0,
-            settling: 0..=0,
+            settling: None,
             slots_moved: 0,
             deaths: 0,
         }
@@ -119,7 +119,7 @@ impl Disturber {
             while cluster.move_keys(slots.clone(), to, usize::MAX)? > 0 {}
             cluster.finish_move(slots.clone(), to)?;
             self.slots_moved += slots.len();
-            self.settling = slots.clone();
+            self.settling = Some(slots.clone());
             for slot in slots {
                 if let Some(owner) = self.owners.get_mut(usize::from(slot)) {
                     *owner = to;
@@ -134,7 +134,9 @@ impl Disturber {
     fn choose(&mut self) -> (RangeInclusive<u16>, usize) {
         loop {
             let (slots, to) = self.propose();
-            if slots.end() < self.settling.start() || slots.start() > self.settling.end() {
+            let is_apart =
+                |other: &RangeInclusive<u16>| slots.end() < other.start() || slots.start() > other.end();
+            if self.settling.as_ref().is_none_or(is_apart) {
                 return (slots, to);
             }
         }

@@ -175,7 +175,9 @@ fn list(runtime: &Runtime, plan: &Plan, seeds: &str, shared: &Shared) -> Result<
     let missing: Vec<usize> =
         (0..plan.actors).filter(|number| client.seen.get(*number) != Some(&true)).collect();
     let Some(&number) = missing.first() else { return Ok(client.summary) };
-    let there = runtime.block_on(still_there(seeds, &missing))?;
+    let there = runtime.block_on(still_there(seeds, &missing));
+    let there =
+        there.map_or_else(|error| format!("nobody knows how many ({error})"), |count| count.to_string());
     Err(format!(
         "{} actors did not come, {} for one, of which the store has {there} (seed {}): {:?}",
         missing.len(),

@@ -40,6 +40,15 @@ impl Rubbish {
         }
     }
 
+    /// Drops work that was not begun.
+    fn discard(&self, work: Work) {
+        // A transaction throws what is queued away by itself, wherever it ends.
+        if !matches!(work, Work::Unit { .. }) {
+            let bytes = work.held_bytes();
+            self.throw(work, bytes);
+        }
+    }
+
     /// Called before each look at how much memory there is.
     pub fn empty(&self) {
         let Heap { thrown, bytes } = std::mem::take(&mut *self.heap.lock());
@@ -51,15 +60,18 @@ impl Rubbish {
 impl Node {
     /// Drops work that was not begun.
     pub fn discard(&self, work: Work) {
-        let bytes = work.held_bytes();
-        self.rubbish.throw(work, bytes);
+        self.rubbish.discard(work);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use command::OwnedArgs;
+
     use super::*;
     use crate::admission::memory::Thresholds;
+    use crate::session::multi::{Exec, Multi};
+    use crate::table::table;
 
     #[test]
     fn little_is_dropped_at_once_and_much_counts_until_it_is() {
@@ -73,5 +85,22 @@ mod tests {
         assert_eq!((Arc::strong_count(&held), counts()), (3, 3 * LEFT_BYTES_MAX as u64 + 1));
         rubbish.empty();
         assert_eq!((Arc::strong_count(&held), counts()), (1, 0));
+    }
+
+    #[test]
+    fn a_large_transaction_is_thrown_once() {
+        let admission = Arc::new(Admission::new(Thresholds::default()));
+        let rubbish = Arc::new(Rubbish::new(admission.clone()));
+        let (set, entry) = (table().find(b"set").unwrap(), table().find(b"exec").unwrap());
+        let mut multi = Multi::default();
+        multi.unit.rubbish = Some(rubbish.clone());
+        (0..20_000).for_each(|_| drop(multi.queue(set, OwnedArgs::of([&b"set"[..], b"k", b"v"]))));
+        let exec = Box::new(Exec { unit: multi.unit, watching: None });
+        let held_bytes = exec.held_bytes() as u64;
+        assert!(held_bytes > LEFT_BYTES_MAX as u64);
+        rubbish.discard(Work::Unit { entry, args: OwnedArgs::default(), exec, database: 0, group: None });
+        assert_eq!(admission.memory.buffers_bytes(), held_bytes);
+        rubbish.empty();
+        assert_eq!(admission.memory.buffers_bytes(), 0);
     }
 }

@@ -120,9 +120,16 @@ impl Unit {
 }
 
 impl Exec {
-    fn group<'n>(&self, node: &'n Node) -> Result<&'n Arc<Group>, Reply> {
+    /// The group that it concerns; none where that is left to the heavy pool.
+    fn group<'n>(&self, node: &'n Node) -> Result<Option<&'n Arc<Group>>, Reply> {
+        if let Some(refused) = self.refused(node) {
+            return Err(refused);
+        }
+        if self.unit.is_large() {
+            return Ok(None);
+        }
         let id = self.group_id(node).map_err(Error::reply)?;
-        node.groups.get(usize::from(id)).ok_or_else(|| dispatch::left_reply(&Leave::Closed))
+        node.groups.get(usize::from(id)).map(Some).ok_or_else(|| dispatch::left_reply(&Leave::Closed))
     }
 
     fn group_id(&self, node: &Node) -> Result<u16, Error> {
@@ -198,10 +205,6 @@ impl Exec {
     pub fn says_caching(&self) -> bool {
         self.unit.kinds.iter().any(|entry| entry.row.name == "client|caching")
     }
-
-    fn has_session_parts(&self) -> bool {
-        self.unit.on_data().count() < self.unit.commands.len()
-    }
 }
 
 /// Runs a transaction as far as a network thread may.
@@ -214,10 +217,7 @@ pub fn run(
 ) -> Ended {
     let began = Instant::now();
     let database = connection.session.database;
-    let group = exec
-        .refused(node)
-        .map_or_else(|| if exec.unit.is_large() { Ok(None) } else { exec.group(node).map(Some) }, Err);
-    let refusal = match group {
+    let refusal = match exec.group(node) {
         Err(refusal) => refusal,
         Ok(None) => {
             go_heavy(node, connection, entry, exec, None);
@@ -263,7 +263,7 @@ pub fn run_heavy(
     cancel: &Arc<Cancel>,
     scratch: &mut Scratch,
 ) -> Outcome {
-    if !exec.has_session_parts() {
+    if !exec.unit.has_session_parts() {
         exec.unit.rubbish = None;
     }
     let group = match group.map_or_else(|| exec.look(node, caller), Ok) {
@@ -295,7 +295,7 @@ pub fn run_heavy(
     env.count();
     let gates = vec![(group.id, gate)];
     let ran = Ran::new(exec, parts);
-    if ran.exec.has_session_parts() {
+    if ran.exec.unit.has_session_parts() {
         return Outcome { told: Told::Ran(Box::new(ran)), gates };
     }
     let replies = ran.replies(node, caller.client, |_, part| match part {

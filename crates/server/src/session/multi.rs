@@ -101,6 +101,11 @@ impl Unit {
         self.commands.len() > limits::QUEUED_AT_ONCE_MAX || self.names.are_many()
     }
 
+    /// Whether some of them run on the session.
+    pub fn has_session_parts(&self) -> bool {
+        self.session_args > 0
+    }
+
     /// Looks once more what a client may do: its rules may have changed since it queued the commands. What names many keys is
     /// looked at for the first time: if it may not run, none of them does.
     pub fn check(&mut self, node: &Node, client: Option<&Client>, user: &User) -> Result<(), Error> {
@@ -192,16 +197,13 @@ impl Multi {
         let bytes = args.as_args().bytes();
         let is_on_session = matches!(entry.row.run, Handler::Session(_));
         let session_args = self.unit.session_args + if is_on_session { args.as_args().len() } else { 0 };
-        if self.unit.bytes.saturating_add(bytes) > limits::COMMAND_BYTES_MAX
+        let is_too_large = self.unit.bytes.saturating_add(bytes) > limits::COMMAND_BYTES_MAX
             || self.unit.commands.len() >= limits::ARGS_MAX
-            || session_args > limits::SESSION_ARGS_MAX
-        {
+            || session_args > limits::SESSION_ARGS_MAX;
+        let has_too_many = session_args > 0 && self.unit.commands.len() >= limits::QUEUED_WITH_SESSION_MAX;
+        if is_too_large || has_too_many {
             *self = Self { is_spoiled: true, ..Self::default() };
-            return Reply::error("ERR the transaction is too large");
-        }
-        if session_args > 0 && self.unit.commands.len() >= limits::QUEUED_WITH_SESSION_MAX {
-            *self = Self { is_spoiled: true, ..Self::default() };
-            return Reply::error(TOO_LARGE_WITH_SESSION);
+            return Reply::error(if is_too_large { TOO_LARGE } else { TOO_MANY_WITH_SESSION });
         }
         self.unit.bytes += bytes;
         self.unit.session_args = session_args;
@@ -212,8 +214,9 @@ impl Multi {
     }
 }
 
+const TOO_LARGE: &str = "ERR the transaction is too large";
 /// With any of these its replies are made on the network thread.
-const TOO_LARGE_WITH_SESSION: &str =
+const TOO_MANY_WITH_SESSION: &str =
     "ERR the transaction is too large: with commands on the connection or the server it has at most 2048";
 const _: () = assert!(limits::QUEUED_WITH_SESSION_MAX == 2_048);
 
